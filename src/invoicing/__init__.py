@@ -1,0 +1,1 @@
+"""The service: it takes requests, keeps the truth about jobs and tells it."""
