@@ -1,0 +1,64 @@
+"""PostgreSQL: engine, naming of constraints, and the unit of work."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from pydantic_core import from_json, to_json
+from sqlalchemy import MetaData
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+DRIVER = "postgresql+asyncpg"
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Session = AsyncConnection
+"""A unit of work: one connection inside one transaction. Statements are named functions in a room's `store.py`."""
+
+
+def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str = "invoicing") -> AsyncEngine:
+    """Build an engine for a `postgresql://` URL.
+
+    `name` shows in `pg_stat_activity`, so that a person looking at locks sees which process holds them.
+    """
+    return create_async_engine(
+        driver_url(url),
+        pool_size=pool_size,
+        max_overflow=overflow,
+        hide_parameters=True,  # customers' data stays out of tracebacks
+        pool_recycle=1800,
+        json_serializer=lambda value: to_json(value).decode(),
+        json_deserializer=from_json,
+        connect_args={"server_settings": {"application_name": name, "timezone": "UTC", "jit": "off"}, "timeout": 10},
+    )
+
+
+def driver_url(url: str) -> str:
+    """Name the driver in a plain `postgresql://` URL."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"postgres", "postgresql", DRIVER}:
+        raise ValueError(f"the database URL starts with {scheme!r}; it must start with postgresql://")
+    return f"{DRIVER}://{rest}"
+
+
+@asynccontextmanager
+async def transaction(engine: AsyncEngine) -> AsyncIterator[Session]:
+    """Open a unit of work that commits at the end of the block and rolls back on an error."""
+    async with engine.begin() as session:
+        yield session
+
+
+async def driver(session: Session) -> "asyncpg.Connection[Any]":
+    """Reach the driver's own connection, for statements on the hot paths (arrays in, records out)."""
+    raw = await session.get_raw_connection()
+    connection: asyncpg.Connection[Any] = raw.driver_connection  # type: ignore[assignment]  # typed as object there
+    return connection

@@ -1,0 +1,79 @@
+"""Every environment variable of the service, read once by the processes that assemble it; rooms never import this."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SettingError(ValueError):
+    """An environment variable has a value that cannot be used; the message names it, the rule and an example."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a process needs to know about its surroundings."""
+
+    database_url: str | None = None
+    redis_url: str | None = None
+    home: Path = field(default_factory=lambda: Path(".invoicing"))
+    host: str = "127.0.0.1"
+    port: int = 8000
+    drills: bool = False
+    slots: int = 0
+    log_level: str = "INFO"
+    rules_dir: Path | None = None
+
+
+VARIABLES = {
+    "INVOICING_DATABASE_URL": "PostgreSQL to use instead of the embedded one: postgresql://user:password@host:5432/name",
+    "INVOICING_REDIS_URL": "Redis to use instead of the embedded one: redis://:password@host:6379/0",
+    "INVOICING_HOME": "folder of the embedded servers' data, of dev-keys.json and run.json (default .invoicing)",
+    "INVOICING_HOST": "address the web process listens on (default 127.0.0.1)",
+    "INVOICING_PORT": "port the web process listens on (default 8000)",
+    "INVOICING_DRILLS": "1 offers the kind `drill`, for rehearsals (default 0)",
+    "INVOICING_SLOTS": "jobs one worker process runs at a time (default: 2, or the number of cores if larger)",
+    "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
+    "INVOICING_RULES_DIR": "folder of further compiled rules (*.xslt) that every invoice must satisfy",
+}
+"""Every variable with what it means; the documentation prints this table."""
+
+
+def read(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from the environment; a wrong value is refused by name."""
+    env = os.environ if environment is None else environment
+    rules = env.get("INVOICING_RULES_DIR")
+    return Settings(
+        database_url=env.get("INVOICING_DATABASE_URL") or None,
+        redis_url=env.get("INVOICING_REDIS_URL") or None,
+        home=Path(env.get("INVOICING_HOME") or ".invoicing"),
+        host=env.get("INVOICING_HOST") or "127.0.0.1",
+        port=_whole(env, "INVOICING_PORT", 8000, 0, 65535),
+        drills=_flag(env, "INVOICING_DRILLS"),
+        slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 1, 1000),
+        log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+        rules_dir=Path(rules) if rules else None,
+    )
+
+
+def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = env.get(name) or str(default)
+    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+        raise SettingError(f"{name}={text!r}: must be a whole number from {low} to {high}, for example {default}")
+    return int(text)
+
+
+def _flag(env: Mapping[str, str], name: str) -> bool:
+    text = (env.get(name) or "0").lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise SettingError(f"{name}={text!r}: must be 1 or 0")
+
+
+def _one_of(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    text = (env.get(name) or choices[0]).upper()
+    if text not in choices:
+        raise SettingError(f"{name}={text!r}: must be one of {', '.join(choices)}")
+    return text
