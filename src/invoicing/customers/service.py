@@ -1,0 +1,65 @@
+"""Making keys, recognising them, and keeping the audit."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers import store
+from invoicing.customers.model import Customer, Principal, Role, fingerprint, hint, new_key
+from invoicing.kit.db import Session
+
+REMEMBERED = timedelta(seconds=30)
+"""How long a key is believed without asking again: the longest a revoked key goes on working in a web process."""
+
+_MOST_REMEMBERED = 10_000
+
+
+async def ensure_customer(session: Session, slug: str, name: str) -> Customer:
+    """Return the customer of that slug, adding it when it is not there."""
+    return await store.customer_by_slug(session, slug) or await store.add_customer(session, slug, name)
+
+
+async def create_key(
+    session: Session, role: Role, label: str, customer_id: UUID | None = None, expires_at: datetime | None = None
+) -> str:
+    """Make a key and return it: the only time that it is seen in full."""
+    key = new_key(role)
+    key_id = await store.add_key(session, fingerprint(key), hint(key), role, label, customer_id, expires_at)
+    await store.add_audit(session, label, key_id, "key.created", f"key:{key_id}", None, {"role": role})
+    return key
+
+
+async def audit(
+    session: Session, principal: Principal, act: str, target: str, reason: str | None = None, **data: Any
+) -> None:
+    """Write an act of a person or a program into the audit, in the transaction that carries it out."""
+    await store.add_audit(session, f"{principal.role}:{principal.label}", principal.key_id, act, target, reason, data)
+
+
+class Keys:
+    """Recognises keys, remembering for half a minute what the database said; unknown keys are not remembered."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        """Ask through an engine."""
+        self._engine = engine
+        self._known: dict[bytes, tuple[datetime, Principal]] = {}
+
+    async def recognise(self, key: str, now: datetime) -> Principal | None:
+        """Tell who is behind a key; None when it is unknown, revoked or over its time."""
+        hashed = fingerprint(key)
+        known = self._known.get(hashed)
+        if known is not None and now - known[0] < REMEMBERED:
+            return known[1]
+        async with self._engine.connect() as session:
+            principal = await store.principal_of(session, hashed)
+        self._known.pop(hashed, None)
+        if principal is not None:
+            self._remember(hashed, now, principal)
+        return principal
+
+    def _remember(self, hashed: bytes, now: datetime, principal: Principal) -> None:
+        if len(self._known) >= _MOST_REMEMBERED:
+            self._known.clear()
+        self._known[hashed] = (now, principal)

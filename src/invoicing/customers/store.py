@@ -1,0 +1,91 @@
+"""Statements about customers, keys and the audit."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, update
+
+from invoicing.customers.model import Customer, Principal, Role
+from invoicing.customers.tables import api_keys, audit_entries, customers
+from invoicing.kit.db import Session
+from invoicing.kit.ids import new_id
+
+
+async def add_customer(session: Session, slug: str, name: str) -> Customer:
+    """Insert a customer; the slug must be free."""
+    row = (
+        await session.execute(insert(customers).values(id=new_id(), slug=slug, name=name).returning(customers))
+    ).one()
+    return Customer(**row)
+
+
+async def customer_by_slug(session: Session, slug: str) -> Customer | None:
+    """Find a customer by its slug."""
+    row = (await session.execute(select(customers).where(customers.c.slug == slug))).mappings().one_or_none()
+    return None if row is None else Customer(**row)
+
+
+async def set_rate(session: Session, customer_id: UUID, rate_per_s: float, burst: int) -> None:
+    """Set how many requests a second a customer may make, and how many at once."""
+    await session.execute(
+        update(customers).where(customers.c.id == customer_id).values(rate_per_s=rate_per_s, burst=burst)
+    )
+
+
+async def add_key(
+    session: Session,
+    hashed: bytes,
+    hint: str,
+    role: Role,
+    label: str,
+    customer_id: UUID | None,
+    expires_at: datetime | None,
+) -> UUID:
+    """Insert a key; only its hash is kept."""
+    key_id = new_id()
+    await session.execute(
+        insert(api_keys).values(
+            id=key_id, customer_id=customer_id, role=role, label=label, hint=hint, hash=hashed, expires_at=expires_at
+        )
+    )
+    return key_id
+
+
+async def principal_of(session: Session, hashed: bytes) -> Principal | None:
+    """Find who is behind a key; None when it is unknown, revoked or over its time."""
+    row = (
+        await session.execute(
+            select(api_keys, customers.c.slug, customers.c.rate_per_s, customers.c.burst)
+            .outerjoin(customers, customers.c.id == api_keys.c.customer_id)
+            .where(
+                api_keys.c.hash == hashed,
+                api_keys.c.revoked_at.is_(None),
+                or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > func.now()),
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    limits = {} if row.slug is None else {"rate_per_s": row.rate_per_s, "burst": row.burst}
+    return Principal(
+        key_id=row.id, role=Role(row.role), label=row.label, customer_id=row.customer_id, customer=row.slug, **limits
+    )
+
+
+async def add_audit(
+    session: Session,
+    actor: str,
+    key_id: UUID | None,
+    act: str,
+    target: str,
+    reason: str | None,
+    data: Mapping[str, Any],
+) -> None:
+    """Write down who did what to what, and why."""
+    await session.execute(
+        insert(audit_entries).values(
+            id=new_id(), key_id=key_id, actor=actor, act=act, target=target, reason=reason, data=dict(data)
+        )
+    )

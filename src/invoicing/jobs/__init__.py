@@ -1,0 +1,1 @@
+"""The truth about jobs: states, attempts, timeline, idempotency, payloads, artifacts, promises."""

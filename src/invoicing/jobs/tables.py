@@ -1,0 +1,172 @@
+"""Tables of jobs and all that belongs to one."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import func
+
+from invoicing.jobs.model import Priority, Size, State
+from invoicing.kit.db import metadata
+
+
+def _one_of(column: str, values: type[State | Priority | Size]) -> str:
+    return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
+
+_when = DateTime(timezone=True)
+_waiting = "state IN ('queued', 'retrying')"
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("customer_id", ForeignKey("customers.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reference", Text),
+    Column("priority", Text, nullable=False),
+    Column("size", Text, nullable=False),
+    Column("predicted_s", Double, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("due_at", _when, nullable=False, server_default=func.now()),
+    Column("order_at", _when, nullable=False),
+    Column("released_at", _when),
+    Column("submitted_at", _when, nullable=False, server_default=func.now()),
+    Column("started_at", _when),
+    Column("finished_at", _when),
+    Column("deadline", _when),
+    Column("promise_due", _when, nullable=False),
+    Column("lease_until", _when),
+    Column("worker_id", Uuid),
+    Column("cancel_requested_at", _when),
+    Column("progress_done", Double),
+    Column("progress_total", Double),
+    Column("progress_unit", Text),
+    Column("progressed_at", _when),
+    Column("result", JSONB),
+    Column("error", JSONB),
+    Column("webhook", Text),
+    CheckConstraint(_one_of("priority", Priority), name="priority"),
+    CheckConstraint(_one_of("size", Size), name="size"),
+    CheckConstraint(_one_of("state", State), name="state"),
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
+    # the backlog of a lane in the order in which it is released
+    Index(
+        "ix_jobs_backlog",
+        "priority",
+        "size",
+        "order_at",
+        "id",
+        postgresql_where=text(f"{_waiting} AND released_at IS NULL"),
+    ),
+    Index(
+        "ix_jobs_runway",
+        "priority",
+        "size",
+        "released_at",
+        postgresql_where=text(f"{_waiting} AND released_at IS NOT NULL"),
+    ),
+    Index("ix_jobs_lease", "lease_until", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_worker_id", "worker_id", postgresql_where=text("state = 'running'")),
+    Index("ix_jobs_customer_id_id", "customer_id", "id"),
+    Index("ix_jobs_customer_id_reference", "customer_id", "reference", postgresql_where=text("reference IS NOT NULL")),
+    Index("ix_jobs_customer_id_unfinished", "customer_id", "id", postgresql_where=text("finished_at IS NULL")),
+    # the row is updated at every checkpoint: room for the new version on the same page keeps that cheap
+    postgresql_with={"fillfactor": 70},
+)
+
+payload_parts = Table(
+    "payload_parts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("items", Integer, nullable=False, server_default="0"),
+    Column("body", LargeBinary, nullable=False),
+)
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at", _when, nullable=False, server_default=func.now()),
+    Column("event", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("data", JSONB, nullable=False, server_default="{}"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("worker_id", Uuid, nullable=False),
+    Column("started_at", _when, nullable=False, server_default=func.now()),
+    Column("ended_at", _when),
+    Column("outcome", Text),
+    Column("error", JSONB),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("at", _when, nullable=False, server_default=func.now()),
+    Column("state", JSONB, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("customer_id", ForeignKey("customers.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column(
+        "job_id",
+        ForeignKey("jobs.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+        index=True,
+    ),
+    Column("body_hash", LargeBinary, nullable=False),
+    Column("created_at", _when, nullable=False, server_default=func.now(), index=True),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("media_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False, server_default="0"),
+    Column("sha256", Text),
+    Column("complete", Boolean, nullable=False, server_default="false"),
+    Column("created_at", _when, nullable=False, server_default=func.now()),
+)
+
+artifact_parts = Table(
+    "artifact_parts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("bytes", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
