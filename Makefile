@@ -1,0 +1,48 @@
+# Every target prepares what it needs from a bare Python >= 3.11; nothing is installed outside this folder.
+# Names are relative on purpose: the folder may have spaces in its path.
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench lock clean
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+ARGS ?=
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --custom-compile-command 'make lock' $(ARGS)
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo "  Options of the command behind a target go into ARGS: make run ARGS='--port 9000'"
+
+run: .venv/.run ## start the whole service on this machine (invoicing up)
+	@exec $(BIN)/invoicing up $(ARGS)
+
+test: .venv/.dev ## every test, all tiers
+	@exec $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+check: .venv/.dev ## lint, format, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.dev ## rewrite the sources in the project's format
+	$(BIN)/ruff check --fix-only --exit-zero
+	$(BIN)/ruff format
+
+bench: .venv/.bench ## measure, beside the peers
+	@exec $(BIN)/python -m benchmarks $(ARGS)
+
+lock: .venv/.run ## refresh requirements/*.lock from pyproject.toml (newest versions: ARGS=--upgrade)
+	$(LOCK) pyproject.toml -o requirements/run.lock
+	$(LOCK) pyproject.toml --group dev -c requirements/run.lock -o requirements/dev.lock
+	$(LOCK) pyproject.toml --group dev --group bench -c requirements/dev.lock -o requirements/bench.lock
+	$(LOCK) --group build -c requirements/bench.lock -o requirements/build.lock
+
+clean: ## remove what the targets made, but not the service's data in .invoicing
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	find src tests benchmarks migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.run .venv/.dev .venv/.bench: .venv/.%: requirements/%.lock requirements/build.lock pyproject.toml
+	@PYTHON='$(PYTHON)' sh requirements/install.sh $*

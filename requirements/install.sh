@@ -1,0 +1,81 @@
+#!/bin/sh
+# Brings .venv beside this folder to a lock: install.sh run | dev | bench   (each holds the one before it).
+# Needs a POSIX shell and a Python >= 3.11, nothing else. Called by the Makefile, which knows when it is due.
+set -eu
+
+wanted=${1:?"usage: install.sh run|dev|bench"}
+cd "$(dirname "$0")/.."
+venv=.venv
+python=$venv/bin/python
+
+say() { printf '%s\n' "$*" >&2; }
+
+# A candidate is run, not only looked up: version managers leave shims for versions that are switched off.
+answers() { "$1" -c "$2" >/dev/null 2>&1 </dev/null; }
+
+find_python() {
+    without_venv=
+    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+        answers "$candidate" 'import sys; sys.exit(sys.version_info < (3, 11))' || continue
+        if answers "$candidate" 'import ensurepip, venv'; then
+            command -v "$candidate"
+            return
+        fi
+        without_venv=$candidate
+    done
+    if [ -n "$without_venv" ]; then
+        name=$("$without_venv" -c 'import sys; print("python%d.%d" % sys.version_info[:2])')
+        say "$without_venv cannot make virtual environments: its ensurepip is missing." \
+            "On Debian and Ubuntu: apt install $name-venv"
+    else
+        say "No Python >= 3.11 found (tried: ${PYTHON:-python3.13 python3.12 python3.11 python3})." \
+            "Install one, or name it: make PYTHON=/path/to/python3.11"
+    fi
+    return 1
+}
+
+# Never shrinks an environment: `make run` after `make test` keeps the test tools.
+for larger in dev bench; do
+    if [ -e "$venv/.$larger" ] && [ "$wanted" != bench ]; then wanted=$larger; fi
+done
+set -- -r "requirements/$wanted.lock" -r requirements/build.lock
+
+if ! answers "$python" 'import sys'; then
+    interpreter=$(find_python)
+    say "Preparing $venv with $("$interpreter" --version) (once) ..."
+    "$interpreter" -m venv --clear "$venv"
+fi
+if ! answers "$python" 'import pip'; then
+    "$python" -m ensurepip >/dev/null
+fi
+
+pip() { "$python" -m pip --disable-pip-version-check --quiet --no-input "$@"; }
+
+# uv does not read pip's configuration: hand over the two settings without which a closed network is closed.
+pip_setting() { "$python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
+
+if [ -z "${SSL_CERT_FILE:-}" ]; then
+    certificate=${PIP_CERT:-$(pip_setting cert)}
+    if [ -n "$certificate" ]; then export SSL_CERT_FILE="$certificate"; fi
+fi
+if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
+    index=${PIP_INDEX_URL:-$(pip_setting index-url)}
+    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
+fi
+
+sync_with_uv() {
+    pip install --require-hashes -r requirements/build.lock &&
+        "$python" -m uv pip sync --quiet --require-hashes --python "$python" "requirements/$wanted.lock" requirements/build.lock
+}
+
+# pip is slower and knows more of this machine (proxies, further indexes, keyrings): what uv cannot reach, pip may.
+sync_with_uv || {
+    say "uv could not install the lock; trying pip, which takes a little longer."
+    pip install --require-hashes --no-deps "$@"
+}
+pip install --no-build-isolation --no-deps --editable .
+
+for level in run dev bench; do
+    : >"$venv/.$level"
+    if [ "$level" = "$wanted" ]; then break; fi
+done
