@@ -1,5 +1,6 @@
 """Making keys, recognising them, and keeping the audit."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,10 +33,17 @@ async def create_key(
 
 
 async def audit(
-    session: Session, principal: Principal, act: str, target: str, reason: str | None = None, **data: Any
+    session: Session,
+    principal: Principal,
+    act: str,
+    target: str,
+    reason: str | None = None,
+    data: Mapping[str, Any] | None = None,
 ) -> None:
     """Write an act of a person or a program into the audit, in the transaction that carries it out."""
-    await store.add_audit(session, f"{principal.role}:{principal.label}", principal.key_id, act, target, reason, data)
+    await store.add_audit(
+        session, f"{principal.role}:{principal.label}", principal.key_id, act, target, reason, data or {}
+    )
 
 
 class Keys:

@@ -97,7 +97,7 @@ payload_parts = Table(
     metadata,
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("part", Integer, primary_key=True),
-    Column("items", Integer, nullable=False, server_default="0"),
+    Column("item_count", Integer, nullable=False, server_default="0"),
     Column("body", LargeBinary, nullable=False),
 )
 

@@ -40,7 +40,7 @@ class Finding:
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
     """A refusal that tells the caller what to do; `code` is one of `STATUS`."""
 
-    def __init__(  # noqa: PLR0913 - the members of RFC 9457 with ours
+    def __init__(
         self,
         code: str,
         detail: str,

@@ -1,0 +1,192 @@
+"""An attempt in the ledger: claimed, kept alive, checkpointed, settled, rescued; every write is fenced by its number."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from pydantic_core import to_json
+from sqlalchemy import text
+
+from invoicing.jobs.model import Claim, Priority, Progress, Settlement, Size
+from invoicing.jobs.store.channels import BACKLOG, TOLD_JOBS
+from invoicing.kit.db import Session
+
+_CLAIM = f"""
+WITH wanted AS (
+    SELECT * FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS w(id, attempt, place)
+), changed AS (
+    UPDATE jobs SET state = 'running', attempt = wanted.attempt, revision = revision + 1, worker_id = $3,
+        lease_until = now() + $4::interval, started_at = coalesce(started_at, now()), released_at = NULL
+    FROM wanted
+    WHERE jobs.id = wanted.id AND jobs.attempt = wanted.attempt - 1 AND state IN ('queued', 'retrying')
+      AND released_at IS NOT NULL
+    RETURNING jobs.*, wanted.place
+), begun AS (
+    INSERT INTO attempts (job_id, number, worker_id) SELECT id, attempt, worker_id FROM changed
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt)
+    SELECT id, revision, 'started', 'running', attempt FROM changed
+), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+SELECT changed.* FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true ORDER BY place
+"""
+
+_SETTLE = f"""
+WITH ended AS (
+    SELECT * FROM unnest(
+        $1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::interval[],
+        $7::text[], $8::text[], $9::text[], $10::text[]
+    ) AS e(id, attempt, state, event, failures, due_in, result, error, size, data)
+), changed AS (
+    UPDATE jobs SET state = ended.state, revision = revision + 1, failures = ended.failures,
+        due_at = CASE WHEN ended.state IN ('queued', 'retrying') THEN now() + ended.due_in ELSE due_at END,
+        order_at = CASE WHEN ended.state = 'retrying' THEN greatest(order_at, now() + ended.due_in) ELSE order_at END,
+        size = coalesce(ended.size, jobs.size), result = ended.result::jsonb, error = ended.error::jsonb,
+        finished_at = CASE WHEN ended.state IN ('succeeded', 'dead', 'cancelled') THEN now() END,
+        lease_until = NULL, worker_id = NULL, released_at = NULL
+    FROM ended
+    WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND jobs.state = 'running'
+    RETURNING jobs.id, jobs.revision, jobs.attempt, ended.state, ended.event, ended.error, ended.data
+), closed AS (
+    UPDATE attempts SET ended_at = now(), outcome = changed.event, error = changed.error::jsonb
+    FROM changed WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
+    SELECT id, revision, event, state, attempt, data::jsonb FROM changed
+), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
+"""
+
+_FENCE = text("""
+SELECT cancel_requested_at IS NOT NULL AS cancel_requested FROM jobs
+WHERE id = :id AND attempt = :attempt AND state = 'running' FOR NO KEY UPDATE
+""")
+
+_PROGRESS = text(f"""
+WITH changed AS (
+    UPDATE jobs SET progress_done = :done, progress_total = :total, progress_unit = :unit, progressed_at = now(),
+        revision = revision + 1
+    WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING id, revision, attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
+    SELECT id, revision, 'progressed', 'running', attempt, CAST(:data AS jsonb) FROM changed
+), followers AS ({TOLD_JOBS})
+SELECT id FROM changed LEFT JOIN followers ON true
+""")
+
+_CHECKPOINT = text("""
+INSERT INTO checkpoints (job_id, attempt, state) VALUES (:id, :attempt, CAST(:state AS jsonb))
+ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, at = now()
+""")
+
+_RENEW = """
+UPDATE jobs SET lease_until = now() + $2::interval WHERE worker_id = $1 AND state = 'running' RETURNING id, attempt
+"""
+
+_RECLASS = text(f"""
+WITH changed AS (
+    UPDATE jobs SET size = :size, revision = revision + 1
+    WHERE id = :id AND attempt = :attempt AND state = 'running' AND size <> :size RETURNING id, revision, attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
+    SELECT id, revision, 'reclassed', 'running', attempt, jsonb_build_object('size', CAST(:size AS text)) FROM changed
+), followers AS ({TOLD_JOBS})
+SELECT id FROM changed LEFT JOIN followers ON true
+""")
+
+_RESCUE = f"""
+WITH lost AS (
+    SELECT id FROM jobs WHERE state = 'running' AND lease_until < now()
+    ORDER BY lease_until LIMIT 500 FOR UPDATE SKIP LOCKED
+), changed AS (
+    UPDATE jobs SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+        finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
+        revision = revision + 1, lease_until = NULL, worker_id = NULL, released_at = NULL
+    FROM lost WHERE jobs.id = lost.id
+    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state
+), closed AS (
+    UPDATE attempts SET ended_at = now(), outcome = 'lost' FROM changed
+    WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
+    SELECT id, revision, CASE state WHEN 'cancelled' THEN 'cancelled' ELSE 'rescued' END, state, attempt,
+           jsonb_build_object('why', 'worker_lost') FROM changed
+), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
+"""
+
+
+async def claim(
+    connection: "asyncpg.Connection[Any]", worker_id: UUID, tickets: Sequence[tuple[UUID, int]], lease: timedelta
+) -> list[Claim]:
+    """Take the lease on released jobs, in the order given; those that moved on, or that another has, are left out."""
+    rows = await connection.fetch(
+        _CLAIM, [job for job, _ in tickets], [attempt for _, attempt in tickets], worker_id, lease
+    )
+    return [
+        Claim(
+            id=row["id"],
+            customer_id=row["customer_id"],
+            kind=row["kind"],
+            reference=row["reference"],
+            attempt=row["attempt"],
+            failures=row["failures"],
+            priority=Priority(row["priority"]),
+            size=Size(row["size"]),
+            predicted_s=row["predicted_s"],
+            cancel_requested=row["cancel_requested_at"] is not None,
+        )
+        for row in rows
+    ]
+
+
+async def settle(connection: "asyncpg.Connection[Any]", ended: Sequence[Settlement]) -> set[UUID]:
+    """End attempts that are still the current ones; gives the jobs that were settled, without the late finishers."""
+    verdicts = [settlement.verdict for settlement in ended]
+    rows = await connection.fetch(
+        _SETTLE,
+        [settlement.job_id for settlement in ended],
+        [settlement.attempt for settlement in ended],
+        [verdict.state for verdict in verdicts],
+        [verdict.event for verdict in verdicts],
+        [verdict.failures for verdict in verdicts],
+        [verdict.due_in for verdict in verdicts],
+        [None if verdict.result is None else to_json(verdict.result).decode() for verdict in verdicts],
+        [None if verdict.error is None else to_json(verdict.error.as_json()).decode() for verdict in verdicts],
+        [verdict.size for verdict in verdicts],
+        [to_json({"why": verdict.why} if verdict.why else {}).decode() for verdict in verdicts],
+    )
+    return {row["id"] for row in rows}
+
+
+async def fence(session: Session, job_id: UUID, attempt: int) -> bool | None:
+    """Lock the row of a current attempt; tells whether cancelling was asked for, None when the attempt is over."""
+    cancel_requested: bool | None = await session.scalar(_FENCE, {"id": job_id, "attempt": attempt})
+    return cancel_requested
+
+
+async def write_progress(session: Session, job_id: UUID, attempt: int, progress: Progress) -> None:
+    """Write how far a current attempt is, with a timeline row."""
+    data = {"done": progress.done, "total": progress.total, "unit": progress.unit}
+    await session.execute(_PROGRESS, {"id": job_id, "attempt": attempt, **data, "data": to_json(data).decode()})
+
+
+async def write_checkpoint(session: Session, job_id: UUID, attempt: int, state: Mapping[str, Any]) -> None:
+    """Keep what a later attempt needs to go on from here."""
+    await session.execute(_CHECKPOINT, {"id": job_id, "attempt": attempt, "state": to_json(state).decode()})
+
+
+async def renew(connection: "asyncpg.Connection[Any]", worker_id: UUID, lease: timedelta) -> set[tuple[UUID, int]]:
+    """Extend every lease of a worker in one statement; gives the attempts that it still holds."""
+    return {(row["id"], row["attempt"]) for row in await connection.fetch(_RENEW, worker_id, lease)}
+
+
+async def reclass(session: Session, job_id: UUID, attempt: int, size: Size) -> bool:
+    """Move a running job to another size class, without losing any of its work."""
+    return await session.scalar(_RECLASS, {"id": job_id, "attempt": attempt, "size": size}) is not None
+
+
+async def rescue(connection: "asyncpg.Connection[Any]") -> list[UUID]:
+    """Put jobs whose lease is over back into the queue (or end them, where cancelling was asked for)."""
+    return [row["id"] for row in await connection.fetch(_RESCUE)]

@@ -1,0 +1,38 @@
+"""Cancelling: a waiting job ends at once, a running one is asked to stop."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from invoicing.jobs.model import State
+from invoicing.jobs.store.channels import BACKLOG, CONTROL, TOLD_JOBS
+from invoicing.kit.db import Session
+
+_CANCEL = text(f"""
+WITH found AS (
+    SELECT id, state FROM jobs WHERE id = :id AND customer_id = :customer_id FOR UPDATE
+), changed AS (
+    UPDATE jobs SET revision = revision + 1, cancel_requested_at = now(),
+        state = CASE WHEN jobs.state = 'running' THEN 'running' ELSE 'cancelled' END,
+        finished_at = CASE WHEN jobs.state = 'running' THEN NULL ELSE now() END, released_at = NULL
+    FROM found
+    WHERE jobs.id = found.id AND cancel_requested_at IS NULL
+      AND jobs.state IN ('in_review', 'queued', 'retrying', 'running')
+    RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt)
+    SELECT id, revision, CASE state WHEN 'running' THEN 'cancel_requested' ELSE 'cancelled' END, state, attempt
+    FROM changed
+), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed),
+worker AS (SELECT pg_notify('{CONTROL}', id::text || ':cancel') FROM changed WHERE state = 'running')
+SELECT found.state AS before, changed.state AS after FROM found LEFT JOIN changed ON true
+LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN worker ON true
+""")
+
+
+async def cancel(session: Session, customer_id: UUID, job_id: UUID) -> tuple[State, State | None] | None:
+    """Cancel a customer's job: gives its state before and after (None: nothing was changed); None if it is unknown."""
+    row = (await session.execute(_CANCEL, {"id": job_id, "customer_id": customer_id})).one_or_none()
+    if row is None:
+        return None
+    return State(row.before), None if row.after is None else State(row.after)

@@ -1,0 +1,97 @@
+"""From the backlog to the runway and back: which jobs are next, and which got lost on the way."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from invoicing.jobs.model import Priority, Size
+from invoicing.kit.db import Session
+
+_RELEASE = text("""
+WITH next AS (
+    SELECT id FROM jobs
+    WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NULL
+      AND due_at <= now() AND NOT (customer_id = ANY(CAST(:paused_customers AS uuid[])))
+    ORDER BY order_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs SET released_at = now() FROM next WHERE jobs.id = next.id
+RETURNING jobs.id, jobs.attempt + 1 AS attempt, jobs.order_at
+""")
+
+_RUNWAYS = text("""
+SELECT priority, size, count(*) AS released FROM jobs
+WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL GROUP BY priority, size
+""")
+
+_WAITING = text("""
+SELECT priority, size, count(*) AS waiting, min(submitted_at) AS oldest FROM jobs
+WHERE state IN ('queued', 'retrying') AND due_at <= now() GROUP BY priority, size
+""")
+
+_NEXT_DUE = text("""
+SELECT extract(epoch FROM min(due_at) - now()) FROM jobs
+WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND due_at > now()
+""")
+
+_RUNNING = text("SELECT priority, size, count(*) AS running FROM jobs WHERE state = 'running' GROUP BY priority, size")
+
+_UNCLAIMED = text("""
+SELECT id, attempt + 1 AS attempt, priority, size FROM jobs
+WHERE state IN ('queued', 'retrying') AND released_at < now() - CAST(:older_than AS interval)
+ORDER BY released_at LIMIT 1000
+""")
+
+_WITHDRAW = text("""
+UPDATE jobs SET released_at = NULL
+WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NOT NULL RETURNING id
+""")
+
+Lane = tuple[Priority, Size]
+Ticket = tuple[UUID, int]
+"""What travels through Redis: a job and the attempt it is released for."""
+
+
+async def release(session: Session, lane: Lane, limit: int, paused_customers: Sequence[UUID] = ()) -> list[Ticket]:
+    """Move the next waiting jobs of a lane from the backlog to the runway, in order; those due later stay."""
+    rows = await session.execute(
+        _RELEASE, {"priority": lane[0], "size": lane[1], "limit": limit, "paused_customers": list(paused_customers)}
+    )
+    return [(row.id, row.attempt) for row in sorted(rows, key=lambda row: (row.order_at, row.id))]
+
+
+async def runways(session: Session) -> dict[Lane, int]:
+    """Count, per lane, the jobs released and not yet claimed."""
+    rows = await session.execute(_RUNWAYS)
+    return {(Priority(row.priority), Size(row.size)): row.released for row in rows}
+
+
+async def waiting(session: Session) -> dict[Lane, tuple[int, object]]:
+    """Count, per lane, the jobs that could run now, with the submission time of the oldest."""
+    rows = await session.execute(_WAITING)
+    return {(Priority(row.priority), Size(row.size)): (row.waiting, row.oldest) for row in rows}
+
+
+async def running(session: Session) -> dict[Lane, int]:
+    """Count, per lane, the running jobs."""
+    rows = await session.execute(_RUNNING)
+    return {(Priority(row.priority), Size(row.size)): row.running for row in rows}
+
+
+async def next_due_in(session: Session) -> float | None:
+    """Tell in how many seconds the next job of the backlog becomes due."""
+    seconds = await session.scalar(_NEXT_DUE)
+    return None if seconds is None else float(seconds)
+
+
+async def unclaimed(session: Session, older_than: timedelta) -> list[tuple[UUID, int, Lane]]:
+    """List jobs that were released a while ago and that no worker has claimed: perhaps lost from Redis."""
+    rows = await session.execute(_UNCLAIMED, {"older_than": older_than})
+    return [(row.id, row.attempt, (Priority(row.priority), Size(row.size))) for row in rows]
+
+
+async def withdraw(session: Session, lane: Lane) -> list[UUID]:
+    """Take the jobs of a lane back from the runway; a worker that still finds one in Redis cannot claim it."""
+    rows = await session.execute(_WITHDRAW, {"priority": lane[0], "size": lane[1]})
+    return list(rows.scalars())
