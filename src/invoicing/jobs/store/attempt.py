@@ -1,4 +1,4 @@
-"""An attempt in the ledger: claimed, kept alive, checkpointed, settled, rescued; every write is fenced by its number."""
+"""An attempt in the ledger: claimed, kept alive, checkpointed, settled, rescued; each write is fenced by its number."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta

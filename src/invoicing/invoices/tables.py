@@ -1,0 +1,63 @@
+"""Tables of invoice numbers, issued invoices and the finished chunks of large ones."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    Numeric,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql import func
+
+from invoicing.kit.db import metadata
+
+_when = DateTime(timezone=True)
+
+number_series = Table(
+    "number_series",
+    metadata,
+    Column("customer_id", ForeignKey("customers.id"), primary_key=True),
+    Column("seller", Text, primary_key=True),
+    Column("series", Text, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+)
+
+invoices = Table(
+    "invoices",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id"), primary_key=True),
+    Column("customer_id", Uuid, nullable=False),
+    Column("seller", Text, nullable=False),
+    Column("series", Text, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("number", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("payable", Numeric, nullable=False),
+    Column("preceding_number", Text),
+    Column("numbered_at", _when, nullable=False, server_default=func.now()),
+    Column("issued_at", _when),
+    Column("rules", JSONB),
+    # one request, one number; and within a series every number once
+    UniqueConstraint("customer_id", "seller", "series", "sequence"),
+    CheckConstraint("(issued_at IS NULL) = (rules IS NULL)", name="judged"),
+)
+
+invoice_chunks = Table(
+    "invoice_chunks",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    Column("lines", Integer, nullable=False),
+    Column("sums", JSONB, nullable=False),
+    Column("ubl_sha256", Text, nullable=False),
+    Column("cii_sha256", Text, nullable=False),
+    Column("made_at", _when, nullable=False, server_default=func.now()),
+)

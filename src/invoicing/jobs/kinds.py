@@ -1,0 +1,121 @@
+"""What a kind of job declares about itself, and what it is given to work with."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
+from invoicing.kit.db import Session
+from invoicing.kit.problems import Finding
+
+
+class StopRequested(Exception):  # noqa: N818 - an order, not an error
+    """The attempt must stop at this checkpoint; raised there, and caught by who runs the kind."""
+
+    def __init__(self, why: str) -> None:
+        """Say why: `cancel`, `drain`, `yield` or `lost`."""
+        super().__init__(why)
+        self.why = why
+
+
+class Performance(Protocol):
+    """One attempt at a job, as its kind sees it. Nothing here may be used after `perform` has returned."""
+
+    job_id: UUID
+    customer_id: UUID
+    reference: str | None
+    attempt: int
+    failures: int
+    saved: Mapping[str, Any] | None
+    """What the last `checkpoint` of an earlier attempt kept, None at the first."""
+    rules_dir: str | None
+
+    def step(
+        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None
+    ) -> AbstractAsyncContextManager[Session]:
+        """Open a fenced transaction; progress and what to keep are committed with what the block writes.
+
+        Raises `StopRequested` on entering when the attempt is no longer the current one, and after the commit when
+        the attempt must stop. The ends of two steps should lie at most a second of work apart.
+        """
+
+    async def checkpoint(self, done: float, total: float, unit: str, saved: Mapping[str, Any] | None = None) -> None:
+        """Commit how far the work is and what a later attempt needs; raises `StopRequested` like `step`."""
+
+    async def parts(self) -> Sequence[tuple[int, int]]:
+        """List the parts of a streamed payload: (part number from 1, number of items)."""
+
+    async def part(self, number: int) -> bytes:
+        """Read one part of a streamed payload: a JSON array of its items."""
+
+    async def write_part(self, session: Session, name: str, media_type: str, seq: int, body: bytes) -> None:
+        """Write a part of a result file inside a step."""
+
+    async def complete(self, session: Session, name: str, sha256: str) -> None:
+        """Declare a result file finished inside a step; `sha256` is the hex digest of all its parts in order."""
+
+    def content(self, session: Session, name: str) -> AsyncIterator[bytes]:
+        """Read the parts of a result file in order."""
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A field of the payload that may hold very many items: they are checked and stored in parts, never held whole."""
+
+    field: str
+    item: type[BaseModel]
+    part_size: int
+    whole_up_to: int
+    """Up to this many items the payload is kept as it came, in one piece."""
+    check: Callable[[Sequence[Any], int], Sequence[Finding]] | None = None
+    """Finds what is wrong with a part's items, given the index of the first one."""
+
+
+def _nothing(_payload: Any) -> Sequence[Finding]:  # noqa: ANN401 - a kind's own payload type
+    return ()
+
+
+def _idle() -> None:
+    """Warm nothing up."""
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """A kind of job: the whole of what the service knows about it. One file in `workers/kinds/` makes one of these."""
+
+    name: str
+    title: str
+    payload: type[BaseModel]
+    size: Callable[[Any, int], float]
+    """Predicts seconds of work from a payload and the number of streamed items that were split off it."""
+    perform: Callable[[Performance, Any], Awaitable[Outcome]]
+    """Does the work in a child process; may block, burn CPU, and must not hold a transaction open while it does."""
+    check: Callable[[Any], Sequence[Finding]] = _nothing
+    """Finds what the schema cannot say; a finding refuses the request at submission."""
+    streamed: Streamed | None = None
+    promise: Mapping[Size, timedelta] = field(
+        default_factory=lambda: {
+            Size.SMALL: timedelta(minutes=5),
+            Size.MEDIUM: timedelta(minutes=15),
+            Size.LARGE: timedelta(hours=1),
+            Size.HUGE: timedelta(hours=8),
+        }
+    )
+    timeout: timedelta = timedelta(hours=12)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    memory_mb: int = 1024
+    """A child process that holds more than this is killed and the attempt fails with `memory_limit`."""
+    grace: timedelta = timedelta(seconds=5)
+    """How long after being told to stop an attempt may take to reach its next checkpoint before it is killed."""
+    warm_up: Callable[[], None] = _idle
+    """Runs once in each child process before its first job, so that no job pays for it."""
+    default_priority: Priority = Priority.NORMAL
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+
+Kinds = Mapping[str, JobKind]
