@@ -42,7 +42,7 @@ lock: .venv/.run ## refresh requirements/*.lock from pyproject.toml (newest vers
 
 clean: ## remove what the targets made, but not the service's data in .invoicing
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
-	find src tests benchmarks migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name .invoicing -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.run .venv/.dev .venv/.bench: .venv/.%: requirements/%.lock requirements/build.lock pyproject.toml
 	@PYTHON='$(PYTHON)' sh requirements/install.sh $*

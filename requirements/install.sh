@@ -51,17 +51,7 @@ fi
 
 pip() { "$python" -m pip --disable-pip-version-check --quiet --no-input "$@"; }
 
-# uv does not read pip's configuration: hand over the two settings without which a closed network is closed.
-pip_setting() { "$python" -m pip config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1; }
-
-if [ -z "${SSL_CERT_FILE:-}" ]; then
-    certificate=${PIP_CERT:-$(pip_setting cert)}
-    if [ -n "$certificate" ]; then export SSL_CERT_FILE="$certificate"; fi
-fi
-if [ -z "${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-}" ]; then
-    index=${PIP_INDEX_URL:-$(pip_setting index-url)}
-    if [ -n "$index" ]; then export UV_DEFAULT_INDEX="$index"; fi
-fi
+. requirements/registry.sh
 
 sync_with_uv() {
     pip install --require-hashes -r requirements/build.lock &&

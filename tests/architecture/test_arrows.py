@@ -74,7 +74,7 @@ def layered() -> Iterator[Plant]:
 
 
 def module_file(path: str) -> str:
-    """The file of a module or package relative to src; empty when there is none."""
+    """Find the file of a module or package, relative to src; empty when there is none."""
     return next((found for found in (f"{path}.py", f"{path}/__init__.py") if (SRC / found).exists()), "")
 
 
