@@ -315,3 +315,46 @@ class Accepted:
     job_id: UUID
     replayed: bool
     submitted_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A proven reason why an unfinished job does not move, in words for its customer."""
+
+    code: str
+    message: str
+    since: datetime | None
+    observed_at: datetime
+    next_update_by: datetime | None
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Eta:
+    """When a job is expected to end, as an interval; `similar_jobs` is what it was learned from."""
+
+    earliest: datetime
+    likely: datetime
+    latest: datetime
+    confidence: float
+    similar_jobs: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """How long jobs of this kind and size take (seconds), and where this one stands against that."""
+
+    p50_s: float | None
+    p90_s: float | None
+    verdict: str
+    similar_jobs: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known about an unfinished job beyond its row; None means unknown, never a guess."""
+
+    ahead: int | None = None
+    eta: Eta | None = None
+    normal: Normal | None = None
+    cause: Cause | None = None

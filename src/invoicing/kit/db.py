@@ -38,7 +38,10 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
         pool_recycle=1800,
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
-        connect_args={"server_settings": {"application_name": name, "timezone": "UTC", "jit": "off"}, "timeout": 10},
+        connect_args={
+            "server_settings": {"application_name": name, "timezone": "UTC", "jit": "off", "lock_timeout": "10s"},
+            "timeout": 10,
+        },
     )
 
 

@@ -1,12 +1,13 @@
 """From the backlog to the runway and back: which jobs are next, and which got lost on the way."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 
 from invoicing.jobs.model import Priority, Size
+from invoicing.jobs.store.channels import BACKLOG
 from invoicing.kit.db import Session
 
 _RELEASE = text("""
@@ -48,6 +49,8 @@ UPDATE jobs SET released_at = NULL
 WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NOT NULL RETURNING id
 """)
 
+_WAKE = text(f"SELECT pg_notify('{BACKLOG}', '')")
+
 Lane = tuple[Priority, Size]
 Ticket = tuple[UUID, int]
 """What travels through Redis: a job and the attempt it is released for."""
@@ -67,7 +70,7 @@ async def runways(session: Session) -> dict[Lane, int]:
     return {(Priority(row.priority), Size(row.size)): row.released for row in rows}
 
 
-async def waiting(session: Session) -> dict[Lane, tuple[int, object]]:
+async def waiting(session: Session) -> dict[Lane, tuple[int, datetime]]:
     """Count, per lane, the jobs that could run now, with the submission time of the oldest."""
     rows = await session.execute(_WAITING)
     return {(Priority(row.priority), Size(row.size)): (row.waiting, row.oldest) for row in rows}
@@ -95,3 +98,8 @@ async def withdraw(session: Session, lane: Lane) -> list[UUID]:
     """Take the jobs of a lane back from the runway; a worker that still finds one in Redis cannot claim it."""
     rows = await session.execute(_WITHDRAW, {"priority": lane[0], "size": lane[1]})
     return list(rows.scalars())
+
+
+async def wake_dispatcher(session: Session) -> None:
+    """Have the dispatcher look again once this commits."""
+    await session.execute(_WAKE)
