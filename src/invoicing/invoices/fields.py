@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Pla
 from pydantic.json_schema import WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-# XML 1.0 (5th ed.) §2.2 Char, inverted: what no XML document can carry, even escaped.
-ILLEGAL_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+from invoicing.invoices.markup import ILLEGAL
+
 _ISO_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
@@ -38,7 +38,7 @@ def term(part: Convertible[Term] | None) -> Term | None:
 
 def legal_text(value: str) -> str:
     """Refuse what XML cannot carry; name the character, for it is invisible."""
-    found = ILLEGAL_IN_XML.search(value)
+    found = ILLEGAL.search(value)
     if found is None:
         return value
     raise PydanticCustomError(
