@@ -18,7 +18,10 @@ WANTED = {
     "bench": PROJECT["project"]["dependencies"] + GROUPS["dev"] + GROUPS["bench"],
     "build": GROUPS["build"],
 }
-PIN = re.compile(r"^(?P<name>[\w.-]+)(\[.*\])?==(?P<version>\S+)( ; [^\\]+)?(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)$", re.M)
+PIN = re.compile(
+    r"^(?P<name>[\w.-]+)(\[.*\])?==(?P<version>\S+)( ; [^\\]+)?(?P<hashes>( \\\n    --hash=sha256:[0-9a-f]{64})+)$",
+    re.MULTILINE,
+)
 
 
 def text_of(lock: str) -> str:
