@@ -120,6 +120,11 @@ class DeliveryPart(Part):
         return model.Delivery(self.date, self.name, term(self.location), term(self.address))
 
 
+def unspaced(iban: str | None) -> str | None:
+    """Write an IBAN as machines do; people print it in groups of four."""
+    return None if iban is None else iban.replace(" ", "").upper()
+
+
 class AccountPart(Part):
     """An account to pay into: an IBAN, or a national number where there is none."""
 
@@ -135,7 +140,7 @@ class AccountPart(Part):
         return self
 
     def to_model(self) -> model.Account:
-        return model.Account(self.iban, self.number, self.name, self.bic)
+        return model.Account(unspaced(self.iban), self.number, self.name, self.bic)
 
 
 class DirectDebitPart(Part):
@@ -146,7 +151,7 @@ class DirectDebitPart(Part):
     debited_iban: Reference | None = None
 
     def to_model(self) -> model.DirectDebit:
-        return model.DirectDebit(self.mandate, self.creditor, self.debited_iban)
+        return model.DirectDebit(self.mandate, self.creditor, unspaced(self.debited_iban))
 
 
 class PaymentPart(Part):
@@ -169,7 +174,7 @@ class PaymentPart(Part):
         return self
 
     def to_model(self) -> model.Payment:
-        first = () if self.iban is None else (model.Account(self.iban, None, self.account_name, self.bic),)
+        first = () if self.iban is None else (model.Account(unspaced(self.iban), None, self.account_name, self.bic),)
         return model.Payment(
             means=self.means,
             means_text=self.means_text,

@@ -5,7 +5,7 @@ totals are the same to the last digit. Order matters in one thing only: of sever
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from typing import Final, Self
@@ -58,11 +58,11 @@ class Group:
     conflict: bool = False
 
     def __add__(self, other: Self) -> Self:
-        return replace(
-            self,
-            vat=self.vat if _reason(self.vat) else other.vat,
-            net=EXACT.add(self.net, other.net),
-            conflict=self.conflict or other.conflict or _differ(_reason(self.vat), _reason(other.vat)),
+        mine, theirs = _reason(self.vat), _reason(other.vat)
+        return type(self)(
+            self.vat if mine else other.vat,
+            EXACT.add(self.net, other.net),
+            self.conflict or other.conflict or (mine is not None and theirs is not None and mine != theirs),
         )
 
 
@@ -70,10 +70,6 @@ def _reason(vat: Vat) -> tuple[str, str] | None:
     if vat.exemption_reason is None and vat.exemption_code is None:
         return None
     return vat.exemption_reason or "", vat.exemption_code or ""
-
-
-def _differ(one: tuple[str, str] | None, other: tuple[str, str] | None) -> bool:
-    return one is not None and other is not None and one != other
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,7 @@ class Sums:
 
 def _put(groups: dict[Key, Group], vat: Vat, net: Decimal) -> None:
     key = key_of(vat)
-    group = Group(replace(vat, rate=Decimal(key[1])), net)
+    group = Group(Vat(vat.category, Decimal(key[1]), vat.exemption_reason, vat.exemption_code), net)
     groups[key] = groups[key] + group if key in groups else group
 
 
