@@ -15,11 +15,11 @@ from invoicing.invoices.model import (
     Line,
     Party,
     Payment,
+    Syntax,
     Totals,
     Vat,
     VatCategory,
 )
-from invoicing.invoices.rules import Syntax
 from invoicing.invoices.totals import Sums, finish
 
 RULE: Final = "BR-CO-16"  # amount due = total with VAT - prepaid + rounding

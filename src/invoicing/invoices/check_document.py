@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Final
 
 from invoicing.invoices.check_terms import NEEDS_REASON, RULE_OF
-from invoicing.invoices.model import ZERO, Expected, Finding, Header, Totals, VatCategory
+from invoicing.invoices.model import ZERO, DocumentType, Expected, Finding, Header, Totals, VatCategory
 from invoicing.invoices.numerals import amount
 from invoicing.invoices.totals import Group, Sums, finish, taxed
 
@@ -138,7 +138,13 @@ def _figures(header: Header, totals: Totals) -> Iterator[Finding]:
             f"The total of {amount(totals.gross)} is beyond 10^15, more than systems read exactly.",
             "Check quantities and prices, or split the invoice.",
         )
-    if totals.payable > ZERO and header.due_date is None and not (header.payment and header.payment.terms):
+    is_invoice = header.type is DocumentType.INVOICE
+    if (
+        is_invoice
+        and totals.payable > ZERO
+        and header.due_date is None
+        and not (header.payment and header.payment.terms)
+    ):
         yield Finding(
             "BR-CO-25",
             "/due_date",

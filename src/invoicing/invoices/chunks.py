@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Final
 
 from invoicing.invoices import cii, ubl
-from invoicing.invoices.model import ONE, ZERO, Header, Line, Totals
-from invoicing.invoices.rules import Judge, Syntax, Violation
+from invoicing.invoices.model import ONE, ZERO, Header, Line, Syntax, Totals
+from invoicing.invoices.rules import Judge, Violation
 from invoicing.invoices.totals import Group, Sums, finish
 
 CHUNK_LINES: Final = 300  # judging them in both syntaxes is about a second of work

@@ -4,7 +4,7 @@ import re
 from functools import cache
 from typing import Final
 
-from invoicing.invoices.rules import official_folder
+from invoicing.invoices.official import official_folder
 
 CURRENCY: Final = "BR-CL-04"
 COUNTRY: Final = "BR-CL-14"

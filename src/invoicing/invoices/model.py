@@ -21,6 +21,13 @@ class DocumentType(StrEnum):
         return "380" if self is DocumentType.INVOICE else "381"
 
 
+class Syntax(StrEnum):
+    """The two syntaxes of EN 16931."""
+
+    UBL = "ubl"
+    CII = "cii"
+
+
 class VatCategory(StrEnum):
     """UNCL 5305, the part of it that EN 16931 admits."""
 

