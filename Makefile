@@ -8,8 +8,6 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?=
 ARGS ?=
 BIN := .venv/bin
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --custom-compile-command 'make lock' $(ARGS)
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.* ## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -35,10 +33,7 @@ bench: .venv/.bench ## measure, beside the peers
 	@exec $(BIN)/python -m benchmarks $(ARGS)
 
 lock: .venv/.run ## refresh requirements/*.lock from pyproject.toml (newest versions: ARGS=--upgrade)
-	$(LOCK) pyproject.toml -o requirements/run.lock
-	$(LOCK) pyproject.toml --group dev -c requirements/run.lock -o requirements/dev.lock
-	$(LOCK) pyproject.toml --group dev --group bench -c requirements/dev.lock -o requirements/bench.lock
-	$(LOCK) --group build -c requirements/bench.lock -o requirements/build.lock
+	@sh requirements/lock.sh $(ARGS)
 
 clean: ## remove what the targets made, but not the service's data in .invoicing
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
