@@ -24,6 +24,15 @@ class Settings:
     log_level: str = "INFO"
     rules_dir: Path | None = None
 
+    def servers(self) -> tuple[str, str]:
+        """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
+        if not self.database_url or not self.redis_url:
+            raise SettingError(
+                "INVOICING_DATABASE_URL and INVOICING_REDIS_URL must both be set for a single process; "
+                "`invoicing up` starts everything, with servers of its own"
+            )
+        return self.database_url, self.redis_url
+
 
 VARIABLES = {
     "INVOICING_DATABASE_URL": "PostgreSQL to use instead of the embedded one: postgresql://user:password@host:5432/name",
@@ -50,7 +59,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         host=env.get("INVOICING_HOST") or "127.0.0.1",
         port=_whole(env, "INVOICING_PORT", 8000, 0, 65535),
         drills=_flag(env, "INVOICING_DRILLS"),
-        slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 1, 1000),
+        slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 2, 1000),
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         rules_dir=Path(rules) if rules else None,
     )

@@ -16,8 +16,10 @@ from invoicing.kit.ids import new_id
 async def add_customer(session: Session, slug: str, name: str) -> Customer:
     """Insert a customer; the slug must be free."""
     row = (
-        await session.execute(insert(customers).values(id=new_id(), slug=slug, name=name).returning(customers))
-    ).one()
+        (await session.execute(insert(customers).values(id=new_id(), slug=slug, name=name).returning(customers)))
+        .mappings()
+        .one()
+    )
     return Customer(**row)
 
 

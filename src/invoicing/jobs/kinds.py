@@ -59,7 +59,7 @@ class Performance(Protocol):
     async def complete(self, session: Session, name: str, sha256: str) -> None:
         """Declare a result file finished inside a step; `sha256` is the hex digest of all its parts in order."""
 
-    def content(self, session: Session, name: str) -> AsyncIterator[bytes]:
+    def content(self, name: str) -> AsyncIterator[bytes]:
         """Read the parts of a result file in order."""
 
 
@@ -68,6 +68,8 @@ class Streamed:
     """A field of the payload that may hold very many items: they are checked and stored in parts, never held whole."""
 
     field: str
+    header: type[BaseModel]
+    """What the payload is without that field: this is validated, and performed with, where it was split off."""
     item: type[BaseModel]
     part_size: int
     whole_up_to: int
@@ -94,7 +96,8 @@ class JobKind:
     size: Callable[[Any, int], float]
     """Predicts seconds of work from a payload and the number of streamed items that were split off it."""
     perform: Callable[[Performance, Any], Awaitable[Outcome]]
-    """Does the work in a child process; may block, burn CPU, and must not hold a transaction open while it does."""
+    """Does the work in a child process; may block and burn CPU, but not while it holds a step open. Where the streamed
+    field was split off it is given the header, and reads the items with `parts` and `part`."""
     check: Callable[[Any], Sequence[Finding]] = _nothing
     """Finds what the schema cannot say; a finding refuses the request at submission."""
     streamed: Streamed | None = None

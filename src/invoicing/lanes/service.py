@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.metadata import version
 
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, Lane, Pause, Worker, free_for, quotas
+from invoicing.lanes.store import beat, forget_dead, leave, register
 
 PREFETCH = 1.0
 """Tickets on a runway beyond its free slots, as a share of the slots of its class: hides one round trip, no more."""
@@ -109,3 +111,24 @@ async def resume_lane(session: Session, name: str) -> bool:
     resumed = await store.resume(session, name)
     await ledger.wake_dispatcher(session)
     return resumed
+
+
+def build() -> str:
+    """Name the build that this process runs."""
+    return version("invoicing")
+
+
+__all__ = [
+    "LaneStanding",
+    "beat",
+    "build",
+    "fill_runways",
+    "forget_dead",
+    "lane_named",
+    "leave",
+    "pause_lane",
+    "register",
+    "resume_lane",
+    "runway_target",
+    "standings",
+]

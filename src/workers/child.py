@@ -1,0 +1,130 @@
+"""The child process: performs one attempt after another, and dies with the worker that started it."""
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.app import load_kinds
+from invoicing.jobs import service as ledger
+from invoicing.jobs.kinds import JobKind, Kinds, StopRequested
+from invoicing.jobs.model import Cancelled, Claim, Failed, Interrupted, JobError, Outcome, Rejected
+from invoicing.kit import logs
+from invoicing.kit.db import make_engine
+from workers.messages import claim_of, line, outcome_message, read, surroundings_of
+from workers.performance import FencedPerformance
+
+log = logging.getLogger(__name__)
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Child:
+    """Performs attempts in the main thread while another thread listens to the worker."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        """Talk to the worker over a socket."""
+        self._channel = channel
+        self._lines = channel.makefile("rb")
+        self._orders: asyncio.Queue[Claim] = asyncio.Queue()
+        self._current: FencedPerformance | None = None
+
+    async def run(self) -> None:
+        """Warm up, say so, then perform what is asked until the worker goes away."""
+        around = surroundings_of(read(self._lines.readline()))
+        engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child")
+        kinds = load_kinds(drills=around.drills)
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
+        cold = {name: str(error) for name, error in _warm_up(kinds).items()}
+        self._say({"ready": True, "cold": cold})
+        while True:
+            claim = await self._orders.get()
+            outcome = await self._perform(engine, kinds, claim, around.rules_dir)
+            self._current = None
+            self._say({**outcome_message(outcome), "attempt": claim.attempt, "id": str(claim.id)})
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Pass on orders; a worker that is gone takes this process with it, whatever the main thread is doing."""
+        for text in self._lines:
+            message = read(text)
+            if "perform" in message:
+                loop.call_soon_threadsafe(self._orders.put_nowait, claim_of(message["perform"]))
+            elif "stop" in message and self._current is not None:
+                self._current.stop(message["stop"])
+        os._exit(0)
+
+    def _say(self, message: dict[str, Any]) -> None:
+        self._channel.sendall(line(message))
+
+    async def _perform(self, engine: AsyncEngine, kinds: Kinds, claim: Claim, rules_dir: str | None) -> Outcome:
+        kind = kinds.get(claim.kind)
+        if kind is None:
+            return Failed(JobError("unknown_kind", f"This build does not know the kind {claim.kind}."))
+        try:
+            async with engine.connect() as session:
+                saved = await ledger.checkpoint_of(session, claim.id)
+            job = FencedPerformance(engine, claim, saved, rules_dir)
+            self._current = job
+            return await kind.perform(job, _payload(kind, await job.body(), split=bool(await job.parts())))
+        except StopRequested as order:
+            return Cancelled() if order.why == "cancel" else Interrupted(order.why)
+        except ValidationError as error:
+            return Rejected(_no_longer_valid(error))
+        except Exception as error:
+            log.exception("the kind %s raised", claim.kind, extra={"action": "attempt.raised", "job_id": str(claim.id)})
+            return Failed(JobError("internal", f"The work failed unexpectedly ({type(error).__name__})."))
+
+
+def _payload(kind: JobKind, body: bytes, *, split: bool) -> BaseModel:
+    """Read the payload from the request; where a streamed field was split off, only the header is there."""
+    payload = from_json(body)["payload"]
+    if split and kind.streamed is not None:
+        payload.pop(kind.streamed.field, None)
+        return kind.streamed.header.model_validate(payload)
+    return kind.payload.model_validate(payload)
+
+
+def _no_longer_valid(error: ValidationError) -> JobError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = "/payload/" + "/".join(str(step) for step in first["loc"])
+    return JobError("bad_input", first["msg"], field=where, remedy="Submit a corrected request.")
+
+
+def _warm_up(kinds: Kinds) -> dict[str, Exception]:
+    """Warm every kind up; one that cannot be is reported, and the others go on."""
+    cold: dict[str, Exception] = {}
+    for kind in kinds.values():
+        try:
+            kind.warm_up()
+        except Exception as error:
+            log.exception("%s cannot be warmed up", kind.name, extra={"action": "child.cold"})
+            cold[kind.name] = error
+    return cold
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its worker dies, even while C code holds the interpreter."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def main() -> None:
+    """Run as `python -m workers.child FD`."""
+    _die_with_parent()
+    logs.to_stderr(os.environ.get("INVOICING_LOG_LEVEL", "INFO"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the worker decides
+    asyncio.run(Child(socket.socket(fileno=int(sys.argv[1]))).run())
+
+
+if __name__ == "__main__":
+    main()

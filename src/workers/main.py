@@ -1,0 +1,81 @@
+"""The processes: `invoicing worker`, `dispatcher` and `watchdog` land here."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+from invoicing.app import load_kinds
+from invoicing.kit import logs
+from invoicing.kit.db import make_engine
+from invoicing.kit.ids import new_id
+from invoicing.settings import Settings
+from invoicing.transport import Transport, connect
+from workers.dispatcher import Dispatcher
+from workers.lane_worker import LaneWorker, stop_on_signals
+from workers.messages import Surroundings
+from workers.nursery import Nursery
+from workers.watchdog import Watchdog
+
+
+def worker(settings: Settings) -> None:
+    """Serve the lanes until SIGTERM."""
+    logs.to_stderr(settings.log_level)
+    asyncio.run(_worker(settings))
+
+
+def dispatcher(settings: Settings) -> None:
+    """Fill the runways until SIGTERM."""
+    logs.to_stderr(settings.log_level)
+    asyncio.run(_dispatcher(settings))
+
+
+def watchdog(settings: Settings) -> None:
+    """Put right what was lost until SIGTERM."""
+    logs.to_stderr(settings.log_level)
+    asyncio.run(_watchdog(settings))
+
+
+async def _worker(settings: Settings) -> None:
+    url, redis_url = settings.servers()
+    rules = None if settings.rules_dir is None else str(settings.rules_dir)
+    nursery = Nursery(Surroundings(url, settings.drills, rules), settings.slots)
+    engine = make_engine(url, name="invoicing-worker")
+    transport = Transport(connect(redis_url))
+    kinds = load_kinds(drills=settings.drills)
+    await nursery.start()
+    try:
+        lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
+        stop_on_signals(lane_worker)
+        await lane_worker.main()
+    finally:
+        await nursery.close()
+        await transport.close()
+        await engine.dispose()
+
+
+async def _dispatcher(settings: Settings) -> None:
+    url, redis_url = settings.servers()
+    engine = make_engine(url, pool_size=3, name="invoicing-dispatcher")
+    transport = Transport(connect(redis_url))
+    process = Dispatcher(engine, url, transport)
+    _on_signals(process.stop)
+    await process.run()
+    await transport.close()
+    await engine.dispose()
+
+
+async def _watchdog(settings: Settings) -> None:
+    url, redis_url = settings.servers()
+    engine = make_engine(url, pool_size=3, name="invoicing-watchdog")
+    transport = Transport(connect(redis_url))
+    process = Watchdog(engine, transport)
+    _on_signals(process.stop)
+    await process.run()
+    await transport.close()
+    await engine.dispose()
+
+
+def _on_signals(stop: Callable[[], None]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)

@@ -1,0 +1,105 @@
+"""What a worker and its child processes say to each other: one JSON object a line over a socket pair."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import from_json, to_json
+
+from invoicing.jobs.model import (
+    Cancelled,
+    Claim,
+    Failed,
+    Interrupted,
+    JobError,
+    Outcome,
+    Priority,
+    Rejected,
+    Size,
+    Succeeded,
+)
+
+LONGEST_LINE = 16 * 1024 * 1024
+"""A result or an error is small; a child that says more than this has gone wrong (bytes)."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a child process needs to know before its first job; it gets nothing from the environment."""
+
+    database_url: str
+    drills: bool
+    rules_dir: str | None
+
+
+def line(message: Mapping[str, Any]) -> bytes:
+    """Write a message."""
+    return to_json(message) + b"\n"
+
+
+def read(text: bytes) -> dict[str, Any]:
+    """Read a message."""
+    message: dict[str, Any] = from_json(text)
+    return message
+
+
+def surroundings_of(message: Mapping[str, Any]) -> Surroundings:
+    """Read the first message that a child gets."""
+    return Surroundings(message["database_url"], message["drills"], message["rules_dir"])
+
+
+def claim_message(claim: Claim) -> dict[str, Any]:
+    """Tell a child which attempt to perform."""
+    return {"perform": asdict(claim)}
+
+
+def claim_of(values: Mapping[str, Any]) -> Claim:
+    """Read which attempt to perform."""
+    return Claim(
+        **{
+            **values,
+            "id": UUID(values["id"]),
+            "customer_id": UUID(values["customer_id"]),
+            "priority": Priority(values["priority"]),
+            "size": Size(values["size"]),
+        }
+    )
+
+
+def outcome_message(outcome: Outcome) -> dict[str, Any]:
+    """Tell the worker how an attempt ended."""
+    match outcome:
+        case Succeeded(result):
+            return {"outcome": "succeeded", "result": result}
+        case Rejected(error):
+            return {"outcome": "rejected", "error": error.as_json()}
+        case Failed(error, retry_after):
+            seconds = None if retry_after is None else retry_after.total_seconds()
+            return {"outcome": "failed", "error": error.as_json(), "retry_after_s": seconds}
+        case Interrupted(why, size):
+            return {"outcome": "interrupted", "why": why, "size": size}
+        case Cancelled():
+            return {"outcome": "cancelled"}
+
+
+def outcome_of(message: Mapping[str, Any]) -> Outcome:
+    """Read how an attempt ended; what cannot be understood is a failure, never a success."""
+    match message:
+        case {"outcome": "succeeded", "result": dict(result)}:
+            return Succeeded(result)
+        case {"outcome": "rejected", "error": dict(error)}:
+            return Rejected(_error_of(error))
+        case {"outcome": "failed", "error": dict(error), "retry_after_s": seconds}:
+            return Failed(_error_of(error), None if seconds is None else timedelta(seconds=seconds))
+        case {"outcome": "interrupted", "why": str(why), "size": size}:
+            return Interrupted(why, None if size is None else Size(size))
+        case {"outcome": "cancelled"}:
+            return Cancelled()
+        case _:
+            return Failed(JobError("unknown_outcome", "The attempt ended without saying how."))
+
+
+def _error_of(members: Mapping[str, Any]) -> JobError:
+    return JobError(**{**members, "findings": tuple(members.get("findings", ()))})

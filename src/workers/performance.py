@@ -1,0 +1,89 @@
+"""One attempt as its kind sees it, inside the child process: fenced steps, checkpoints, payload and result files."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.jobs import service as ledger
+from invoicing.jobs.kinds import StopRequested
+from invoicing.jobs.model import Claim, Progress
+from invoicing.kit.db import Session, transaction
+
+
+class FencedPerformance:
+    """What `perform` is given; implements `invoicing.jobs.kinds.Performance` on the ledger."""
+
+    def __init__(
+        self, engine: AsyncEngine, claim: Claim, saved: Mapping[str, Any] | None, rules_dir: str | None
+    ) -> None:
+        """Stand for one attempt."""
+        self.job_id = claim.id
+        self.customer_id = claim.customer_id
+        self.reference = claim.reference
+        self.attempt = claim.attempt
+        self.failures = claim.failures
+        self.saved = saved
+        self.rules_dir = rules_dir
+        self._engine = engine
+        self._stop: str | None = None
+
+    def stop(self, why: str) -> None:
+        """Have the attempt stop at its next checkpoint; called from another thread."""
+        self._stop = why
+
+    @asynccontextmanager
+    async def step(
+        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None
+    ) -> AsyncIterator[Session]:
+        """Open a fenced transaction that commits the block's writes with progress and what to keep."""
+        async with transaction(self._engine) as session:
+            cancel_requested = await ledger.fence(session, self.job_id, self.attempt)
+            if cancel_requested is None:
+                raise StopRequested("lost")
+            yield session
+            if saved is not None:
+                await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
+            if progress is not None:
+                await ledger.write_progress(session, self.job_id, self.attempt, progress)
+        if cancel_requested:
+            raise StopRequested("cancel")
+        if self._stop is not None and (saved is not None or progress is not None):
+            raise StopRequested(self._stop)
+
+    async def checkpoint(self, done: float, total: float, unit: str, saved: Mapping[str, Any] | None = None) -> None:
+        """Commit how far the work is and what a later attempt needs."""
+        async with self.step(Progress(done, total, unit), saved):
+            pass
+
+    async def body(self) -> bytes:
+        """Read the request as the customer sent it."""
+        return await self.part(0)
+
+    async def parts(self) -> Sequence[tuple[int, int]]:
+        """List the parts of a streamed payload: (part number from 1, number of items)."""
+        async with self._engine.connect() as session:
+            return await ledger.parts_of(session, self.job_id)
+
+    async def part(self, number: int) -> bytes:
+        """Read one part of the payload."""
+        async with self._engine.connect() as session:
+            body = await ledger.part(session, self.job_id, number)
+        if body is None:
+            raise LookupError(f"job {self.job_id} has no payload part {number}")
+        return body
+
+    async def write_part(self, session: Session, name: str, media_type: str, seq: int, body: bytes) -> None:
+        """Write a part of a result file inside a step."""
+        await ledger.write_artifact_part(session, self.job_id, name, media_type, seq, body)
+
+    async def complete(self, session: Session, name: str, sha256: str) -> None:
+        """Declare a result file finished inside a step."""
+        await ledger.complete_artifact(session, self.job_id, name, sha256)
+
+    async def content(self, name: str) -> AsyncIterator[bytes]:
+        """Read the parts of a result file in order."""
+        async with self._engine.connect() as session:
+            async for body in ledger.artifact_content(session, self.job_id, name):
+                yield body
