@@ -53,7 +53,8 @@ def test_the_wheel_is_the_source_and_the_migrations_and_nothing_else(wheel: set[
 
 
 def test_a_file_is_short_enough_to_be_read_at_once() -> None:
-    lengths = {source: len((ROOT / source).read_text().splitlines()) for source in SOURCES}
+    edited = [source for source in SOURCES if not source.startswith("migrations/")]  # those are written once
+    lengths = {source: len((ROOT / source).read_text().splitlines()) for source in edited}
     assert {source: length for source, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
