@@ -331,12 +331,15 @@ class Cause:
 
 @dataclass(frozen=True)
 class Eta:
-    """When a job is expected to end, as an interval; `similar_jobs` is what it was learned from."""
+    """When a job is expected to end, as an interval; `similar_jobs` is what it was learned from.
+
+    `confidence` is the share of jobs that should end inside; None where it cannot be stated.
+    """
 
     earliest: datetime
     likely: datetime
     latest: datetime
-    confidence: float
+    confidence: float | None
     similar_jobs: int
 
 
@@ -352,9 +355,10 @@ class Normal:
 
 @dataclass(frozen=True)
 class Standing:
-    """What is known about an unfinished job beyond its row; None means unknown, never a guess."""
+    """What is known about a job beyond its row; None means unknown, never a guess. A finished job has no cause."""
 
     ahead: int | None = None
+    """Jobs that start before this one in its lane; where the cause's evidence says `ahead_at_least`, there are more."""
     eta: Eta | None = None
     normal: Normal | None = None
     cause: Cause | None = None
