@@ -166,6 +166,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("state IN ('queued', 'retrying') AND released_at IS NOT NULL"),
     )
     op.create_index(
+        "ix_jobs_similar",
+        "jobs",
+        ["kind", sa.literal_column("floor(log(GREATEST(predicted_s, 0.001)))"), "finished_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'succeeded' AND failures = 0"),
+    )
+    op.create_index(
         "ix_jobs_worker_id", "jobs", ["worker_id"], unique=False, postgresql_where=sa.text("state = 'running'")
     )
     op.create_table(
@@ -320,6 +327,9 @@ def downgrade() -> None:
     op.drop_table("artifact_parts")
     op.drop_table("number_series")
     op.drop_index("ix_jobs_worker_id", table_name="jobs", postgresql_where=sa.text("state = 'running'"))
+    op.drop_index(
+        "ix_jobs_similar", table_name="jobs", postgresql_where=sa.text("state = 'succeeded' AND failures = 0")
+    )
     op.drop_index(
         "ix_jobs_runway",
         table_name="jobs",
