@@ -19,11 +19,10 @@ run: .venv/.run ## start the whole service on this machine (invoicing up)
 test: .venv/.dev ## every test, all tiers
 	@exec $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-check: .venv/.dev ## lint, format, types, import contracts
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+check: .venv/.dev ## lint, format, types, import contracts: all of them, even after a finding
+	@found=; for tool in 'ruff check' 'ruff format --check' mypy 'lint-imports --no-logo'; do \
+		echo "$$tool"; $(BIN)/$$tool || found=yes; \
+	done; test -z "$$found"
 
 format: .venv/.dev ## rewrite the sources in the project's format
 	$(BIN)/ruff check --fix-only --exit-zero

@@ -38,7 +38,6 @@ find_python() {
 for larger in dev bench; do
     if [ -e "$venv/.$larger" ] && [ "$wanted" != bench ]; then wanted=$larger; fi
 done
-set -- -r "requirements/$wanted.lock" -r requirements/build.lock
 
 if ! answers "$python" 'import sys'; then
     interpreter=$(find_python)
@@ -53,17 +52,29 @@ pip() { "$python" -m pip --disable-pip-version-check --quiet --no-input "$@"; }
 
 . requirements/registry.sh
 
-sync_with_uv() {
+# Afterwards pip may be gone: uv keeps it only in environments that it did not make itself.
+install_with_uv() {
     pip install --require-hashes -r requirements/build.lock &&
-        "$python" -m uv pip sync --quiet --require-hashes --python "$python" "requirements/$wanted.lock" requirements/build.lock
+        uv sync --require-hashes "requirements/$wanted.lock" requirements/build.lock &&
+        uv install --no-build-isolation --no-deps --editable .
+}
+
+uv() {
+    verb=$1
+    shift
+    "$python" -m uv pip "$verb" --quiet --python "$python" "$@"
 }
 
 # pip is slower and knows more of this machine (proxies, further indexes, keyrings): what uv cannot reach, pip may.
-sync_with_uv || {
-    say "uv could not install the lock; trying pip, which takes a little longer."
-    pip install --require-hashes --no-deps "$@"
+install_with_pip() {
+    pip install --require-hashes --no-deps -r "requirements/$wanted.lock" -r requirements/build.lock
+    pip install --no-build-isolation --no-deps --editable .
 }
-pip install --no-build-isolation --no-deps --editable .
+
+install_with_uv || {
+    say "uv could not install the lock; trying pip, which takes a little longer."
+    install_with_pip
+}
 
 for level in run dev bench; do
     : >"$venv/.$level"

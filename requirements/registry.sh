@@ -2,7 +2,7 @@
 # closed network stays closed, the certificates and the index. What the environment already says for uv is kept.
 
 pip_setting() {
-    "$python" -m pip --disable-pip-version-check config list | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1
+    "$python" -m pip --disable-pip-version-check config list 2>/dev/null | sed -n "s/^[^=]*\.$1='\(.*\)'\$/\1/p" | tail -n 1
 }
 
 if [ -z "${SSL_CERT_FILE:-}" ]; then
