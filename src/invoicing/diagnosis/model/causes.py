@@ -1,0 +1,97 @@
+"""Every cause in the order in which it is shown, and when the reader hears of it again."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from math import floor
+from types import MappingProxyType
+
+from invoicing.diagnosis.model import running, waiting
+from invoicing.diagnosis.model.check import Check, Code, Rule, proven
+from invoicing.diagnosis.model.facts import Facts
+from invoicing.jobs.model import FINISHED
+
+RULES: tuple[Rule, ...] = (
+    waiting.in_review,
+    waiting.scheduled,
+    waiting.retry_backoff,
+    waiting.paused,
+    waiting.no_worker,
+    waiting.no_capable_worker,
+    waiting.all_loops_blocked,
+    waiting.undelivered,
+    waiting.lane_saturated,
+    waiting.starting,
+    running.worker_lost,
+    running.loop_blocked,
+    running.cancel_pending,
+    running.no_progress,
+    running.slower_than_normal,
+    running.running_normally,
+)
+"""What stops a job altogether stands before what merely slows it, and what must end first before what ends with it."""
+
+_UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED})
+
+NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
+    {
+        Code.SCHEDULED: timedelta(minutes=1),
+        Code.RETRY_BACKOFF: timedelta(minutes=1),
+        Code.PAUSED: timedelta(minutes=15),
+        Code.IN_REVIEW: timedelta(hours=1),
+        Code.NO_WORKER: timedelta(minutes=1),
+        Code.NO_CAPABLE_WORKER: timedelta(minutes=5),
+        Code.LANE_SATURATED: timedelta(minutes=1),
+        Code.UNDELIVERED: timedelta(seconds=30),
+        Code.STARTING: timedelta(seconds=5),
+        Code.WORKER_LOST: timedelta(seconds=15),
+        Code.LOOP_BLOCKED: timedelta(minutes=1),
+        Code.CANCEL_PENDING: timedelta(seconds=15),
+        Code.NO_PROGRESS: timedelta(minutes=1),
+        Code.SLOWER_THAN_NORMAL: timedelta(minutes=5),
+        Code.RUNNING_NORMALLY: timedelta(minutes=5),
+        Code.UNEXPLAINED: timedelta(minutes=1),
+    }
+)
+"""How often a cause that goes on is news, where it has no end of its own."""
+
+
+def examine(facts: Facts) -> tuple[Check, ...]:
+    """Ask every rule."""
+    return tuple(rule(facts) for rule in RULES)
+
+
+def shown(facts: Facts, checks: Sequence[Check]) -> Check | None:
+    """Choose the one cause that is shown: the first proven, `unexplained` without any, none for a finished job.
+
+    Of causes that each end at a known time, the one that ends last is what the job waits for.
+    """
+    if facts.job.state in FINISHED:
+        return None
+    holding = [check for check in checks if check.holds]
+    timed = [check for check in holding if check.code in _UNTIL_A_TIME and check.until]
+    if timed and holding[0].code in _UNTIL_A_TIME:
+        return max(timed, key=lambda check: check.until or facts.now)
+    return holding[0] if holding else unexplained(facts)
+
+
+def unexplained(facts: Facts) -> Check:
+    """Say that no cause is proven, with what was looked at."""
+    evidence = {
+        "state": facts.job.state,
+        "workers": len(facts.serving),
+        "free_slots": facts.free,
+        "released": facts.job.released_at is not None,
+    }
+    since = facts.waiting_since if facts.waiting else facts.attempt_began
+    return proven(Code.UNEXPLAINED, facts, since, evidence=evidence)
+
+
+def next_news(facts: Facts, check: Check) -> datetime:
+    """When the reader hears of it again: the end of the cause if it has one, else the next beat of its rhythm.
+
+    Beats are counted from the cause's beginning, so that asking again does not put them off.
+    """
+    if check.until is not None and check.until > facts.now:
+        return check.until
+    every, start = NEWS_EVERY[check.code], check.since or facts.job.submitted_at
+    return start + every * (floor(max(facts.now - start, timedelta(0)) / every) + 1)

@@ -1,0 +1,196 @@
+"""How long jobs take: learned per kind from finished ones, as log(duration) on log(predicted), with its spread.
+
+The spread is shrunk toward that of all kinds together, so that three lucky jobs do not make a narrow range.
+Seconds everywhere.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil, exp, floor, log, log10, sqrt
+from statistics import NormalDist, fmean, stdev
+
+from invoicing.jobs.model import Size
+from invoicing.lanes.model import classify
+
+FEWEST = 3
+"""With fewer similar jobs nothing is said about what is normal."""
+
+RANKED_FROM = 99
+"""From so many similar jobs on, the 99 % bound is an order statistic and needs no model."""
+
+_SHORTEST_S, _LONGEST_S = 0.001, 1e9
+_PRIOR_WEIGHT = 3.0
+"""How many jobs the pooled spread counts for against a kind's own."""
+_PRIOR_SPREAD = 1.0
+"""Spread of log(actual / predicted) assumed before anything is known (the simulation's estimates had 1)."""
+_SLOPE_WEIGHT = 5.0
+"""How strongly the slope is held at 1 (twice the prediction, twice the time) until the sizes seen say otherwise."""
+
+_NORMAL = NormalDist()
+
+
+@dataclass(frozen=True)
+class Group:
+    """The last finished jobs of a kind whose predicted seconds share a power of ten."""
+
+    kind: str
+    magnitude: int
+    predicted: tuple[float, ...]
+    durations: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """How long a job should take: Student's t on log(seconds); `ranked` holds the scaled durations of similar jobs."""
+
+    median_log: float
+    scale: float
+    freedom: float
+    ranked: tuple[float, ...] = ()
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of log(seconds)."""
+        return self.scale * sqrt(self.freedom / (self.freedom - 2))
+
+    def quantile(self, share: float) -> float:
+        """Give the seconds within which this share of such jobs end."""
+        if self.ranked:
+            return self.ranked[min(len(self.ranked), ceil((len(self.ranked) + 1) * share)) - 1]
+        return exp(self.median_log + self.scale * student(share, self.freedom))
+
+    def remaining(self, share: float, worked_s: float) -> float:
+        """Give the further seconds within which this share of those jobs end that have run this long already."""
+        if worked_s <= 0:
+            return self.quantile(share)
+        law = NormalDist(self.median_log, self.spread)
+        passed = law.cdf(log(worked_s))
+        left = min(passed + share * (1 - passed), 1 - 1e-9)
+        return max(0.0, exp(law.inv_cdf(left)) - worked_s) if left > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Actual to predicted work of one size class: of the sums, and the relative spread of a single job."""
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A kind's fit."""
+
+    slope: float
+    at_mean: float
+    mean_log: float
+    count: int
+    squares: float
+    scale: float
+    freedom: float
+
+    def median_log(self, x: float) -> float:
+        return self.at_mean + self.slope * (x - self.mean_log)
+
+    def scale_at(self, x: float) -> float:
+        """Wider for a mean of few jobs, and away from the sizes seen."""
+        return self.scale * sqrt(1 + 1 / self.count + (x - self.mean_log) ** 2 / (self.squares + _SLOPE_WEIGHT))
+
+
+@dataclass(frozen=True)
+class History:
+    """What was learned from finished jobs, and when."""
+
+    observed_at: datetime | None
+    groups: Mapping[tuple[str, int], Group]
+    lines: Mapping[str, _Line]
+    ratios: Mapping[Size, Ratio]
+
+    def similar(self, kind: str, predicted_s: float) -> int:
+        """How many finished jobs of the kind, predicted within the same power of ten, are known."""
+        group = self.groups.get((kind, magnitude(predicted_s)))
+        return len(group.durations) if group else 0
+
+    def predict(self, kind: str, predicted_s: float) -> Prediction | None:
+        """Say how long a job should take; None with fewer than three similar ones."""
+        group = self.groups.get((kind, magnitude(predicted_s)))
+        if group is None or len(group.durations) < FEWEST:
+            return None
+        line, x = self.lines[kind], _log(predicted_s)
+        median = line.median_log(x)
+        ranked: tuple[float, ...] = ()
+        if len(group.durations) >= RANKED_FROM:
+            ranked = tuple(sorted(exp(median + _log(d) - line.median_log(_log(p))) for p, d in _pairs(group)))
+        return Prediction(median, line.scale_at(x), line.freedom, ranked)
+
+
+def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
+    """Fit every kind, each with its spread shrunk toward that of all kinds."""
+    known = {(group.kind, group.magnitude): group for group in groups if group.durations}
+    by_kind: dict[str, list[tuple[float, float]]] = {}
+    for group in known.values():
+        by_kind.setdefault(group.kind, []).extend((_log(p), _log(d)) for p, d in _pairs(group))
+    residuals = {kind: _squared_residuals(points) for kind, points in by_kind.items()}
+    freedom = sum(len(points) - 1 for points in by_kind.values())
+    pooled = (_PRIOR_WEIGHT * _PRIOR_SPREAD**2 + sum(residuals.values())) / (_PRIOR_WEIGHT + freedom)
+    lines = {kind: _fit(points, pooled) for kind, points in by_kind.items()}
+    return History(observed_at, known, lines, _ratios(known.values()))
+
+
+def magnitude(predicted_s: float) -> int:
+    """Give the power of ten that predicted seconds belong to; nothing is below a millisecond."""
+    return floor(log10(max(predicted_s, _SHORTEST_S)))
+
+
+def student(share: float, freedom: float) -> float:
+    """Quantile of Student's t by its expansion about the normal one (Abramowitz and Stegun 26.7.5)."""
+    z = _NORMAL.inv_cdf(share)
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
+
+
+def _fit(points: Sequence[tuple[float, float]], pooled: float) -> _Line:
+    slope, mean_x, mean_y, squares = _slope(points)
+    freedom = _PRIOR_WEIGHT + len(points) - 1
+    variance = (_PRIOR_WEIGHT * pooled + _squared_residuals(points)) / freedom
+    return _Line(slope, mean_y, mean_x, len(points), squares, sqrt(variance), freedom)
+
+
+def _slope(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
+    mean_x, mean_y = fmean(x for x, _ in points), fmean(y for _, y in points)
+    squares = sum((x - mean_x) ** 2 for x, _ in points)
+    excess = sum((x - mean_x) * (y - mean_y - (x - mean_x)) for x, y in points)
+    return 1 + excess / (squares + _SLOPE_WEIGHT), mean_x, mean_y, squares
+
+
+def _squared_residuals(points: Sequence[tuple[float, float]]) -> float:
+    slope, mean_x, mean_y, _ = _slope(points)
+    return sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
+
+
+def _ratios(groups: Iterable[Group]) -> Mapping[Size, Ratio]:
+    """Weigh predictions of each size class; a class with too few finished jobs borrows those of all."""
+    samples = [pair for group in groups for pair in _pairs(group)]
+    if len(samples) < FEWEST:
+        return {}
+    by_size = {size: [pair for pair in samples if classify(pair[0]) is size] for size in Size}
+    return {size: _ratio(own if len(own) >= FEWEST else samples) for size, own in by_size.items()}
+
+
+def _ratio(samples: Sequence[tuple[float, float]]) -> Ratio:
+    single = [d / max(p, _SHORTEST_S) for p, d in samples]
+    mean = sum(d for _, d in samples) / max(sum(p for p, _ in samples), _SHORTEST_S)
+    return Ratio(mean, stdev(single) / max(fmean(single), 1e-9))
+
+
+def _pairs(group: Group) -> Iterable[tuple[float, float]]:
+    return zip(group.predicted, group.durations, strict=True)
+
+
+def _log(seconds: float) -> float:
+    return log(min(max(seconds, _SHORTEST_S), _LONGEST_S))

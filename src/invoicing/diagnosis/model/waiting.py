@@ -1,0 +1,136 @@
+"""Causes of a job that has not started: each rule proves its own, from the facts about job, lane and workers."""
+
+from datetime import datetime
+
+from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
+from invoicing.diagnosis.model.facts import ALIVE_FOR, SETTLED_FOR, Facts
+from invoicing.jobs.model import State
+
+
+def in_review(facts: Facts) -> Check:
+    """Prove that a person decides before the job may run."""
+    if facts.job.state is not State.IN_REVIEW:
+        return disproven(Code.IN_REVIEW, facts)
+    return proven(Code.IN_REVIEW, facts, facts.job.submitted_at)
+
+
+def scheduled(facts: Facts) -> Check:
+    """Prove that the job is due later, and that not because it failed."""
+    if not facts.waiting or facts.due or facts.job.state is State.RETRYING:
+        return disproven(Code.SCHEDULED, facts)
+    due = facts.job.due_at
+    return proven(Code.SCHEDULED, facts, facts.job.submitted_at, until=due, evidence={"due_at": due})
+
+
+def retry_backoff(facts: Facts) -> Check:
+    """Prove that an attempt failed and the next one is due later."""
+    job = facts.job
+    if job.state is not State.RETRYING or facts.due:
+        return disproven(Code.RETRY_BACKOFF, facts)
+    error = job.error or {}
+    evidence = {
+        "failures": job.failures,
+        "max_attempts": facts.max_attempts,
+        "next_attempt_at": job.due_at,
+        "error": {"code": error.get("code", "unknown"), "message": error.get("message") or "no message"},
+    }
+    failed_at = facts.attempt.ended_at if facts.attempt else None
+    wording = "plain" if facts.max_attempts is None else "counted"
+    return proven(Code.RETRY_BACKOFF, facts, failed_at, until=job.due_at, wording=wording, evidence=evidence)
+
+
+def paused(facts: Facts) -> Check:
+    """Prove that the lane releases nothing. Who paused it is told by role: only operations may."""
+    pause = facts.pause
+    if not facts.waiting or pause is None or pause.until <= facts.now:
+        return disproven(Code.PAUSED, facts)
+    since = max(pause.since, facts.job.submitted_at)
+    evidence = {"scope": "lane", "by": "operations", "reason": pause.reason, "until": pause.until}
+    return proven(Code.PAUSED, facts, since, until=pause.until, evidence=evidence)
+
+
+def no_worker(facts: Facts) -> Check:
+    """Prove that no live worker takes jobs of this lane."""
+    if not facts.due or facts.serving:
+        return disproven(Code.NO_WORKER, facts)
+    since = None if facts.last_beat is None else max(facts.last_beat, facts.waiting_since)
+    return proven(Code.NO_WORKER, facts, since, evidence={"workers": 0, "last_seen": facts.last_beat})
+
+
+def no_capable_worker(facts: Facts) -> Check:
+    """Prove that workers are alive in this lane and none of them offers this kind."""
+    if not facts.due:
+        return disproven(Code.NO_CAPABLE_WORKER, facts)
+    if not facts.serving:
+        return unknown(Code.NO_CAPABLE_WORKER, facts)
+    if _capable(facts):
+        return disproven(Code.NO_CAPABLE_WORKER, facts)
+    evidence = {"kind": facts.job.kind, "workers": len(facts.serving)}
+    return proven(Code.NO_CAPABLE_WORKER, facts, facts.waiting_since, evidence=evidence)
+
+
+def all_loops_blocked(facts: Facts) -> Check:
+    """Prove that every worker of the lane lives and none of them gets to look at its queue."""
+    if not facts.due:
+        return disproven(Code.LOOP_BLOCKED, facts)
+    if not facts.serving:
+        return unknown(Code.LOOP_BLOCKED, facts)
+    last = max(worker.loop_beat_at for worker in facts.serving)
+    if facts.now - last <= ALIVE_FOR:
+        return disproven(Code.LOOP_BLOCKED, facts)
+    evidence = {"workers": len(facts.serving), "last_loop_beat_at": last}
+    return proven(Code.LOOP_BLOCKED, facts, max(last, facts.waiting_since), wording="waiting", evidence=evidence)
+
+
+def undelivered(facts: Facts) -> Check:
+    """Prove that a slot is free while what was released a while ago (this job, or one in front) is unclaimed."""
+    if not facts.due or not _capable(facts) or facts.free == 0:
+        return disproven(Code.UNDELIVERED, facts)
+    released = facts.job.released_at or facts.queue.oldest_release
+    if released is None or facts.now - released < SETTLED_FOR:
+        return disproven(Code.UNDELIVERED, facts)
+    evidence = {"released_at": released, "free_slots": facts.free, "itself": facts.job.released_at is not None}
+    return proven(Code.UNDELIVERED, facts, max(released, facts.waiting_since), evidence=evidence)
+
+
+def lane_saturated(facts: Facts) -> Check:
+    """Prove that all slots of the live workers are taken, or that others start first and the lane moves."""
+    if not facts.due or not _capable(facts):
+        return disproven(Code.LANE_SATURATED, facts)
+    ahead = facts.place.ahead if facts.place else 0
+    full = facts.free == 0
+    if not full and not (ahead and _moving(facts)):
+        return disproven(Code.LANE_SATURATED, facts)
+    at_least = facts.place is not None and facts.place.at_least
+    evidence = {
+        "ahead": ahead,
+        "slots": facts.slots,
+        "free_slots": facts.free,
+        "running": len(facts.running.get(facts.lane, ())),
+    }
+    if at_least:
+        evidence = {**evidence, "ahead_at_least": True}
+    wording = "at_least" if at_least else {0: "full", 1: "one"}.get(ahead, "many")
+    return proven(Code.LANE_SATURATED, facts, facts.waiting_since, wording=wording, evidence=evidence)
+
+
+def starting(facts: Facts) -> Check:
+    """Prove that a slot is free, a worker can do it, and the job has only just become ready."""
+    if not facts.due or not _capable(facts) or facts.free == 0:
+        return disproven(Code.STARTING, facts)
+    since = max(facts.waiting_since, facts.job.released_at or facts.waiting_since)
+    if facts.now - since >= SETTLED_FOR:
+        return disproven(Code.STARTING, facts)
+    return proven(Code.STARTING, facts, since, until=since + SETTLED_FOR, evidence={"free_slots": facts.free})
+
+
+def _capable(facts: Facts) -> bool:
+    return any(facts.job.kind in worker.kinds for worker in facts.serving)
+
+
+def _moving(facts: Facts) -> bool:
+    """Whether something of this lane was released, or began, moments ago."""
+    moves: list[datetime] = [work.started_at for work in facts.running.get(facts.lane, ())]
+    if facts.queue.oldest_release is not None:
+        moves.append(facts.queue.oldest_release)
+    return any(facts.now - move < SETTLED_FOR for move in moves)

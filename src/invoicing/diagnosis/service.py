@@ -1,0 +1,112 @@
+"""Explaining jobs: the facts read once for all of them, then judged one by one."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine
+
+from invoicing.diagnosis import store
+from invoicing.diagnosis.model.causes import examine, next_news, shown
+from invoicing.diagnosis.model.check import Check
+from invoicing.diagnosis.model.durations import History, learn
+from invoicing.diagnosis.model.eta import expect, normal
+from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, lanes_before
+from invoicing.diagnosis.words import FALLBACK, say
+from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Standing
+from invoicing.kit.db import Session
+from invoicing.lanes.model import Lane
+
+LEARN_AGAIN_AFTER_S = 15.0
+"""How old what was learned from finished jobs may be: normal times change slowly, and learning reads many rows."""
+
+_NO_KINDS: Kinds = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class _Learned:
+    at: float
+    history: History
+
+
+_learned: WeakKeyDictionary[Engine, _Learned] = WeakKeyDictionary()
+"""What each database of this process taught; forgotten with its engine."""
+
+
+async def explain(
+    session: Session, jobs: Sequence[Job], kinds: Kinds = _NO_KINDS, language: str = FALLBACK
+) -> Mapping[UUID, Standing]:
+    """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
+
+    At most six statements however many jobs are asked about. A finished job has only its normal times. `kinds` tells
+    how often a job is tried; a kind that is not among them is explained without that number.
+    """
+    if not jobs:
+        return {}
+    snapshot = await look(session, jobs)
+    return {job.id: _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language) for job in jobs}
+
+
+async def look(session: Session, jobs: Sequence[Job]) -> Snapshot:
+    """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished."""
+    unfinished = [job for job in jobs if job.state not in FINISHED]
+    begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
+    waiting = [job for job in unfinished if job.state in WAITING]
+    lanes = {before for job in waiting for before in lanes_before(Lane(job.priority, job.size))}
+    queued = await store.queues(session, lanes, [job.id for job in waiting])
+    return Snapshot(
+        now=queued.now,
+        workers=await store.workers(session) if unfinished else (),
+        pauses=await store.pauses(session) if waiting else {},
+        running=await store.running(session) if waiting else {},
+        queues=queued.queues,
+        places=queued.places,
+        attempts=await store.attempts(session, begun) if begun else {},
+        history=await _history(session, queued.now),
+    )
+
+
+def _standing(facts: Facts, language: str) -> Standing:
+    check = shown(facts, examine(facts))
+    if check is None:
+        return Standing(normal=normal(facts))
+    return Standing(
+        ahead=facts.place.ahead if facts.place else None,
+        eta=expect(facts, check),
+        normal=normal(facts),
+        cause=_cause(facts, check, language),
+    )
+
+
+def _cause(facts: Facts, check: Check, language: str) -> Cause:
+    return Cause(
+        code=check.code,
+        message=say(check, language),
+        since=check.since,
+        observed_at=check.observed_at,
+        next_update_by=next_news(facts, check),
+        evidence=check.evidence,
+    )
+
+
+def _attempts_allowed(job: Job, kinds: Kinds) -> int | None:
+    kind = kinds.get(job.kind)
+    return None if kind is None else kind.retry.max_attempts
+
+
+async def _history(session: Session, now: datetime) -> History:
+    """Give what was learned lately; one caller learns again while the others go on with what there is."""
+    engine = session.engine.sync_engine
+    known = _learned.get(engine)
+    if known is not None:
+        if time.monotonic() - known.at < LEARN_AGAIN_AFTER_S:
+            return known.history
+        _learned[engine] = _Learned(time.monotonic(), known.history)
+    history = learn(await store.finished(session), now)
+    _learned[engine] = _Learned(time.monotonic(), history)
+    return history
