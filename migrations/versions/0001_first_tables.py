@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("worker_id", sa.Uuid(), nullable=True),
         sa.Column("cancel_requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("irrevocable", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("progress_done", sa.Double(), nullable=True),
         sa.Column("progress_total", sa.Double(), nullable=True),
         sa.Column("progress_unit", sa.Text(), nullable=True),
@@ -257,8 +258,7 @@ def upgrade() -> None:
         sa.Column("part", sa.Integer(), nullable=False),
         sa.Column("lines", sa.Integer(), nullable=False),
         sa.Column("sums", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("ubl_sha256", sa.Text(), nullable=False),
-        sa.Column("cii_sha256", sa.Text(), nullable=False),
+        sa.Column("months", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["job_id"], ["jobs.id"], name=op.f("fk_invoice_chunks_job_id_jobs"), ondelete="CASCADE"

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -45,11 +46,11 @@ class Child:
         kinds = load_kinds(drills=around.drills)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
-        cold = {name: str(error) for name, error in _warm_up(kinds).items()}
+        cold = {name: str(error) for name, error in _warm_up(kinds, around.settings).items()}
         self._say({"ready": True, "cold": cold})
         while True:
             claim = await self._orders.get()
-            outcome = await self._perform(engine, kinds, claim, around.rules_dir)
+            outcome = await self._perform(engine, kinds, claim, around.settings)
             self._current = None
             self._say({**outcome_message(outcome), "attempt": claim.attempt, "id": str(claim.id)})
 
@@ -66,14 +67,14 @@ class Child:
     def _say(self, message: dict[str, Any]) -> None:
         self._channel.sendall(line(message))
 
-    async def _perform(self, engine: AsyncEngine, kinds: Kinds, claim: Claim, rules_dir: str | None) -> Outcome:
+    async def _perform(self, engine: AsyncEngine, kinds: Kinds, claim: Claim, settings: Mapping[str, str]) -> Outcome:
         kind = kinds.get(claim.kind)
         if kind is None:
             return Failed(JobError("unknown_kind", f"This build does not know the kind {claim.kind}."))
         try:
             async with engine.connect() as session:
                 saved = await ledger.checkpoint_of(session, claim.id)
-            job = FencedPerformance(engine, claim, saved, rules_dir)
+            job = FencedPerformance(engine, claim, saved, settings)
             self._current = job
             return await kind.perform(job, _payload(kind, await job.body(), split=bool(await job.parts())))
         except StopRequested as order:
@@ -100,12 +101,12 @@ def _no_longer_valid(error: ValidationError) -> JobError:
     return JobError("bad_input", first["msg"], field=where, remedy="Submit a corrected request.")
 
 
-def _warm_up(kinds: Kinds) -> dict[str, Exception]:
+def _warm_up(kinds: Kinds, settings: Mapping[str, str]) -> dict[str, Exception]:
     """Warm every kind up; one that cannot be is reported, and the others go on."""
     cold: dict[str, Exception] = {}
     for kind in kinds.values():
         try:
-            kind.warm_up()
+            kind.warm_up(settings)
         except Exception as error:
             log.exception("%s cannot be warmed up", kind.name, extra={"action": "child.cold"})
             cold[kind.name] = error

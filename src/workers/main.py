@@ -37,8 +37,8 @@ def watchdog(settings: Settings) -> None:
 
 async def _worker(settings: Settings) -> None:
     url, redis_url = settings.servers()
-    rules = None if settings.rules_dir is None else str(settings.rules_dir)
-    nursery = Nursery(Surroundings(url, settings.drills, rules), settings.slots)
+    of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
+    nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots)
     engine = make_engine(url, name="invoicing-worker")
     transport = Transport(connect(redis_url))
     kinds = load_kinds(drills=settings.drills)

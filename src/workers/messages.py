@@ -31,7 +31,7 @@ class Surroundings:
 
     database_url: str
     drills: bool
-    rules_dir: str | None
+    settings: Mapping[str, str]
 
 
 def line(message: Mapping[str, Any]) -> bytes:
@@ -47,7 +47,7 @@ def read(text: bytes) -> dict[str, Any]:
 
 def surroundings_of(message: Mapping[str, Any]) -> Surroundings:
     """Read the first message that a child gets."""
-    return Surroundings(message["database_url"], message["drills"], message["rules_dir"])
+    return Surroundings(message["database_url"], message["drills"], message["settings"])
 
 
 def claim_message(claim: Claim) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class FencedPerformance:
     """What `perform` is given; implements `invoicing.jobs.kinds.Performance` on the ledger."""
 
     def __init__(
-        self, engine: AsyncEngine, claim: Claim, saved: Mapping[str, Any] | None, rules_dir: str | None
+        self, engine: AsyncEngine, claim: Claim, saved: Mapping[str, Any] | None, settings: Mapping[str, str]
     ) -> None:
         """Stand for one attempt."""
         self.job_id = claim.id
@@ -25,7 +25,7 @@ class FencedPerformance:
         self.attempt = claim.attempt
         self.failures = claim.failures
         self.saved = saved
-        self.rules_dir = rules_dir
+        self.settings = settings
         self._engine = engine
         self._stop: str | None = None
 
@@ -35,20 +35,22 @@ class FencedPerformance:
 
     @asynccontextmanager
     async def step(
-        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None
+        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None, *, irrevocable: bool = False
     ) -> AsyncIterator[Session]:
         """Open a fenced transaction that commits the block's writes with progress and what to keep."""
         async with transaction(self._engine) as session:
             cancel_requested = await ledger.fence(session, self.job_id, self.attempt)
             if cancel_requested is None:
                 raise StopRequested("lost")
+            if cancel_requested:
+                raise StopRequested("cancel")
             yield session
+            if irrevocable:
+                await ledger.make_irrevocable(session, self.job_id)
             if saved is not None:
                 await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
             if progress is not None:
                 await ledger.write_progress(session, self.job_id, self.attempt, progress)
-        if cancel_requested:
-            raise StopRequested("cancel")
         if self._stop is not None and (saved is not None or progress is not None):
             raise StopRequested(self._stop)
 

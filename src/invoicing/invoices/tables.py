@@ -57,7 +57,6 @@ invoice_chunks = Table(
     Column("part", Integer, primary_key=True),
     Column("lines", Integer, nullable=False),
     Column("sums", JSONB, nullable=False),
-    Column("ubl_sha256", Text, nullable=False),
-    Column("cii_sha256", Text, nullable=False),
+    Column("months", JSONB, nullable=False),
     Column("made_at", _when, nullable=False, server_default=func.now()),
 )

@@ -33,12 +33,15 @@ class Performance(Protocol):
     failures: int
     saved: Mapping[str, Any] | None
     """What the last `checkpoint` of an earlier attempt kept, None at the first."""
-    rules_dir: str | None
+    settings: Mapping[str, str]
+    """Settings of kinds, by name, as the worker was given them."""
 
     def step(
-        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None
+        self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None, *, irrevocable: bool = False
     ) -> AbstractAsyncContextManager[Session]:
         """Open a fenced transaction; progress and what to keep are committed with what the block writes.
+
+        An `irrevocable` step is the last that cancelling can forestall: once it is committed, a cancel is refused.
 
         Raises `StopRequested` on entering when the attempt is no longer the current one, and after the commit when
         the attempt must stop. The ends of two steps should lie at most a second of work apart.
@@ -63,6 +66,16 @@ class Performance(Protocol):
         """Read the parts of a result file in order."""
 
 
+class StreamAudit(Protocol):
+    """Checks a request in pieces: its header when made, then part after part in order, then what only the end shows."""
+
+    def part(self, items: Sequence[Any], first_index: int) -> Sequence[Finding]:
+        """Find what is wrong with some validated items (and, the first time, with the header)."""
+
+    def end(self) -> Sequence[Finding]:
+        """Find what is wrong with the whole."""
+
+
 @dataclass(frozen=True)
 class Streamed:
     """A field of the payload that may hold very many items: they are checked and stored in parts, never held whole."""
@@ -74,15 +87,15 @@ class Streamed:
     part_size: int
     whole_up_to: int
     """Up to this many items the payload is kept as it came, in one piece."""
-    check: Callable[[Sequence[Any], int], Sequence[Finding]] | None = None
-    """Finds what is wrong with a part's items, given the index of the first one."""
+    audit: Callable[[Any], "StreamAudit"] | None = None
+    """Begins the check of a split request, given its header (which `JobKind.check` is then not asked about)."""
 
 
 def _nothing(_payload: Any) -> Sequence[Finding]:  # noqa: ANN401 - a kind's own payload type
     return ()
 
 
-def _idle() -> None:
+def _idle(_settings: Mapping[str, str]) -> None:
     """Warm nothing up."""
 
 
@@ -115,8 +128,8 @@ class JobKind:
     """A child process that holds more than this is killed and the attempt fails with `memory_limit`."""
     grace: timedelta = timedelta(seconds=5)
     """How long after being told to stop an attempt may take to reach its next checkpoint before it is killed."""
-    warm_up: Callable[[], None] = _idle
-    """Runs once in each child process before its first job, so that no job pays for it."""
+    warm_up: Callable[[Mapping[str, str]], None] = _idle
+    """Runs once, given the settings, in each child process before its first job, so that no job pays for it."""
     default_priority: Priority = Priority.NORMAL
     example: Mapping[str, Any] = field(default_factory=dict)
 

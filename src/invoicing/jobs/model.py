@@ -223,6 +223,7 @@ class Job:
     lease_until: datetime | None
     worker_id: UUID | None
     cancel_requested_at: datetime | None
+    irrevocable: bool
     progress_done: float | None
     progress_total: float | None
     progress_unit: str | None

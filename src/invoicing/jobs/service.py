@@ -3,7 +3,17 @@
 from invoicing.jobs.store.artifacts import complete as complete_artifact
 from invoicing.jobs.store.artifacts import content as artifact_content
 from invoicing.jobs.store.artifacts import write_part as write_artifact_part
-from invoicing.jobs.store.attempt import claim, fence, reclass, renew, rescue, settle, write_checkpoint, write_progress
+from invoicing.jobs.store.attempt import (
+    claim,
+    fence,
+    make_irrevocable,
+    reclass,
+    renew,
+    rescue,
+    settle,
+    write_checkpoint,
+    write_progress,
+)
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS
 from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, part, parts_of
@@ -32,6 +42,7 @@ __all__ = [
     "claim",
     "complete_artifact",
     "fence",
+    "make_irrevocable",
     "next_due_in",
     "part",
     "parts_of",

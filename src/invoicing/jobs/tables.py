@@ -55,6 +55,7 @@ jobs = Table(
     Column("lease_until", _when),
     Column("worker_id", Uuid),
     Column("cancel_requested_at", _when),
+    Column("irrevocable", Boolean, nullable=False, server_default="false"),
     Column("progress_done", Double),
     Column("progress_total", Double),
     Column("progress_unit", Text),

@@ -63,6 +63,8 @@ SELECT cancel_requested_at IS NOT NULL AS cancel_requested FROM jobs
 WHERE id = :id AND attempt = :attempt AND state = 'running' FOR NO KEY UPDATE
 """)
 
+_IRREVOCABLE = text("UPDATE jobs SET irrevocable = true WHERE id = :id AND state = 'running'")
+
 _PROGRESS = text(f"""
 WITH changed AS (
     UPDATE jobs SET progress_done = :done, progress_total = :total, progress_unit = :unit, progressed_at = now(),
@@ -164,6 +166,11 @@ async def fence(session: Session, job_id: UUID, attempt: int) -> bool | None:
     """Lock the row of a current attempt; tells whether cancelling was asked for, None when the attempt is over."""
     cancel_requested: bool | None = await session.scalar(_FENCE, {"id": job_id, "attempt": attempt})
     return cancel_requested
+
+
+async def make_irrevocable(session: Session, job_id: UUID) -> None:
+    """Refuse to cancel a running job from here on: its outcome has begun to be a fact in the world."""
+    await session.execute(_IRREVOCABLE, {"id": job_id})
 
 
 async def write_progress(session: Session, job_id: UUID, attempt: int, progress: Progress) -> None:

@@ -16,7 +16,7 @@ WITH found AS (
         state = CASE WHEN jobs.state = 'running' THEN 'running' ELSE 'cancelled' END,
         finished_at = CASE WHEN jobs.state = 'running' THEN NULL ELSE now() END, released_at = NULL
     FROM found
-    WHERE jobs.id = found.id AND cancel_requested_at IS NULL
+    WHERE jobs.id = found.id AND cancel_requested_at IS NULL AND NOT irrevocable
       AND jobs.state IN ('in_review', 'queued', 'retrying', 'running')
     RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt
 ), told AS (

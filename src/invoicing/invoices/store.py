@@ -1,0 +1,105 @@
+"""Statements about numbers, issued invoices and the chunks of large ones; all run inside a fenced step."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+
+from invoicing.invoices.tables import invoice_chunks, invoices
+from invoicing.kit.db import Session
+
+_NEXT = text("""
+INSERT INTO number_series (customer_id, seller, series, last) VALUES (:customer_id, :seller, :series, 1)
+ON CONFLICT (customer_id, seller, series) DO UPDATE SET last = number_series.last + 1 RETURNING last
+""")
+
+
+@dataclass(frozen=True)
+class Numbering:
+    """What an invoice is numbered under, and what is kept of it beside its files."""
+
+    job_id: UUID
+    customer_id: UUID
+    seller: str
+    series: str
+    type: str
+    currency: str
+    payable: Decimal
+    preceding_number: str | None
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A finished chunk of a large invoice: how many lines, and their sums as JSON."""
+
+    part: int
+    lines: int
+    sums: Mapping[str, Any]
+    months: Mapping[str, Any]
+
+
+async def number_of(session: Session, job_id: UUID) -> str | None:
+    """Read the number that a job's invoice was given by an earlier attempt."""
+    number: str | None = await session.scalar(select(invoices.c.number).where(invoices.c.job_id == job_id))
+    return number
+
+
+async def next_in_series(session: Session, numbering: Numbering) -> int:
+    """Take the next number of a series under its row's lock; a rollback gives it back, so there are no gaps."""
+    taken = await session.scalar(
+        _NEXT,
+        {"customer_id": numbering.customer_id, "seller": numbering.seller, "series": numbering.series},
+    )
+    if not isinstance(taken, int):
+        raise TypeError("the series gave no number")
+    return taken
+
+
+async def add_invoice(session: Session, numbering: Numbering, sequence: int, number: str) -> None:
+    """Keep the number on the invoice; from here every attempt uses this one."""
+    await session.execute(
+        insert(invoices).values(
+            job_id=numbering.job_id,
+            customer_id=numbering.customer_id,
+            seller=numbering.seller,
+            series=numbering.series,
+            sequence=sequence,
+            number=number,
+            type=numbering.type,
+            currency=numbering.currency,
+            payable=numbering.payable,
+            preceding_number=numbering.preceding_number,
+        )
+    )
+
+
+async def mark_issued(session: Session, job_id: UUID, rules: Mapping[str, str]) -> None:
+    """Declare a numbered invoice issued, with the versions of the rules that judged it."""
+    await session.execute(
+        update(invoices)
+        .where(invoices.c.job_id == job_id, invoices.c.issued_at.is_(None))
+        .values(issued_at=func.now(), rules=dict(rules))
+    )
+
+
+async def add_chunk(session: Session, job_id: UUID, chunk: Chunk) -> None:
+    """Keep a finished chunk; an attempt that makes it again changes nothing."""
+    await session.execute(
+        insert(invoice_chunks)
+        .values(job_id=job_id, part=chunk.part, lines=chunk.lines, sums=dict(chunk.sums), months=dict(chunk.months))
+        .on_conflict_do_nothing()
+    )
+
+
+async def chunks_of(session: Session, job_id: UUID) -> list[Chunk]:
+    """List the finished chunks of a large invoice, in order."""
+    rows = await session.execute(
+        select(invoice_chunks.c.part, invoice_chunks.c.lines, invoice_chunks.c.sums, invoice_chunks.c.months)
+        .where(invoice_chunks.c.job_id == job_id)
+        .order_by(invoice_chunks.c.part)
+    )
+    return [Chunk(row.part, row.lines, row.sums, row.months) for row in rows]
