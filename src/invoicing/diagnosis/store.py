@@ -47,7 +47,7 @@ WITH lanes AS (
                     ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 )
 SELECT now() AS now, l.priority, l.size,
-    count(*) FILTER (WHERE due) AS count, coalesce(sum(predicted_s) FILTER (WHERE due), 0) AS work_s,
+    count(*) FILTER (WHERE due) AS waiting, coalesce(sum(predicted_s) FILTER (WHERE due), 0) AS work_s,
     count(*) FILTER (WHERE released_at IS NULL AND id IS NOT NULL) >= :farthest
         OR count(released_at) >= :farthest AS truncated,
     count(released_at) AS released, min(released_at) AS oldest_release,
@@ -136,7 +136,7 @@ async def queues(session: Session, lanes: Iterable[Lane], ids: Sequence[UUID]) -
     found = Queues(rows[0].now, {}, {})
     for row in rows:
         lane = Lane(Priority(row.priority), Size(row.size))
-        found.queues[lane] = Queue(row.count, row.work_s, row.truncated, row.released, row.oldest_release)
+        found.queues[lane] = Queue(row.waiting, row.work_s, row.truncated, row.released, row.oldest_release)
         for job_id, ahead, work_s in zip(row.ids, row.ahead, row.work_ahead, strict=True):
             found.places[job_id] = Place(ahead, max(0.0, work_s), at_least=row.released >= FARTHEST)
     return found
