@@ -16,6 +16,7 @@ from invoicing.jobs.store.attempt import (
 )
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS
+from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, part, parts_of
 from invoicing.jobs.store.release import (
     Ticket,
@@ -33,6 +34,8 @@ __all__ = [
     "BACKLOG",
     "CONTROL",
     "JOBS",
+    "LATEST",
+    "Happened",
     "Ticket",
     "ahead_of",
     "artifact_content",
@@ -42,6 +45,7 @@ __all__ = [
     "claim",
     "complete_artifact",
     "fence",
+    "happened",
     "make_irrevocable",
     "next_due_in",
     "part",
@@ -53,6 +57,7 @@ __all__ = [
     "running",
     "runways",
     "settle",
+    "states",
     "unclaimed",
     "waiting",
     "wake_dispatcher",
