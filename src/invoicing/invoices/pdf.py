@@ -15,6 +15,10 @@ from invoicing.invoices.print.glyphs import FONTS, breakable, printable
 from invoicing.invoices.print.view import PrintedInvoice
 
 TEMPLATE = Path(__file__).parent / "print" / "invoice.typ"
+_BLANK = TEMPLATE.with_name("blank.typ")
+# typst keeps what it worked out for the last ten documents: 100 MB each at 1,000 lines, so a gigabyte in the end.
+_REMEMBERED = 10
+_WORTH_FORGETTING = 50  # lines
 
 
 def render_pdf(view: PrintedInvoice, cii: bytes | Path) -> bytes:
@@ -33,7 +37,9 @@ def write_pdf(view: PrintedInvoice, cii: BinaryIO, out: BinaryIO) -> None:
 
 def typeset(view: PrintedInvoice, issued: datetime) -> bytes:
     """Set the page alone. What it says reaches the template as JSON, never as source, so no text can be code."""
-    pdf = _compiler().compile(
+    compiler = _compiler()
+    pdf = compiler.compile(
+        TEMPLATE,
         format="pdf",
         sys_inputs={"view": json.dumps(_fitted(asdict(view)), default=str)},
         pdf_standards="a-3b",
@@ -41,7 +47,14 @@ def typeset(view: PrintedInvoice, issued: datetime) -> bytes:
     )
     if not isinstance(pdf, bytes):
         raise TypeError("the typesetter gave no PDF")
+    if len(view.lines) + len(view.groups) > _WORTH_FORGETTING:
+        _forget(compiler)
     return pdf
+
+
+def _forget(compiler: typst.Compiler) -> None:
+    for _ in range(_REMEMBERED + 1):
+        compiler.compile(_BLANK, format="pdf", sys_inputs=None)
 
 
 @cache
