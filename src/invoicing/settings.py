@@ -23,6 +23,7 @@ class Settings:
     slots: int = 0
     log_level: str = "INFO"
     rules_dir: Path | None = None
+    largest_body: int = 64 * 1024 * 1024
 
     def servers(self) -> tuple[str, str]:
         """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
@@ -44,6 +45,7 @@ VARIABLES = {
     "INVOICING_SLOTS": "jobs one worker process runs at a time (default: 2, or the number of cores if larger)",
     "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "INVOICING_RULES_DIR": "folder of further compiled rules (*.xslt) that every invoice must satisfy",
+    "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
 }
 """Every variable with what it means; the documentation prints this table."""
 
@@ -62,6 +64,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 2, 1000),
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         rules_dir=Path(rules) if rules else None,
+        largest_body=_whole(env, "INVOICING_LARGEST_BODY", 64 * 1024 * 1024, 1024, 1024**3),
     )
 
 

@@ -4,8 +4,8 @@ The bucket lives in the process, not in Redis: accepting a request must not depe
 With several web processes a customer is granted its rate in each of them.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,15 @@ class Limiter:
 
     def __init__(self) -> None:
         """Start with every bucket full."""
-        self._buckets: dict[UUID, Bucket] = {}
+        self._buckets: dict[Hashable, Bucket] = {}
 
-    def take(self, owner: UUID, now: float, rate_per_s: float, burst: int, cost: float = 1.0) -> Allowance:
+    def take(self, owner: Hashable, now: float, rate_per_s: float, burst: int, cost: float = 1.0) -> Allowance:
         """Take tokens from the owner's bucket."""
         self._buckets[owner], allowance = take(self._buckets.get(owner), now, rate_per_s, burst, cost)
         return allowance
+
+    def give_back(self, owner: Hashable, cost: float = 1.0) -> None:
+        """Return tokens that were taken for a request that shall cost nothing."""
+        bucket = self._buckets.get(owner)
+        if bucket is not None:
+            self._buckets[owner] = Bucket(bucket.tokens + cost, bucket.at)

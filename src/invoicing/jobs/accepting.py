@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
@@ -58,6 +59,13 @@ class Acceptor:
         self._waiting.append(waiting)
         self._wake.set()
         return await waiting.answer
+
+    async def earlier(self, customer_id: UUID, key: str, body_hash: bytes) -> Accepted | None:
+        """Look up whether this very request was accepted before."""
+        async with self._engine.connect() as session:
+            found = await accept.earlier_uses(await driver(session), [(customer_id, key)])
+        use = found.get((customer_id, key))
+        return Accepted(use.job_id, replayed=True) if use is not None and use.body_hash == body_hash else None
 
     async def _flush_for_ever(self) -> None:
         while True:

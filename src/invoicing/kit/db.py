@@ -7,6 +7,8 @@ from typing import Any
 import asyncpg
 from pydantic_core import from_json, to_json
 from sqlalchemy import MetaData
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 DRIVER = "postgresql+asyncpg"
@@ -65,3 +67,26 @@ async def driver(session: Session) -> "asyncpg.Connection[Any]":
     raw = await session.get_raw_connection()
     connection: asyncpg.Connection[Any] = raw.driver_connection  # type: ignore[assignment]  # typed as object there
     return connection
+
+
+_AWAY = (
+    OSError,
+    TimeoutError,
+    PoolTimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,  # shutting down, starting up, terminated by a person
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+def is_away(error: BaseException) -> bool:
+    """Tell whether an error says that the database cannot be used now, as against a mistake in what it was asked."""
+    if isinstance(error, DBAPIError):
+        cause = error.orig.__cause__ if error.orig is not None else None
+        return error.connection_invalidated or (cause is not None and is_away(cause))
+    return isinstance(error, _AWAY)

@@ -26,7 +26,7 @@ async def listening(
 ) -> AsyncIterator[None]:
     """Call `told(channel, payload)` for each notification while the block runs.
 
-    After a lost connection, and once at the start, `missed()` is called: something may have happened, look for yourself.
+    After a lost connection, and once at the start, `missed()` is called: something may have happened, look yourself.
     """
     task = asyncio.create_task(_listen_for_ever(plain_url(url), channels, told, missed), name="listen")
     try:

@@ -1,0 +1,148 @@
+"""The web process assembled: rooms, routes, the edge, and a server that ends long answers when it is told to stop."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.convertors import StringConvertor, register_url_convertor
+from starlette.exceptions import HTTPException
+
+from invoicing.app import load_kinds
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.limits import Limiter
+from invoicing.customers.service import Keys
+from invoicing.jobs import service as ledger
+from invoicing.jobs.accepting import Acceptor
+from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.list import Lister, add_list
+from invoicing.jobs.api.read import Reader, add_read
+from invoicing.jobs.api.submit import Reception, add_submit
+from invoicing.jobs.following import Followers
+from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.model import Priority
+from invoicing.jobs.submission import Placed, Submissions
+from invoicing.jobs.view import Explainer, Newcomer, just_accepted, nothing_known
+from invoicing.kit.db import make_engine
+from invoicing.kit.http.contract import Router, schemas_of
+from invoicing.kit.http.edge import Edge, on_http_exception
+from invoicing.kit.listen import listening
+from invoicing.lanes.model import classify, order_delay
+from invoicing.settings import Settings
+
+
+class _Name(StringConvertor):
+    """A step of a path that ends before a verb: `/v1/jobs/{job_id}:cancel`."""
+
+    regex = "[^/:]+"
+
+
+register_url_convertor("name", _Name())
+
+
+def place(predicted_s: float, priority: Priority) -> Placed:
+    """Apply the lanes' rules to a new job."""
+    size = classify(predicted_s)
+    return Placed(size, order_delay(priority, size))
+
+
+def create_app(
+    settings: Settings,
+    *,
+    load: Callable[[], Kinds] | None = None,
+    engine: AsyncEngine | None = None,
+    explain: Explainer = nothing_known,
+    newcomer: Newcomer = just_accepted,
+) -> FastAPI:
+    """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
+
+    `load` gives the kinds, here and again in the child process that checks large requests, so it must be importable.
+    """
+    if settings.database_url is None:
+        raise ValueError("the web process needs a database URL")
+    load = load or partial(load_kinds, drills=settings.drills)
+    engine = engine or make_engine(settings.database_url, name="invoicing-web")
+    followers = Followers()
+    acceptor = Acceptor(engine)
+    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
+    submissions = Submissions(load())
+    router = Router()
+    add_submit(router, Reception(desk, submissions, acceptor, place, newcomer, settings.largest_body))
+    add_list(router, Lister(desk))
+    add_read(router, Reader(desk, followers))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            await stack.enter_async_context(
+                listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
+            )
+            await acceptor.start()
+            stack.push_async_callback(acceptor.stop)
+            app.state.followers = followers
+            yield
+            followers.end()
+
+    return _application(router, lifespan)
+
+
+def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
+    app = FastAPI(
+        title="invoicing",
+        version=version("invoicing"),
+        summary="Asynchronous e-invoices and back-office jobs.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.add_middleware(Edge)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.router.routes.extend(router.routes)  # including them would put a second matching before each
+    app.openapi = partial(_described, app, router)  # type: ignore[method-assign]  # FastAPI's documented way
+    return app
+
+
+def _described(app: FastAPI, router: Router) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        schema["components"] = {
+            "schemas": dict(sorted(schemas_of(router.models).items())),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        }
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+class Server(uvicorn.Server):
+    """Lets go of who waits before it waits for them."""
+
+    async def shutdown(self, sockets: Any = None) -> None:  # noqa: ANN401 - as uvicorn has it
+        """End long polls and event streams, then everything else."""
+        app = self.config.app
+        if isinstance(app, FastAPI):
+            app.state.followers.end()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings) -> None:
+    """Run the web process until it is told to stop."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=20,
+        backlog=2048,
+    )
+    Server(config).run()

@@ -1,0 +1,89 @@
+"""What every route about jobs works with: the gate, the ledger, and how a job is shown."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.model import Principal
+from invoicing.jobs.model import FINISHED, Artifact, Job, Standing
+from invoicing.jobs.store import artifacts
+from invoicing.jobs.view import UNKNOWN, Explainer, job_view, pause_before_asking
+from invoicing.kit.clock import now
+from invoicing.kit.db import Session
+from invoicing.kit.http.contract import Parameter
+from invoicing.kit.problems import Problem
+
+TAG = "jobs"
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+JOB_ID = Parameter("path", "job_id", "The job.", {"type": "string", "format": "uuid"})
+IDEMPOTENCY_KEY = Parameter(
+    "header",
+    "Idempotency-Key",
+    "A fresh value for each new request; the same one again when a request is repeated.",
+    {"type": "string", "pattern": "^[!-~]{1,255}$", "minLength": 1, "maxLength": 255},
+    required=True,
+)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What the routes share."""
+
+    gate: Gate
+    engine: AsyncEngine
+    explain: Explainer
+
+    async def shown(self, session: Session, principal: Principal, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+        """Show jobs with what is known of them and their result files."""
+        unfinished = [job for job in jobs if job.state not in FINISHED]
+        standings: Mapping[UUID, Standing] = await self.explain(session, unfinished) if unfinished else {}
+        begun = [job.id for job in jobs if job.attempt > 0]
+        files: Mapping[UUID, Sequence[Artifact]] = await artifacts.of_jobs(session, begun) if begun else {}
+        moment = now()
+        return [
+            job_view(job, customer_of(principal), standings.get(job.id, UNKNOWN), files.get(job.id, ()), moment)
+            for job in jobs
+        ]
+
+
+def customer_of(principal: Principal) -> str:
+    """Give the slug of the customer that a key acts for."""
+    return principal.customer or ""
+
+
+def tenant_of(principal: Principal) -> UUID:
+    """Give the id of the customer that a key acts for."""
+    if principal.customer_id is None:
+        raise ValueError("the gate lets only customers' keys through")
+    return principal.customer_id
+
+
+def job_id_of(request: Request) -> UUID:
+    """Read the job's id from the path; what is no id is nobody's job."""
+    text = request.path_params["job_id"]
+    if not _UUID.fullmatch(text):
+        raise no_such_job()
+    return UUID(text)
+
+
+def no_such_job() -> Problem:
+    """Say that there is no such job: not at all, or not of this customer; the answer does not tell which."""
+    return Problem("not_found", "There is no such job.", remedy="GET /v1/jobs lists your jobs.")
+
+
+def job_headers(job: Job, view: Mapping[str, Any], moment: datetime) -> dict[str, str]:
+    """Give the headers of an answer that is one job: its revision, and when to ask again."""
+    headers = {"ETag": f'"{job.revision}"'}
+    if job.state not in FINISHED:
+        eta = view["eta"]
+        headers["Retry-After"] = str(pause_before_asking(eta and eta["likely"], moment))
+    return headers

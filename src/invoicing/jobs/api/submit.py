@@ -1,0 +1,132 @@
+"""Submitting: the answer leaves after the commit."""
+
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+
+from invoicing.customers.model import Principal
+from invoicing.jobs.accepting import Acceptor
+from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, Desk, customer_of, job_headers, tenant_of
+from invoicing.jobs.api.schemas import JobBody
+from invoicing.jobs.model import Accepted, Job, NewJob
+from invoicing.jobs.store import read
+from invoicing.jobs.submission import (
+    Checked,
+    Origin,
+    Placement,
+    Submissions,
+    idempotency_key,
+    new_job,
+)
+from invoicing.jobs.view import Newcomer, as_accepted, job_view
+from invoicing.kit.clock import now
+from invoicing.kit.http.answers import answer
+from invoicing.kit.http.bodies import Body, json_expected, received
+from invoicing.kit.http.contract import REFS, Given, Router, Schema
+from invoicing.kit.problems import Problem
+
+JOB_HEADERS = {
+    "ETag": "The job's revision.",
+    "Retry-After": "Seconds after which asking again is worth it; on every unfinished job.",
+}
+
+
+@dataclass(frozen=True)
+class Reception:
+    """Takes requests in: checks, accepts, and shows the job that came of it."""
+
+    desk: Desk
+    submissions: Submissions
+    acceptor: Acceptor
+    place: Placement
+    newcomer: Newcomer
+    largest: int
+
+    async def submit(self, request: Request) -> Response:
+        """Answer `POST /v1/jobs`."""
+        principal = await self.desk.gate.customer(request)
+        key = idempotency_key(request.headers.get("idempotency-key"))
+        json_expected(request)
+        async with received(request, self.largest) as body:
+            origin = Origin(tenant_of(principal), principal.key_id, key, body.sha256)
+            new, accepted = await self.take_in(origin, body)
+        if accepted.replayed or new is None:
+            return await self._replayed(principal, accepted)
+        return self._accepted(principal, as_accepted(new, accepted))
+
+    async def take_in(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
+        """Check a request and make it durable; one that was accepted before is never refused by what changed since."""
+        try:
+            checked = self.check(body.read())
+        except Problem:
+            earlier = await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
+            if earlier is None:
+                raise
+            return None, earlier
+        new = new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body.read())
+        return new, await self.acceptor.accept(new)
+
+    def check(self, body: bytes) -> Checked:
+        """Read and judge a request that is held in memory."""
+        submission = self.submissions.read(body)
+        return self.submissions.check(submission)
+
+    def _accepted(self, principal: Principal, job: Job) -> Response:
+        moment = now()
+        view = job_view(job, customer_of(principal), self.newcomer(job), (), moment)
+        return answer(view, 202, {"Location": f"/v1/jobs/{job.id}", **job_headers(job, view, moment)})
+
+    async def _replayed(self, principal: Principal, accepted: Accepted) -> Response:
+        async with self.desk.engine.connect() as session:
+            job = await read.get(session, tenant_of(principal), accepted.job_id)
+            if job is None:
+                raise Problem("gone", "The job of this Idempotency-Key has been removed.")
+            (view,) = await self.desk.shown(session, principal, [job])
+        headers = {"Location": f"/v1/jobs/{job.id}", "Idempotency-Replayed": "true", **job_headers(job, view, now())}
+        return answer(view, 202, headers)
+
+
+def add_submit(router: Router, reception: Reception) -> None:
+    """Add the route."""
+    router.operation(
+        "POST",
+        "/v1/jobs",
+        reception.submit,
+        name="submitJob",
+        summary="Submit a job",
+        text="The answer leaves after the job is durable and visible; repeat a request with the same Idempotency-Key.",
+        tag=TAG,
+        parameters=[IDEMPOTENCY_KEY],
+        body=_request_body(reception.submissions, router),
+        answers={
+            202: Given(
+                "Accepted, and kept; or accepted before, with Idempotency-Replayed.",
+                {"application/json": JobBody},
+                {
+                    "Location": "The job's address.",
+                    "Idempotency-Replayed": "`true` when an earlier request with this key made the job.",
+                    **JOB_HEADERS,
+                },
+            )
+        },
+        problems=[400, 408, 409, 410, 413, 415, 422],
+    )
+
+
+def _request_body(submissions: Submissions, router: Router) -> Schema:
+    names = {name: model.__name__ for name, model in submissions.models.items()}
+    router.models.extend(submissions.models.values())
+    members = [{"$ref": REFS.format(model=model)} for model in names.values()]
+    mapping = {name: REFS.format(model=model) for name, model in names.items()}
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"oneOf": members, "discriminator": {"propertyName": "kind", "mapping": mapping}},
+                "examples": {
+                    kind.name: {"summary": kind.title, "value": {"kind": kind.name, "payload": dict(kind.example)}}
+                    for kind in submissions.kinds.values()
+                },
+            }
+        },
+    }

@@ -1,0 +1,217 @@
+"""A request as its customer sent it: read once, checked against its kind, and made into a job to be accepted."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+
+from invoicing.jobs.kinds import JobKind, Kinds
+from invoicing.jobs.model import NewJob, Priority, Size
+from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed
+from invoicing.kit.ids import new_id
+from invoicing.kit.problems import Finding, Problem
+
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_KEY = re.compile(r"[!-~]{1,255}")
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+Reference = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["PO-7"])]
+Webhook = Annotated[
+    str, Field(max_length=2000, pattern=r"^https?://[!-~]+$", examples=["https://example.com/hooks/invoicing"])
+]
+
+
+class Submission(BaseModel):
+    """What every request may say, whatever its kind."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    kind: str
+    payload: Any
+    priority: Annotated[Priority | None, Field(description="Left out: what is usual for the kind.")] = None
+    reference: Annotated[Reference | None, Field(description="Your own name for it; jobs can be listed by it.")] = None
+    webhook: Annotated[Webhook | None, Field(description="Told about every change of the job.")] = None
+    deadline: Annotated[AwareDatetime | None, Field(description="When it is of no more use to you.")] = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Where a job goes: its size class, and how long after its acceptance it counts as due in its lane."""
+
+    size: Size
+    order_delay: timedelta
+
+
+Placement = Callable[[float, Priority], Placed]
+"""Decides from the predicted work (seconds) and the priority; the lanes' rule, handed in from above."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A request in which nothing is wrong, without its payload."""
+
+    kind: str
+    priority: Priority
+    reference: str | None
+    webhook: str | None
+    deadline: datetime | None
+    predicted_s: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who sends a request, under which idempotency key, and the fingerprint of what was sent."""
+
+    customer_id: UUID
+    key_id: UUID
+    idempotency_key: str
+    body_hash: bytes
+
+
+class Submissions:
+    """Reads requests of the kinds on offer."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        """Build one validator for all kinds, told apart by `kind`."""
+        self.kinds = kinds
+        self.models = {kind.name: submission_model(kind, kind.payload) for kind in kinds.values()}
+        union = reduce(or_, self.models.values()) if self.models else Submission
+        self._tagged = len(self.models) > 1
+        annotated: Any = Annotated[union, Field(discriminator="kind")] if self._tagged else union
+        self._adapter: TypeAdapter[Submission] = TypeAdapter(annotated)
+
+    def read(self, body: bytes) -> Submission:
+        """Read a request; raises `Problem` naming everything that its schema forbids."""
+        refuse_nul(body)
+        try:
+            return self._adapter.validate_json(body, strict=True)
+        except ValidationError as error:
+            raise malformed(error) or refused(self._findings(error)) from error
+
+    def check(self, submission: Submission, streamed: int = 0) -> Checked:
+        """Judge what was read by the rules of its kind; raises `Problem` with what they forbid."""
+        return checked(self.kinds[submission.kind], submission, streamed)
+
+    def splits(self, submission: Submission) -> bool:
+        """Tell whether a request has more items than its kind takes in one piece."""
+        streamed = self.kinds[submission.kind].streamed
+        return streamed is not None and len(getattr(submission.payload, streamed.field)) > streamed.whole_up_to
+
+    def _findings(self, error: ValidationError) -> list[Finding]:
+        first = error.errors(include_url=False, include_input=False)[0]
+        if first["type"] == "union_tag_not_found" and not first["loc"]:
+            return [Finding("missing", "/kind", "This field is required.", self._offer())]
+        if first["type"] == "union_tag_invalid" or (first["type"] == "literal_error" and first["loc"] == ("kind",)):
+            return [Finding("unknown_kind", "/kind", "There is no such kind of job.", self._offer())]
+        return findings_of(error, tags=1 if self._tagged else 0)
+
+    def _offer(self) -> str:
+        return f"The kinds are {', '.join(self.kinds)}."
+
+
+def submission_model(kind: JobKind, payload: type[BaseModel]) -> type[Submission]:
+    """Give the schema of a request of a kind; `payload` is its payload, or the header of a split one."""
+    title = "".join(word.capitalize() for word in re.split(r"\W+|_", kind.name))
+    return create_model(
+        f"Submit{title}",
+        __base__=Submission,
+        kind=(Literal[kind.name], ...),
+        payload=(payload, ...),
+        __doc__=kind.title,
+    )
+
+
+def checked(kind: JobKind, submission: Submission, streamed: int) -> Checked:
+    """Judge a request by the rules of its kind."""
+    findings = [*_outside_the_calendar(submission), *_below("/payload", kind.check(submission.payload))]
+    if findings:
+        raise refused(findings)
+    return Checked(
+        kind=kind.name,
+        priority=submission.priority or kind.default_priority,
+        reference=submission.reference,
+        webhook=submission.webhook,
+        deadline=submission.deadline,
+        predicted_s=float(kind.size(submission.payload, streamed)),
+    )
+
+
+def _outside_the_calendar(submission: Submission) -> list[Finding]:
+    if submission.deadline is None or _FIRST <= submission.deadline < _LAST:
+        return []
+    return [Finding("out_of_range", "/deadline", "The deadline is not in this century or the next.", "Correct it.")]
+
+
+def _below(base: str, findings: Sequence[Finding]) -> list[Finding]:
+    return [Finding(one.code, base + one.field, one.message, one.remedy) for one in findings[:MOST_FINDINGS]]
+
+
+def refused(findings: Sequence[Finding]) -> Problem:
+    """Refuse a request for what was found in it; the first finding is also told in the problem itself."""
+    first = findings[0]
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return Problem(
+        "bad_input",
+        f"{first.field or '/'}: {first.message}{more}",
+        field=first.field,
+        remedy=first.remedy,
+        findings=findings,
+    )
+
+
+def refuse_nul(body: bytes | memoryview) -> None:
+    """Refuse the character U+0000, which the ledger's text cannot hold."""
+    if b"\\u0000" in bytes(body) and _NUL.search(body):
+        raise Problem(
+            "bad_input",
+            "The body holds the character U+0000, which cannot be stored.",
+            field="",
+            remedy="Remove it.",
+        )
+
+
+def idempotency_key(given: str | None) -> str:
+    """Read the header Idempotency-Key; raises `Problem` when it is missing or of the wrong form."""
+    if not given:
+        raise Problem(
+            "idempotency_key_missing",
+            "A request that creates something needs the header Idempotency-Key.",
+            field="/headers/Idempotency-Key",
+            remedy="Send a fresh UUID, and the same one again whenever this request is repeated.",
+        )
+    if not _KEY.fullmatch(given):
+        raise Problem(
+            "bad_request",
+            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+            field="/headers/Idempotency-Key",
+            remedy="Send a UUID.",
+        )
+    return given
+
+
+def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes) -> NewJob:
+    """Make a checked request into a job to be accepted."""
+    placed = place(checked.predicted_s, checked.priority)
+    return NewJob(
+        id=new_id(),
+        customer_id=origin.customer_id,
+        key_id=origin.key_id,
+        kind=checked.kind,
+        reference=checked.reference,
+        priority=checked.priority,
+        size=placed.size,
+        predicted_s=checked.predicted_s,
+        order_delay=placed.order_delay,
+        promise=kind.promise[placed.size],
+        deadline=checked.deadline,
+        webhook=checked.webhook,
+        body=body,
+        idempotency_key=origin.idempotency_key,
+        body_hash=origin.body_hash,
+    )

@@ -1,0 +1,175 @@
+"""A job as everyone sees it, and what of it is judged rather than stored."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from invoicing.jobs.model import FINISHED, Accepted, Artifact, Cause, Job, NewJob, Standing, State, TimelineEntry
+from invoicing.kit.db import Session
+
+Explainer = Callable[[Session, Sequence[Job]], Awaitable[Mapping[UUID, Standing]]]
+"""Says of jobs what is known beyond their rows."""
+
+Newcomer = Callable[[Job], Standing]
+"""Says of a job that was accepted this instant what needs no look at the ledger: accepting has no time for it."""
+
+UNKNOWN = Standing()
+
+_LONGEST_PAUSE_S = 30
+_USUAL_PAUSE_S = 2
+
+
+async def nothing_known(_session: Session, _jobs: Sequence[Job]) -> Mapping[UUID, Standing]:
+    """Explain nothing."""
+    return {}
+
+
+def just_accepted(job: Job) -> Standing:
+    """Say of a newcomer the one thing that is certain: it has waited for no time yet."""
+    at = job.submitted_at
+    return Standing(
+        cause=Cause("running_normally", "Accepted this moment; its lane comes next.", at, at, None, {"elapsed_s": 0})
+    )
+
+
+def promise_status(job: Job, standing: Standing, now: datetime) -> str:
+    """Judge a promise: kept or missed by what happened, at risk by what is expected, else on track.
+
+    A job that died broke its promise, however early; one that its customer cancelled in time did not.
+    """
+    if job.finished_at is not None:
+        return "kept" if job.finished_at <= job.promise_due and job.state is not State.DEAD else "missed"
+    if now > job.promise_due:
+        return "missed"
+    return "at_risk" if standing.eta is not None and job.promise_due < standing.eta.latest else "on_track"
+
+
+def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:
+    """Give the seconds after which asking about an unfinished job again is worth it."""
+    if likely_end is None:
+        return _USUAL_PAUSE_S
+    return max(1, min(_LONGEST_PAUSE_S, ceil((likely_end - now).total_seconds())))
+
+
+def job_view(
+    job: Job, customer: str, standing: Standing, artifacts: Sequence[Artifact], now: datetime
+) -> dict[str, Any]:
+    """Give every field of a job; those that do not apply are null."""
+    unfinished = job.state not in FINISHED
+    progress, eta, normal = job.progress, standing.eta if unfinished else None, standing.normal
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "reference": job.reference,
+        "customer": customer,
+        "state": job.state,
+        "lane": {"priority": job.priority, "size": job.size},
+        "submitted_at": _utc(job.submitted_at),
+        "started_at": _utc(job.started_at),
+        "finished_at": _utc(job.finished_at),
+        "attempt": job.attempt,
+        "progress": progress and {"done": progress.done, "total": progress.total, "unit": progress.unit},
+        "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
+        "eta": eta
+        and {
+            "earliest": _utc(eta.earliest),
+            "likely": _utc(eta.likely),
+            "latest": _utc(eta.latest),
+            "confidence": eta.confidence,
+            "similar_jobs": eta.similar_jobs,
+        },
+        "normal": {
+            "p50_s": normal.p50_s if normal else None,
+            "p90_s": normal.p90_s if normal else None,
+            "verdict": normal.verdict if normal else "unknown",
+            "similar_jobs": normal.similar_jobs if normal else 0,
+        },
+        "promise": {"due": _utc(job.promise_due), "status": promise_status(job, standing, now)},
+        "cause": _cause(standing.cause, now) if unfinished else None,
+        "incident": None,
+        "artifacts": [_artifact(job.id, artifact) for artifact in artifacts],
+        "result": job.result,
+        "error": job.error,
+    }
+
+
+def _cause(cause: Cause | None, now: datetime) -> dict[str, Any]:
+    if cause is None:
+        cause = Cause("unexplained", "What this job waits for has not been established yet.", None, now, None, {})
+    return {
+        "code": cause.code,
+        "message": cause.message,
+        "since": _utc(cause.since),
+        "observed_at": _utc(cause.observed_at),
+        "next_update_by": _utc(cause.next_update_by),
+        "evidence": cause.evidence,
+    }
+
+
+def _artifact(job_id: UUID, artifact: Artifact) -> dict[str, Any]:
+    return {
+        "name": artifact.name,
+        "media_type": artifact.media_type,
+        "bytes": artifact.bytes,
+        "sha256": artifact.sha256,
+        "complete": artifact.complete,
+        "href": f"/v1/jobs/{job_id}/artifacts/{quote(artifact.name, safe='')}",
+    }
+
+
+def entry_view(entry: TimelineEntry) -> dict[str, Any]:
+    """Give a row of a timeline."""
+    return {
+        "seq": entry.seq,
+        "at": _utc(entry.at),
+        "event": entry.event,
+        "state": entry.state,
+        "attempt": entry.attempt,
+        "data": {name: value for name, value in entry.data.items() if name != "key_id"},
+    }
+
+
+def as_accepted(new: NewJob, accepted: Accepted) -> Job:
+    """Give the row of a job that was inserted this instant, without reading it back."""
+    at = accepted.submitted_at
+    if at is None:
+        raise ValueError("only a job that was just inserted has its time of submission")
+    return Job(
+        id=new.id,
+        customer_id=new.customer_id,
+        kind=new.kind,
+        reference=new.reference,
+        priority=new.priority,
+        size=new.size,
+        predicted_s=new.predicted_s,
+        state=State.QUEUED,
+        revision=1,
+        attempt=0,
+        failures=0,
+        due_at=at,
+        order_at=at + new.order_delay,
+        released_at=None,
+        submitted_at=at,
+        started_at=None,
+        finished_at=None,
+        deadline=new.deadline,
+        promise_due=at + new.promise,
+        lease_until=None,
+        worker_id=None,
+        cancel_requested_at=None,
+        progress_done=None,
+        progress_total=None,
+        progress_unit=None,
+        progressed_at=None,
+        result=None,
+        error=None,
+        webhook=new.webhook,
+        irrevocable=False,
+    )
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
