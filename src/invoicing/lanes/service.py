@@ -10,7 +10,7 @@ from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, Lane, Pause, Worker, free_for, quotas
-from invoicing.lanes.store import beat, forget_dead, leave, register
+from invoicing.lanes.store import all_workers, beat, forget_dead, leave, register
 
 PREFETCH = 1.0
 """Tickets on a runway beyond its free slots, as a share of the slots of its class: hides one round trip, no more."""
@@ -120,6 +120,7 @@ def build() -> str:
 
 __all__ = [
     "LaneStanding",
+    "all_workers",
     "beat",
     "build",
     "fill_runways",
