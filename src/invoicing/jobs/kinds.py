@@ -112,7 +112,7 @@ class JobKind:
     """Does the work in a child process; may block and burn CPU, but not while it holds a step open. Where the streamed
     field was split off it is given the header, and reads the items with `parts` and `part`."""
     check: Callable[[Any], Sequence[Finding]] = _nothing
-    """Finds what the schema cannot say; a finding refuses the request at submission."""
+    """Finds what the schema cannot say (fields as pointers into the payload); a finding refuses the request."""
     streamed: Streamed | None = None
     promise: Mapping[Size, timedelta] = field(
         default_factory=lambda: {

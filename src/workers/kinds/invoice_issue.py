@@ -267,7 +267,7 @@ def _as_json(finding: Finding) -> Mapping[str, str]:
 
 
 def _shown(finding: Finding) -> problems.Finding:
-    return problems.Finding(finding.rule, f"/payload{finding.field}", finding.message, finding.remedy)
+    return problems.Finding(finding.rule, finding.field, finding.message, finding.remedy)
 
 
 EXAMPLE: Mapping[str, Any] = {
