@@ -63,6 +63,13 @@ def _all(header: Header) -> Iterator[Finding]:
     yield from _adjustments(header.charges, "/charges", codes.CHARGE_REASON, "BR-38")
     for place, attachment in enumerate(header.attachments):
         yield from _attachment(attachment, f"/attachments/{place}")
+    if sum(each.content is not None for each in header.attachments) > 1:
+        yield Finding(
+            "CII-SR-476",
+            "/attachments",
+            "The rules for CII allow one embedded attachment.",
+            "Combine the files into one PDF, or link the others by url.",
+        )
     if header.type is DocumentType.CREDIT_NOTE and header.preceding_invoice is None:
         yield Finding(
             "CREDIT-NOTE-REFERENCE",

@@ -54,13 +54,6 @@ def _price(line: Line, place: str) -> Iterator[Finding]:
             "Make the price positive and the quantity negative.",
         )
     if line.gross_price is None:
-        if line.price_discount is not None:
-            yield Finding(
-                "PRICE-DISCOUNT",
-                f"{place}/price_discount",
-                "A price discount needs the gross price that it is taken from.",
-                "Add gross_price, or remove price_discount.",
-            )
         return
     if line.gross_price < ZERO:
         yield Finding("BR-28", f"{place}/gross_price", "The gross price is negative.", "Give a gross price from 0 up.")

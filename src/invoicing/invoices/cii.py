@@ -94,8 +94,8 @@ def _agreement(parent: Element, header: Header) -> None:
     _leaf(parent, "ram:SellerOrderReferencedDocument/ram:IssuerAssignedID", given.sales_order)
     _leaf(parent, "ram:BuyerOrderReferencedDocument/ram:IssuerAssignedID", given.order)
     _leaf(parent, "ram:ContractReferencedDocument/ram:IssuerAssignedID", given.contract)
-    for attachment in header.attachments:
-        _attachment(parent, attachment)
+    for place, attachment in enumerate(header.attachments):
+        _attachment(parent, attachment, described=place == _described(header.attachments))
     if given.tender is not None:
         _typed_reference(parent, Identifier(given.tender), _TENDER_TYPE)
     if given.invoiced_object is not None:
@@ -106,12 +106,17 @@ def _agreement(parent: Element, header: Header) -> None:
         _leaf(project, "ram:Name", "Project reference")  # the schema demands a name, EN 16931 has none
 
 
-def _attachment(parent: Element, given: Attachment) -> None:
+def _described(attachments: tuple[Attachment, ...]) -> int | None:
+    """Find the one attachment that may be described: the rules for CII (CII-SR-475) allow no second, UBL's do."""
+    return next((place for place, each in enumerate(attachments) if each.description is not None), None)
+
+
+def _attachment(parent: Element, given: Attachment, *, described: bool) -> None:
     reference = _group(parent, "ram:AdditionalReferencedDocument")
     _leaf(reference, "ram:IssuerAssignedID", given.id)
     _leaf(reference, "ram:URIID", given.url)
     _leaf(reference, "ram:TypeCode", _ATTACHMENT_TYPE)
-    _leaf(reference, "ram:Name", given.description)
+    _leaf(reference, "ram:Name", given.description if described else None)
     binary = "ram:AttachmentBinaryObject"
     _leaf(reference, binary, given.content, mimeCode=given.media_type, filename=given.filename)
 

@@ -1,5 +1,6 @@
 """Lines, and what lines and documents have in common (VAT, allowances, charges, periods), as a request words it."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
@@ -20,6 +21,7 @@ from invoicing.invoices.fields import (
     Text,
     term,
 )
+from invoicing.invoices.numerals import EXACT
 from invoicing.invoices.payload_party import IdentifierPart
 
 
@@ -102,7 +104,9 @@ class LinePart(Part):
     unit: Annotated[Code, Field(description="UN/ECE rec. 20 or 21: HUR hour, C62 piece.", examples=["HUR"])]
     price: Annotated[Price, Field(description="Net price (BT-146), never negative.", examples=["1.00"])]
     base_quantity: Annotated[BaseQuantity, Field(description="Units that the price is for (BT-149).")] = model.ONE
-    gross_price: Annotated[Price | None, Field(description="Price before its discount (BT-148).")] = None
+    gross_price: Annotated[
+        Price | None, Field(description="Price before its discount (BT-148); price + price_discount.")
+    ] = None
     price_discount: Annotated[Price | None, Field(description="gross_price - price (BT-147).")] = None
     allowances: Annotated[tuple[AdjustmentPart, ...], Field(max_length=50)] = ()
     charges: Annotated[tuple[AdjustmentPart, ...], Field(max_length=50)] = ()
@@ -129,7 +133,7 @@ class LinePart(Part):
             vat=self.vat.to_model(),
             description=self.description,
             base_quantity=self.base_quantity,
-            gross_price=self.gross_price,
+            gross_price=self._gross_price(),
             price_discount=self.price_discount,
             allowances=tuple(part.terms() for part in self.allowances),
             charges=tuple(part.terms() for part in self.charges),
@@ -145,6 +149,11 @@ class LinePart(Part):
             attributes=tuple(part.to_model() for part in self.attributes),
             origin_country=self.origin_country,
         )
+
+    def _gross_price(self) -> Decimal | None:
+        if self.gross_price is None and self.price_discount is not None:
+            return EXACT.add(self.price, self.price_discount)
+        return self.gross_price
 
 
 LINES: TypeAdapter[list[LinePart]] = TypeAdapter(list[LinePart])
