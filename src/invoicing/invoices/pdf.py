@@ -59,7 +59,7 @@ def _forget(compiler: typst.Compiler) -> None:
 
 @cache
 def _compiler() -> typst.Compiler:
-    """One for the life of the process: fonts are read once (a first page takes 15 ms longer than later ones)."""
+    """Read the fonts once in the life of the process."""
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[FONTS])
     return typst.Compiler(TEMPLATE, root=TEMPLATE.parent, font_paths=fonts, ignore_system_fonts=True)
 
