@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -35,14 +35,16 @@ _ROOM_NEEDED = 2 * 1024**3  # bytes; a session leaves well under 1 GiB, but othe
 @pytest.fixture(scope="session")
 def server_home() -> Iterator[Home]:
     """Hold a folder for this process's servers: in memory where there is room, as cloning is then 5 times faster."""
-    place = _place()
-    _sweep(place)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
-    try:
-        with hold(folder / "home") as home:
-            yield home
-    finally:
-        shutil.rmtree(folder)
+    _sweep(_place())
+    with _folder() as folder, hold(folder / "home") as home:
+        yield home
+
+
+@pytest.fixture
+def roomy_path() -> Iterator[Path]:
+    """Make a folder for a test that starts servers of its own; unlike `tmp_path` it is gone right after the test."""
+    with _folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +126,15 @@ class Administrator:
 def named(url: str, database: str) -> str:
     """Point a server's URL at another of its databases."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_place()))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 def _sweep(place: Path) -> None:

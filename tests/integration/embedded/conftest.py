@@ -72,6 +72,7 @@ class Machine:
         for each in self._started:
             each.wait(10)
         assert self.is_quiet_within(10)
+        self._remove_segments("postgres.unfinished")
 
     def is_quiet_within(self, patience: float) -> bool:
         """Tell whether all servers end by themselves in time."""
@@ -85,9 +86,17 @@ class Machine:
     def leave(self) -> None:
         """End what a test left running."""
         self.kill_everything()
+        self._remove_segments("postgres")
         for each in self._started:
             assert each.stdout is not None
             each.stdout.close()
+
+    def _remove_segments(self, folder: str) -> None:
+        """Remove the 56 bytes of shared memory that a killed PostgreSQL leaves for its next start; none comes here."""
+        for pid_file in self.home.glob(f"{folder}/postmaster.pid"):
+            lines = pid_file.read_text().splitlines()
+            if len(lines) > 6:  # line 7: key and id of the segment
+                subprocess.run(["ipcrm", "-m", lines[6].split()[1]], check=False, capture_output=True)
 
 
 class Client:
@@ -121,8 +130,9 @@ def client() -> Client:
 
 
 @pytest.fixture
-def machine_with() -> Iterator[Callable[[Path], Machine]]:
-    """Make machines by the path of their home; all that runs on them is ended after the test."""
+def machine_with(roomy_path: Path) -> Iterator[Callable[[Path], Machine]]:
+    """Make machines by the path of their home below `roomy_path`; all that runs on them is ended after the test."""
+    assert roomy_path.is_dir()  # asked for here so that it outlives the servers in it
     made: list[Machine] = []
 
     def make(home: Path) -> Machine:
@@ -135,6 +145,6 @@ def machine_with() -> Iterator[Callable[[Path], Machine]]:
 
 
 @pytest.fixture
-def machine(machine_with: Callable[[Path], Machine], tmp_path: Path) -> Machine:
+def machine(machine_with: Callable[[Path], Machine], roomy_path: Path) -> Machine:
     """Make a machine with a fresh home."""
-    return machine_with(tmp_path / "home")
+    return machine_with(roomy_path / "home")

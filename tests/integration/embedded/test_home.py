@@ -16,9 +16,9 @@ from invoicing.kit.embedded.server import EmbeddedServer
 
 
 async def test_a_home_below_a_closed_folder_works_and_no_mode_above_it_changes(
-    machine_with: Callable[[Path], Any], client: Any, tmp_path: Path
+    machine_with: Callable[[Path], Any], client: Any, roomy_path: Path
 ) -> None:
-    closed = tmp_path / "closed to others"
+    closed = roomy_path / "closed to others"
     closed.mkdir(mode=0o700)
     before = [path.stat().st_mode for path in (closed, *closed.parents)]
 
@@ -29,9 +29,9 @@ async def test_a_home_below_a_closed_folder_works_and_no_mode_above_it_changes(
 
 @pytest.mark.parametrize("length", [150, 1500])  # beyond a socket's 107 bytes, and beyond PostgreSQL's own 1,024
 async def test_a_home_with_a_very_long_path_works(
-    machine_with: Callable[[Path], Any], client: Any, tmp_path: Path, length: int
+    machine_with: Callable[[Path], Any], client: Any, roomy_path: Path, length: int
 ) -> None:
-    home = tmp_path
+    home = roomy_path
     while len(str(home)) < length:
         home /= "long" * 12
     home.mkdir(parents=True)
@@ -118,8 +118,10 @@ async def test_a_port_that_somebody_took_between_two_runs_is_left_to_them(machin
         assert set(now).isdisjoint(ports)
 
 
-def test_a_port_taken_in_the_last_moment_is_left_to_its_taker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taker, hold(tmp_path / "home") as home:
+def test_a_port_taken_in_the_last_moment_is_left_to_its_taker(
+    roomy_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taker, hold(roomy_path / "home") as home:
         taken = taker.getsockname()[1]
         monkeypatch.setattr("invoicing.kit.embedded.server.choose_port", lambda _: taken)  # it was free when asked
 
@@ -136,20 +138,20 @@ def test_the_second_of_two_starts_is_told_who_holds_the_home(machine: Any) -> No
     assert f"is in use by process {winner['pids'][0]}" in loser["error"]
 
 
-def test_a_home_is_free_again_when_its_holder_is_done(tmp_path: Path) -> None:
-    with hold(tmp_path), pytest.raises(HomeInUseError, match=str(os.getpid())), hold(tmp_path):
+def test_a_home_is_free_again_when_its_holder_is_done(roomy_path: Path) -> None:
+    with hold(roomy_path), pytest.raises(HomeInUseError, match=str(os.getpid())), hold(roomy_path):
         pass
-    with hold(tmp_path):
+    with hold(roomy_path):
         pass
 
 
-def test_a_home_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+def test_a_home_that_cannot_be_made_is_named_with_the_remedy(roomy_path: Path) -> None:
+    (roomy_path / "file").write_text("")
 
     refusal = pytest.raises(
         EmbeddedServerError, match=r"Not a directory\. Choose a folder you may write to with --home"
     )
-    with refusal, hold(tmp_path / "file" / "home"):
+    with refusal, hold(roomy_path / "file" / "home"):
         pass
 
 
@@ -178,8 +180,8 @@ def test_damaged_data_is_named_with_the_log(machine: Any) -> None:
     assert "pg_control" in told["error"]
 
 
-def test_a_server_that_died_can_be_started_again(tmp_path: Path) -> None:
-    with hold(tmp_path / "home") as home:
+def test_a_server_that_died_can_be_started_again(roomy_path: Path) -> None:
+    with hold(roomy_path / "home") as home:
         server: EmbeddedServer = EmbeddedPostgres(home, "app")
         url = server.start()
         assert server.pid is not None

@@ -15,6 +15,7 @@ _REMEDIES = (
     ("could not locate a valid checkpoint", "The data is damaged: restore a backup, or choose another home folder."),
     ("invalid page in block", "The data is damaged: restore a backup, or choose another home folder."),
     ("Bad file format reading the append only file", "The data is damaged: move its folder away and start again."),
+    ("effective user ID", "This user has no entry in /etc/passwd: start as one that has, or use a server of your own."),
     ("another server might be running", "End the `postgres` that was started by hand on this folder."),
     ("is still in use", "End the `postgres` processes left over from an earlier run, then start again."),
 )
@@ -34,7 +35,7 @@ class PortTakenError(EmbeddedServerError):
 
 
 def refused(what: str, output: str, log_file: Path) -> EmbeddedServerError:
-    """Explain why a server did not start, from what it wrote before it ended."""
+    """Explain what went wrong, as in "PostgreSQL did not start", from what a server wrote before it ended."""
     remedy = next((remedy for sign, remedy in _REMEDIES if sign in output), f"Its log may say more: {log_file}")
     last = "\n  ".join(output.strip().splitlines()[-5:]) or "(it wrote nothing)"
-    return EmbeddedServerError(f"{what} did not start. {remedy}\n  {last}")
+    return EmbeddedServerError(f"{what}. {remedy}\n  {last}")

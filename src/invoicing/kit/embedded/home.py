@@ -29,8 +29,7 @@ def hold(path: Path) -> Iterator[Home]:
     descriptor = _open(path / "lock")
     try:
         _take(descriptor, path)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _sign(descriptor, path)
         yield Home(path.resolve())
         os.ftruncate(descriptor, 0)
     finally:
@@ -60,6 +59,16 @@ def _take(descriptor: int, path: Path) -> None:
         raise EmbeddedServerError(
             f"the file system of {path} cannot lock files ({error.strerror}). "
             "Choose a folder on a local disk with --home."
+        ) from error
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"cannot write to {path}: {error.strerror}. Free some space and start again."
         ) from error
 
 

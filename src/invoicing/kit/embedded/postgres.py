@@ -42,6 +42,8 @@ _SETTINGS = {
     "synchronous_commit": "on",
     # A small machine with a solid-state disk, shared with the service itself.
     "max_connections": "100",
+    # In files of the data folder: containers often have little /dev/shm, and a kill would leave segments there.
+    "dynamic_shared_memory_type": "mmap",
     "shared_buffers": "128MB",
     "wal_compression": "on",
     "random_page_cost": "1.1",
@@ -98,10 +100,11 @@ class EmbeddedPostgres(EmbeddedServer):
             # Built-in rules for letters instead of the system's: an upgrade of its C library corrupts no index.
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             *("--data-checksums", "--auth-local=reject", "--auth-host=scram-sha-256"),
+            "--set=dynamic_shared_memory_type=mmap",  # as in the settings: a kill leaves nothing in /dev/shm
         )
         code, output = process.run(Command(_program("initdb", around.account), arguments), around)
         if code != 0:
-            raise refused("Creating PostgreSQL's data", output, self.files.log)
+            raise refused("PostgreSQL's data could not be created", output, self.files.log)
 
     def _set_password(self, around: Surroundings, *statements: str) -> None:
         """Run statements that set a new password, then keep it; cut off in between, the next start sets another."""
@@ -115,7 +118,7 @@ class EmbeddedPostgres(EmbeddedServer):
         )
         code, output = process.run(command, around)
         if code != 0 or "ERROR: " in output:  # the single-user mode goes on after an error, and ends with 0
-            raise refused("Setting PostgreSQL's password", output, self.files.log)
+            raise refused("PostgreSQL's password could not be set", output, self.files.log)
         write_text(self.files.password, password)
 
     def _insist_on_version(self) -> None:

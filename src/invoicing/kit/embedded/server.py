@@ -50,7 +50,9 @@ class EmbeddedServer(ABC):
         try:
             return self._start()
         except OSError as error:
-            raise refused(self.title, f"{error.strerror}: {error.filename}", self.files.log) from error
+            raise refused(
+                f"{self.title} did not start", f"{error.strerror}: {error.filename}", self.files.log
+            ) from error
 
     def stop(self) -> None:
         """Stop the server, gently if it lets us; does nothing when it is not running."""
@@ -108,7 +110,7 @@ class EmbeddedServer(ABC):
                 told = self._log_from(told_before)
                 if _PORT_TAKEN in told:
                     raise PortTakenError
-                raise refused(self.title, told, self.files.log)
+                raise refused(f"{self.title} did not start", told, self.files.log)
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"{self.title} was not ready within {self.patience:.0f} s. It may be recovering from a crash: "
