@@ -1,0 +1,5 @@
+"""`python -m invoicing.cli` is `invoicing`."""
+
+from invoicing.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""What can go wrong with a command: said in a sentence with its remedy, and as an exit code."""
+
+from invoicing.cli.output import ERRORS
+from invoicing.kit.embedded import EmbeddedServerError
+from invoicing.settings import SettingError
+
+REFUSED = 1
+USAGE = 2
+NOT_REACHABLE = 3
+NOT_ALLOWED = 4
+INTERRUPTED = 130
+
+EXIT_CODES = {
+    0: "done",
+    REFUSED: "refused or failed (the reason is on standard error)",
+    USAGE: "wrong usage",
+    NOT_REACHABLE: "the service cannot be reached",
+    NOT_ALLOWED: "the key is missing or may not do this",
+    INTERRUPTED: "interrupted",
+}
+"""What each exit code means; `--help` and the documentation print this table."""
+
+
+class Fault(Exception):  # noqa: N818 - most are refusals, not errors
+    """A command cannot go on: why, what to do about it, and the exit code."""
+
+    def __init__(self, why: str, remedy: str = "", code: int = REFUSED) -> None:
+        """Say why, and what helps."""
+        super().__init__(why)
+        self.why = why
+        self.remedy = remedy
+        self.code = code
+
+
+def told(error: Exception) -> int:
+    """Tell a person what went wrong; returns the exit code."""
+    match error:
+        case Fault():
+            ERRORS.print(f"[bold red]Error:[/] {_plain(error.why)}", highlight=False)
+            if error.remedy:
+                ERRORS.print(f"[bold]Remedy:[/] {_plain(error.remedy)}", highlight=False)
+            return error.code
+        case EmbeddedServerError():
+            ERRORS.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
+            return REFUSED
+        case SettingError():
+            ERRORS.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
+            return USAGE
+        case _:
+            ERRORS.print(
+                f"[bold red]Unexpected error:[/] {type(error).__name__}: {_plain(str(error)) or '(it says nothing)'}",
+                highlight=False,
+            )
+            ERRORS.print("[bold]Remedy:[/] run it again with --debug to see where it came from.", highlight=False)
+            return REFUSED
+
+
+def _plain(text: str) -> str:
+    """Keep square brackets of a message from being read as colours."""
+    return text.replace("[", r"\[")
