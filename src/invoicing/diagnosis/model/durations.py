@@ -42,7 +42,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Prediction:
-    """How long a job should take: Student's t on log(seconds); `ranked` holds the scaled durations of similar jobs."""
+    """How long a job should take: Student's t on log(seconds), or the ranked errors of many similar jobs."""
 
     median_log: float
     scale: float
@@ -57,7 +57,8 @@ class Prediction:
     def quantile(self, share: float) -> float:
         """Give the seconds within which this share of such jobs end."""
         if self.ranked:
-            return self.ranked[min(len(self.ranked), ceil((len(self.ranked) + 1) * share)) - 1]
+            rank = min(len(self.ranked), ceil((len(self.ranked) + 1) * share))
+            return exp(self.median_log + self.ranked[rank - 1])
         return exp(self.median_log + self.scale * student(share, self.freedom))
 
     def remaining(self, share: float, worked_s: float) -> float:
@@ -80,22 +81,28 @@ class Ratio:
 
 @dataclass(frozen=True)
 class _Line:
-    """A kind's fit."""
+    """A kind's fit of log(duration) on log(predicted)."""
 
     slope: float
     at_mean: float
     mean_log: float
     count: int
     squares: float
-    scale: float
-    freedom: float
+    residuals: float
+    """Sum of the squares of what the line does not explain."""
 
     def median_log(self, x: float) -> float:
         return self.at_mean + self.slope * (x - self.mean_log)
 
-    def scale_at(self, x: float) -> float:
-        """Wider for a mean of few jobs, and away from the sizes seen."""
-        return self.scale * sqrt(1 + 1 / self.count + (x - self.mean_log) ** 2 / (self.squares + _SLOPE_WEIGHT))
+    @property
+    def freedom(self) -> float:
+        return _PRIOR_WEIGHT + self.count - 1
+
+    def scale_at(self, x: float, pooled: float) -> float:
+        """Shrunk toward the pooled variance; wider for a mean of few jobs, and away from the sizes seen."""
+        variance = (_PRIOR_WEIGHT * pooled + self.residuals) / self.freedom
+        distance = (x - self.mean_log) ** 2 / (self.squares + _SLOPE_WEIGHT)
+        return sqrt(variance * (1 + 1 / self.count + distance))
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,10 @@ class History:
     observed_at: datetime | None
     groups: Mapping[tuple[str, int], Group]
     lines: Mapping[str, _Line]
+    pooled: float
+    """Variance of log(duration) about the lines of all kinds."""
+    ranked: Mapping[tuple[str, int], tuple[float, ...]]
+    """Errors of log(duration), ascending, of the groups with enough jobs for an order statistic."""
     ratios: Mapping[Size, Ratio]
 
     def similar(self, kind: str, predicted_s: float) -> int:
@@ -118,11 +129,8 @@ class History:
         if group is None or len(group.durations) < FEWEST:
             return None
         line, x = self.lines[kind], _log(predicted_s)
-        median = line.median_log(x)
-        ranked: tuple[float, ...] = ()
-        if len(group.durations) >= RANKED_FROM:
-            ranked = tuple(sorted(exp(median + _log(d) - line.median_log(_log(p))) for p, d in _pairs(group)))
-        return Prediction(median, line.scale_at(x), line.freedom, ranked)
+        ranked = self.ranked.get((kind, group.magnitude), ())
+        return Prediction(line.median_log(x), line.scale_at(x, self.pooled), line.freedom, ranked)
 
 
 def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
@@ -131,11 +139,13 @@ def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
     by_kind: dict[str, list[tuple[float, float]]] = {}
     for group in known.values():
         by_kind.setdefault(group.kind, []).extend((_log(p), _log(d)) for p, d in _pairs(group))
-    residuals = {kind: _squared_residuals(points) for kind, points in by_kind.items()}
-    freedom = sum(len(points) - 1 for points in by_kind.values())
-    pooled = (_PRIOR_WEIGHT * _PRIOR_SPREAD**2 + sum(residuals.values())) / (_PRIOR_WEIGHT + freedom)
-    lines = {kind: _fit(points, pooled) for kind, points in by_kind.items()}
-    return History(observed_at, known, lines, _ratios(known.values()))
+    lines = {kind: _fit(points) for kind, points in by_kind.items()}
+    squares = _PRIOR_WEIGHT * _PRIOR_SPREAD**2 + sum(line.residuals for line in lines.values())
+    pooled = squares / (_PRIOR_WEIGHT + sum(line.count - 1 for line in lines.values()))
+    ranked = {
+        key: _errors(group, lines[group.kind]) for key, group in known.items() if len(group.durations) >= RANKED_FROM
+    }
+    return History(observed_at, known, lines, pooled, ranked, _ratios(known.values()))
 
 
 def magnitude(predicted_s: float) -> int:
@@ -154,23 +164,18 @@ def student(share: float, freedom: float) -> float:
     )
 
 
-def _fit(points: Sequence[tuple[float, float]], pooled: float) -> _Line:
-    slope, mean_x, mean_y, squares = _slope(points)
-    freedom = _PRIOR_WEIGHT + len(points) - 1
-    variance = (_PRIOR_WEIGHT * pooled + _squared_residuals(points)) / freedom
-    return _Line(slope, mean_y, mean_x, len(points), squares, sqrt(variance), freedom)
-
-
-def _slope(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
-    mean_x, mean_y = fmean(x for x, _ in points), fmean(y for _, y in points)
+def _fit(points: Sequence[tuple[float, float]]) -> _Line:
+    count = len(points)
+    mean_x, mean_y = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
     squares = sum((x - mean_x) ** 2 for x, _ in points)
-    excess = sum((x - mean_x) * (y - mean_y - (x - mean_x)) for x, y in points)
-    return 1 + excess / (squares + _SLOPE_WEIGHT), mean_x, mean_y, squares
+    excess = sum((x - mean_x) * (y - mean_y - x + mean_x) for x, y in points)
+    slope = 1 + excess / (squares + _SLOPE_WEIGHT)
+    residuals = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
+    return _Line(slope, mean_y, mean_x, count, squares, residuals)
 
 
-def _squared_residuals(points: Sequence[tuple[float, float]]) -> float:
-    slope, mean_x, mean_y, _ = _slope(points)
-    return sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
+def _errors(group: Group, line: _Line) -> tuple[float, ...]:
+    return tuple(sorted(_log(d) - line.median_log(_log(p)) for p, d in _pairs(group)))
 
 
 def _ratios(groups: Iterable[Group]) -> Mapping[Size, Ratio]:

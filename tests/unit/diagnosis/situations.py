@@ -1,0 +1,104 @@
+"""Situations to plant: a waiting or running job, a worker, and what may be wrong around them."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+from invoicing.diagnosis.model.causes import examine, shown
+from invoicing.diagnosis.model.check import Check
+from invoicing.diagnosis.model.durations import Group, learn, magnitude
+from invoicing.diagnosis.model.facts import Attempt, Facts, Place, Queue, RunningWork, Snapshot, facts_of
+from invoicing.jobs.model import Job, Priority, Size, State
+from invoicing.lanes.model import Lane, Pause, Worker
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+SPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
+JOB, WORKER, CUSTOMER = (uuid5(SPACE, name) for name in ("job", "worker", "customer"))
+LANE = Lane(Priority.NORMAL, Size.SMALL)
+SECRETS = ("host-17", "4242", "build-9", "Mustermann", str(WORKER), str(CUSTOMER))
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def waiting(waited: float = 1, **changed: Any) -> Job:
+    """Plant a job that was queued some seconds ago."""
+    job = Job(
+        id=JOB, customer_id=CUSTOMER, kind="drill", reference=None, priority=LANE.priority, size=LANE.size,
+        predicted_s=0.5, state=State.QUEUED, revision=1, attempt=0, failures=0, due_at=ago(waited), order_at=ago(-19),
+        released_at=None, submitted_at=ago(waited), started_at=None, finished_at=None, deadline=None,
+        promise_due=ago(-300), lease_until=None, worker_id=None, cancel_requested_at=None, progress_done=None,
+        progress_total=None, progress_unit=None, progressed_at=None, result=None, error=None, webhook=None,
+        irrevocable=False,
+    )  # fmt: skip
+    return replace(job, **changed)
+
+
+def running(began: float = 2, **changed: Any) -> Job:
+    """Plant a job whose first attempt began some seconds ago."""
+    held = {"state": State.RUNNING, "attempt": 1, "revision": 2, "worker_id": WORKER, "lease_until": ago(-8)}
+    return waiting(began + 1, **{**held, "started_at": ago(began), **changed})
+
+
+def moving(began: float, done: float, reported: float = 0) -> Job:
+    """Plant a running job that has done so much of 10 bill months, as it said some seconds ago."""
+    said = {"progress_done": done, "progress_total": 10.0, "progress_unit": "bill months"}
+    return running(began, **said, progressed_at=ago(reported), revision=2 + int(done))
+
+
+def retrying(due_in: float) -> Job:
+    error = {"code": "drill_failed", "message": "This drill fails."}
+    past = {"state": State.RETRYING, "attempt": 1, "failures": 1, "due_at": ago(-due_in), "started_at": ago(50)}
+    return waiting(60, **past, error=error, revision=3)
+
+
+def worker(**changed: Any) -> Worker:
+    """Plant a live worker of the lane with two slots."""
+    lanes, kinds, beat = (LANE.name,), ("drill",), ago(1)
+    one = Worker(WORKER, "host-17", 4242, "build-9", 2, lanes, kinds, ago(600), beat, beat, stopping=False, alive=True)
+    return replace(one, **changed)
+
+
+def paused(until: float = 600) -> dict[str, Any]:
+    return {"pauses": {LANE.name: Pause(LANE.name, ago(30), ago(-until), "The database moves.", "Erika Mustermann")}}
+
+
+def busy(count: int = 2, began: float = 60) -> dict[str, Any]:
+    return {"running": {LANE: (RunningWork(0.5, ago(began)),) * count}}
+
+
+def queued(ahead: int, *, at_least: bool = False, released: float | None = None) -> dict[str, Any]:
+    """Plant a queue with so many in front of the job, its oldest ticket released some seconds ago."""
+    oldest = None if released is None else ago(released)
+    queue = Queue(ahead + 1, ahead * 0.5 + 0.5, at_least, 0 if oldest is None else 1, oldest)
+    return {"queues": {LANE: queue}, "places": {JOB: Place(ahead, ahead * 0.5, at_least)}}
+
+
+def learned(similar: int, took: float = 0.5) -> dict[str, Any]:
+    """Plant finished jobs like this one whose durations lie evenly within a factor of two around `took`."""
+    durations = tuple(took * 2 ** ((place + 1) / (similar + 1) * 2 - 1) for place in range(similar))
+    return {"history": learn([Group("drill", magnitude(0.5), (0.5,) * similar, durations)], ago(5))}
+
+
+NOBODY: dict[str, Any] = {"workers": ()}
+STRANGERS: dict[str, Any] = {"workers": (worker(kinds=("other",)),)}
+DEAF: dict[str, Any] = {"workers": (worker(loop_beat_at=ago(40)),)}
+DEAD: dict[str, Any] = {"workers": (worker(beat_at=ago(9), alive=False),)}
+
+
+def facts(job: Job, changed: Mapping[str, Any] | None = None) -> Facts:
+    """Gather what is known about a job beside one healthy worker with free slots, unless said otherwise."""
+    ended = None if job.state is State.RUNNING else ago(45)
+    attempts = {JOB: Attempt(job.started_at, ended, 0, 0)} if job.started_at else {}
+    snapshot = Snapshot(NOW, (worker(),), {}, {}, {LANE: Queue(1, 0.5)}, {JOB: Place(0, 0)}, attempts, learn((), None))
+    return facts_of(replace(snapshot, **(changed or {})), job, 3)
+
+
+def cause(job: Job, changed: Mapping[str, Any] | None = None) -> Check:
+    known = facts(job, changed)
+    check = shown(known, examine(known))
+    assert check is not None
+    return check
