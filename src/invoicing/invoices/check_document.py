@@ -9,7 +9,8 @@ from invoicing.invoices.model import ZERO, DocumentType, Expected, Finding, Head
 from invoicing.invoices.numerals import amount
 from invoicing.invoices.totals import Group, Sums, finish, taxed
 
-_LARGEST: Final = Decimal(10) ** 15  # beyond it a reader that computes in binary would lose cents
+# The rules for CII, like many readers, compute in binary: beyond 2^53 cents (9 * 10^13) they lose cents.
+_LARGEST: Final = Decimal(10) ** 13
 _VAT_REGISTRATION: Final = frozenset({VatCategory.INTRA_COMMUNITY, VatCategory.EXPORT})
 _USUAL_CODE: Final = {
     VatCategory.EXEMPT: "the VATEX code of the exemption",
@@ -135,7 +136,7 @@ def _figures(header: Header, totals: Totals) -> Iterator[Finding]:
         yield Finding(
             "AMOUNT-TOO-LARGE",
             "/lines",
-            f"The total of {amount(totals.gross)} is beyond 10^15, more than systems read exactly.",
+            f"The total of {amount(totals.gross)} is beyond 10^13, more than systems read exactly.",
             "Check quantities and prices, or split the invoice.",
         )
     is_invoice = header.type is DocumentType.INVOICE

@@ -23,7 +23,9 @@ RULE_OF: Final = {
     VatCategory.CANARY_ISLANDS: "AF",
     VatCategory.CEUTA_MELILLA: "AG",
 }
-_ANY_RATE: Final = frozenset({VatCategory.CANARY_ISLANDS, VatCategory.CEUTA_MELILLA})
+# EN 16931 lets L and M have a rate of 0, but the official rules for CII refuse it for L (BR-AF-05).
+_ABOVE_ZERO: Final = frozenset({VatCategory.STANDARD, VatCategory.CANARY_ISLANDS})
+_RATED: Final = _ABOVE_ZERO | {VatCategory.CEUTA_MELILLA}
 NEEDS_REASON: Final = frozenset(
     {
         VatCategory.EXEMPT,
@@ -80,14 +82,14 @@ def adjustment_findings(given: Adjustment, place: str, code_rule: str, reason_ru
 def vat_findings(vat: Vat, place: str) -> Iterator[Finding]:
     """Refuse a rate or an exemption that the category does not allow."""
     name = RULE_OF[vat.category]
-    if vat.category is VatCategory.STANDARD and vat.rate == ZERO:
+    if vat.category in _ABOVE_ZERO and vat.rate == ZERO:
         yield Finding(
-            "BR-S-05",
+            f"BR-{name}-05",
             f"{place}/rate",
-            "The standard category S needs a rate above zero.",
+            f"Category {vat.category.value} needs a rate above zero.",
             'Give the rate, such as "19"; for a rate of zero use category Z, or E with its reason.',
         )
-    elif vat.category not in _ANY_RATE and vat.category is not VatCategory.STANDARD and vat.rate != ZERO:
+    elif vat.category not in _RATED and vat.rate != ZERO:
         yield Finding(
             f"BR-{name}-05",
             f"{place}/rate",

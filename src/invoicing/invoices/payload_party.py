@@ -51,8 +51,10 @@ class ContactPart(Part):
     phone: Reference | None = None
     email: Reference | None = None
 
-    def to_model(self) -> model.Contact:
-        return model.Contact(self.name, self.phone, self.email)
+    def to_model(self) -> model.Contact | None:
+        """Give none for an empty contact: the rules forbid empty elements."""
+        contact = model.Contact(self.name, self.phone, self.email)
+        return None if contact == model.Contact() else contact
 
 
 class PartyPart(Part):
@@ -116,8 +118,10 @@ class DeliveryPart(Part):
     location: IdentifierPart | None = None
     address: AddressPart | None = None
 
-    def to_model(self) -> model.Delivery:
-        return model.Delivery(self.date, self.name, term(self.location), term(self.address))
+    def to_model(self) -> model.Delivery | None:
+        """Give none for an empty delivery: the rules forbid empty elements."""
+        delivery = model.Delivery(self.date, self.name, term(self.location), term(self.address))
+        return None if delivery == model.Delivery() else delivery
 
 
 def unspaced(iban: str | None) -> str | None:

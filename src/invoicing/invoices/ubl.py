@@ -1,6 +1,7 @@
 """An invoice or a credit note as UBL 2.1, by the syntax binding CEN/TS 16931-3-2."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from invoicing.invoices.markup import Element, Frame, Writer, framed, mark_seam
@@ -236,8 +237,10 @@ class _Document:
             if not self.is_invoice and self.header.due_date is not None:
                 self._means(root, Payment(means="1"), None)  # "not defined": a credit note's date has no other place
             return
-        for account in payment.accounts or (None,):
-            self._means(root, payment, account)
+        first, *further = payment.accounts or (None,)
+        self._means(root, payment, first)
+        for account in further:
+            self._means(root, replace(payment, means_text=None), account)  # UBL-SR-46: the text stands once
         self.leaf(root, "cac:PaymentTerms/cbc:Note", payment.terms)
 
     def _means(self, root: Element, payment: Payment, account: Account | None) -> None:

@@ -103,6 +103,7 @@ def test_a_right_request_is_accepted(payload: Payload) -> None:
         (_line(classifications=[{"code": "1", "list": "XXX"}]), {("BR-CL-13", "/lines/0/classifications/0/list")}),
         (_line(quantity="999999999999", price="99999"), {("AMOUNT-TOO-LARGE", "/lines")}),
         (_vat("S", "0"), {("BR-S-05", "/lines/0/vat/rate")}),
+        (_vat("L", "0"), {("BR-AF-05", "/lines/0/vat/rate")}),
         (_vat("Z", "19"), {("BR-Z-05", "/lines/0/vat/rate")}),
         (_vat("S", "19", exemption_reason="none"), {("BR-S-10", "/lines/0/vat")}),
         (_vat("E"), {("BR-E-10", "/lines")}),
