@@ -48,21 +48,21 @@ def workshop(rules_dir: str | None) -> Workshop:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the official rules and schemas say of a document: what forbids issuing it, and what they merely warn of."""
+    """What the rules and schemas say of a document: every fault forbids issuing it.
+
+    The flag that a rule carries is not asked: the official CII rules call nearly all of theirs a warning, also those
+    that EN 16931 makes mandatory.
+    """
 
     faults: tuple[Finding, ...]
-    warnings: tuple[Finding, ...]
     ours: bool
     """Whether the first fault can only lie in the document that we wrote, not in what was asked for."""
 
 
 def judgement(violations: Iterable[Violation]) -> Judgement:
-    """Sort violations: everything that is not marked as a warning forbids."""
+    """Word violations as the faults of a document."""
     found = list(violations)
-    faults = [violation for violation in found if violation.flag != "warning"]
-    warnings = [violation for violation in found if violation.flag == "warning"]
-    ours = bool(faults) and is_ours(faults[0])
-    return Judgement(tuple(findings_of(faults)), tuple(findings_of(warnings)), ours)
+    return Judgement(tuple(findings_of(found)), ours=bool(found) and is_ours(found[0]))
 
 
 def judge_draft(shop: Workshop, header: Header, lines: Sequence[Line], totals: Totals) -> Judgement:

@@ -88,7 +88,7 @@ async def _whole(job: Performance, shop: making.Workshop, header: Header, lines:
         for name, content in files.items():
             await _write(job, session, name, content)
         await service.mark_issued(session, job.job_id, shop.judge.versions)
-    return _issued(number, header, totals, judged.warnings)
+    return _issued(number, header, totals)
 
 
 async def _in_chunks(job: Performance, shop: making.Workshop, header: Header) -> Outcome:
@@ -97,7 +97,6 @@ async def _in_chunks(job: Performance, shop: making.Workshop, header: Header) ->
         made = {chunk.part for chunk in await service.chunks_of(session, job.job_id)}
     total = sum(count for _, count in parts)
     first_index = 0
-    warnings: list[Finding] = []
     for part, count in parts:
         if part not in made:
             judged = await _make_chunk(
@@ -105,9 +104,8 @@ async def _in_chunks(job: Performance, shop: making.Workshop, header: Header) ->
             )
             if judged.faults:
                 return _refused(judged)
-            warnings.extend(judged.warnings)
         first_index += count
-    return await _finalise(job, shop, header, len(parts), warnings)
+    return await _finalise(job, shop, header, len(parts))
 
 
 async def _make_chunk(
@@ -130,9 +128,7 @@ async def _make_chunk(
     return judged
 
 
-async def _finalise(
-    job: Performance, shop: making.Workshop, header: Header, parts: int, warnings: Sequence[Finding]
-) -> Outcome:
+async def _finalise(job: Performance, shop: making.Workshop, header: Header, parts: int) -> Outcome:
     async with job.step() as session:
         chunks = await service.chunks_of(session, job.job_id)
     sums = Sums.none()
@@ -147,7 +143,7 @@ async def _finalise(
     months = making.add_months(chunk.months for chunk in chunks)
     number = await _number(job, header, totals)
     await _write_large(job, shop, header, totals, months, number, parts)
-    return _issued(number, header, totals, (*judged.warnings, *warnings))
+    return _issued(number, header, totals)
 
 
 async def _against_schemas(
@@ -242,7 +238,7 @@ def _refused(judged: making.Judgement) -> Outcome:
     return Rejected(error)
 
 
-def _issued(number: str, header: Header, totals: Totals, warnings: Sequence[Finding]) -> Outcome:
+def _issued(number: str, header: Header, totals: Totals) -> Outcome:
     result: dict[str, Any] = {
         "number": number,
         "payable": f"{totals.payable:.2f}",
@@ -252,8 +248,6 @@ def _issued(number: str, header: Header, totals: Totals, warnings: Sequence[Find
         "vat": f"{totals.vat:.2f}",
         "lines": totals.line_count,
     }
-    if warnings:
-        result["warnings"] = [_as_json(finding) for finding in warnings[:_MOST_SHOWN]]
     return Succeeded(result)
 
 
