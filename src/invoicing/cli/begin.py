@@ -1,24 +1,21 @@
 """Bringing everything up: servers, tables, parts, keys, until the service answers and a worker is warm."""
 
 import asyncio
-import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 from invoicing.cli import schema
 from invoicing.cli.dev_keys import ensure_keys
 from invoicing.cli.faults import Fault
 from invoicing.cli.observe import Observer, Snapshot
-from invoicing.cli.parts import Leftovers, Part
+from invoicing.cli.parts import Part
+from invoicing.cli.ports import address
 from invoicing.cli.supervise import Supervisor
 from invoicing.kit.db import make_engine
-from invoicing.kit.embedded import EmbeddedPostgres, EmbeddedRedis, Home
-from invoicing.kit.embedded.server import EmbeddedServer
 from invoicing.settings import Settings
 
 _READY_WITHIN_S = 180.0
@@ -28,84 +25,49 @@ _HOPELESS_AFTER = 3
 TICK_S = 0.05
 
 
-def refuse_taken_port(host: str, port: int) -> None:
-    """Refuse a port on which somebody listens: choosing another in silence would leave clients with the wrong address."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-            probe.listen(1)
-        except OSError as error:
-            raise Fault(
-                f"Cannot listen on {host}:{port}: {error.strerror}.",
-                f"Choose another port with --port (for example --port {port + 1 if port < 65535 else 8080}), "
-                "or --port 0 for any that is free; or stop what listens there.",
-            ) from error
-
-
-def free_port(host: str) -> int:
-    """Find a free port for `--port 0`; the parts must all be told the same."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def address(settings: Settings) -> str:
-    """Give the URL under which this machine reaches the web process."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
-
-
 class Beginning:
     """The steps from nothing to ready; each may be cut short by a signal."""
 
     def __init__(
-        self, home: Home, settings: Settings, tell: Callable[[str], None], stopping: Callable[[], bool]
+        self,
+        home: Path,
+        settings: Settings,
+        supervisor: Supervisor,
+        tell: Callable[[str], None],
+        stopping: Callable[[], bool],
     ) -> None:
-        """Prepare for a held home folder."""
+        """Go on from where the first parts were started."""
         self.settings = settings
-        self.stopping = stopping
-        self._home = home.path
+        self._home = home
+        self._supervisor = supervisor
         self._tell = tell
-        self._leftovers = Leftovers(self._home / "parts.lock")
-        servers: dict[str, EmbeddedServer] = {}
-        if settings.database_url is None:
-            servers["database_url"] = EmbeddedPostgres(home, "invoicing")
-        if settings.redis_url is None:
-            servers["redis_url"] = EmbeddedRedis(home)
-        self._servers = servers
-        self.supervisor = Supervisor(self._home, self._leftovers, servers, tell)
-        self.observer: Observer | None = None
+        self._stopping = stopping
+        self._observer: Observer | None = None
 
     def run(self, workers: int) -> bool:
         """Bring all up; False when a signal came first."""
-        if killed := self._leftovers.clear():
-            self._tell(f"ended what an earlier start left behind: {', '.join(map(str, killed))}")
-        refuse_taken_port(self.settings.host, self.settings.port)
-        self.supervisor.load([Part("web", "web"), Part("worker-1", "worker"), Part("dispatcher", "dispatcher")])
-        for step in (self._start_servers, self._prepare_database, lambda: self._let_parts_begin(workers)):
-            if self.stopping():
+        for step in (self._start_servers, self._prepare_database, self._let_parts_begin, self._await_ready):
+            if self._stopping():
                 return False
             step()
-        return self._await_ready()
+        # these take processor time from what a first job needs, and nothing waits for them
+        self._supervisor.load([Part(f"worker-{number}", "worker") for number in range(2, workers + 1)])
+        self._supervisor.load([Part("watchdog", "watchdog")])
+        self._supervisor.go(self.settings)
+        return not self._stopping()
 
     @property
     def snapshot(self) -> Snapshot | None:
         """What the ledger said last."""
-        return None if self.observer is None else self.observer.latest
+        return None if self._observer is None else self._observer.latest
 
     def end(self) -> None:
         """Look at the ledger no more."""
-        if self.observer is not None:
-            self.observer.stop()
+        if self._observer is not None:
+            self._observer.stop()
 
     def _start_servers(self) -> None:
-        for setting, server in self._servers.items():
-            if not server.files.data.exists():
-                self._tell(f"creating {server.title}'s data (the first start only)")
-            self.settings = replace(self.settings, **{setting: server.start()})
+        self.settings = self._supervisor.start_servers(self.settings)
 
     def _prepare_database(self) -> None:
         url, _ = self.settings.servers()
@@ -121,40 +83,37 @@ class Beginning:
             self._tell(f"bringing the database from revision {before or 'none'} to {newest}")
             migrate(url)
 
-    def _let_parts_begin(self, workers: int) -> None:
+    def _let_parts_begin(self) -> None:
         url, _ = self.settings.servers()
-        self.supervisor.go(self.settings)
-        self.observer = Observer(url)
-        self.observer.start()
+        self._supervisor.load([Part("dispatcher", "dispatcher")])
+        self._supervisor.go(self.settings)
+        self._observer = Observer(url)
+        self._observer.start()
         new = asyncio.run(_ensure_keys(url, self._home))
         if new:
             self._tell(f"wrote keys for {', '.join(new)} to {self._home / 'dev-keys.json'}")
-        later = [Part(f"worker-{number}", "worker") for number in range(2, workers + 1)]
-        self.supervisor.load([Part("watchdog", "watchdog"), *later])
-        self.supervisor.go(self.settings)
 
-    def _await_ready(self) -> bool:
+    def _await_ready(self) -> None:
         deadline = time.monotonic() + _READY_WITHIN_S
-        while not self.stopping():
-            self.supervisor.look()
+        while not self._stopping():
+            self._supervisor.look()
             self._refuse_hopeless()
             if self._a_worker_serves() and answers(f"{address(self.settings)}/readyz"):
-                return True
+                return
             if time.monotonic() > deadline:
                 raise Fault(
                     f"The service was not ready within {_READY_WITHIN_S:.0f} s.",
                     f"See the logs in {self._home / 'logs'}, and run `invoicing doctor`.",
                 )
             time.sleep(TICK_S)
-        return False
 
     def _a_worker_serves(self) -> bool:
-        observer = self.observer
-        workers = [pid for _, role, pid in self.supervisor.processes() if role == "worker"]
+        observer = self._observer
+        workers = [pid for _, role, pid in self._supervisor.processes() if role == "worker"]
         return observer is not None and any(observer.works(pid) for pid in workers)
 
     def _refuse_hopeless(self) -> None:
-        for upkeep in self.supervisor.kept:
+        for upkeep in self._supervisor.kept:
             if upkeep.deaths >= _HOPELESS_AFTER:
                 raise Fault(
                     f"{upkeep.part.name} does not start ({upkeep.running.how_it_ended()}). It said last:\n"

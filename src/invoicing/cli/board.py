@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from invoicing.cli.herald import Told
 from invoicing.cli.observe import Snapshot
 from invoicing.jobs.model import Event, Priority, Size, State
 from invoicing.jobs.service import LATEST, Happened
@@ -25,14 +26,6 @@ _COLOURS = {
     State.CANCELLED: "bright_black",
 }
 _EVENT_COLOURS = {Event.SUCCEEDED: "green", Event.DEAD: "red", Event.RETRYING: "yellow", Event.RESCUED: "yellow"}
-
-
-@dataclass(frozen=True)
-class Told:
-    """Something that `up` has to say, and when it said it."""
-
-    at: datetime
-    text: str
 
 
 @dataclass(frozen=True)
@@ -112,16 +105,16 @@ def _lane(standing: LaneStanding | None) -> Text:
 
 
 def _pauses(standings: Sequence[LaneStanding]) -> list[Text]:
+    paused = [(one.lane.name, one.pause) for one in standings if one.pause is not None]
     return [
         Text(
-            f"{one.lane.name} is paused until {one.pause.until.astimezone():%H:%M} by {one.pause.by}: {one.pause.reason}",
+            f"{name} is paused until {pause.until.astimezone():%H:%M} by {pause.by}: {pause.reason}",
             style="yellow",
             no_wrap=True,
             overflow="ellipsis",
         )
-        for one in standings
-        if one.pause is not None
-    ][:3]
+        for name, pause in paused[:3]
+    ]
 
 
 def _processes(view: View, workers: Sequence[Worker]) -> Table:

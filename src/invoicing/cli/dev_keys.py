@@ -1,4 +1,4 @@
-"""`dev-keys.json`: a working key for each role on this machine, kept over starts, healed when the database is another."""
+"""`dev-keys.json`: a working key for each role, kept over starts, healed when the database is another."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Where a command writes: results to standard output, all else to standard error; tables for people, JSON for programs."""
+"""Where a command writes: results to standard output, all else to standard error."""
 
 import json
 import sys

@@ -20,6 +20,13 @@ _DRAIN_S = 60.0
 """How long parts may take to end in order; a kind's grace time is seconds, so this is far beyond what is normal."""
 
 
+def with_url(settings: Settings, setting: str, url: str) -> Settings:
+    """Put the URL of a server into its setting."""
+    if setting == "database_url":
+        return replace(settings, database_url=url)
+    return replace(settings, redis_url=url)
+
+
 @dataclass
 class Upkeep:
     """A part with its history."""
@@ -35,21 +42,28 @@ class Upkeep:
 class Supervisor:
     """Starts, watches and stops; everything happens in the calling thread, which must be the main one."""
 
-    def __init__(
-        self,
-        home: Path,
-        leftovers: Leftovers,
-        servers: Mapping[str, EmbeddedServer],
-        tell: Callable[[str], None],
-    ) -> None:
+    def __init__(self, home: Path, servers: Mapping[str, EmbeddedServer], tell: Callable[[str], None]) -> None:
         """Watch over a home folder; `servers` by the setting that holds their URL, `tell` says what happened."""
         self._logs = home / "logs"
-        self._leftovers = leftovers
+        self._leftovers = Leftovers(home / "parts.lock")
         self._servers = servers
         self._server_due: dict[str, tuple[int, float]] = {}
         self._tell = tell
         self._settings: Settings | None = None
         self.kept: list[Upkeep] = []
+
+    def clear(self) -> None:
+        """End what an earlier `up` left behind."""
+        if killed := self._leftovers.clear():
+            self._tell(f"ended what an earlier start left behind: {', '.join(map(str, killed))}")
+
+    def start_servers(self, settings: Settings) -> Settings:
+        """Start the servers and put their URLs into the settings."""
+        for setting, server in self._servers.items():
+            if not server.files.data.exists():
+                self._tell(f"creating {server.title}'s data (the first start only)")
+            settings = with_url(settings, setting, server.start())
+        return settings
 
     def load(self, parts: Sequence[Part]) -> None:
         """Start parts, which load their code and wait."""
@@ -115,7 +129,7 @@ class Supervisor:
 
     def stop_servers(self) -> None:
         """Stop the servers, the last to go."""
-        for server in reversed(self._servers.values()):
+        for server in reversed(list(self._servers.values())):
             server.stop()
 
     def _start(self, part: Part) -> Running:
@@ -156,7 +170,7 @@ class Supervisor:
         self._server_due.pop(setting, None)
         self._tell(f"{server.title} started again (pid {server.pid})")
         if url != getattr(self.settings, setting):  # somebody took its port meanwhile
-            self._settings = replace(self.settings, **{setting: url})
+            self._settings = with_url(self.settings, setting, url)
             for upkeep in self.kept:
                 upkeep.running.ask_to_end()
 
