@@ -102,9 +102,8 @@ def slower_than_normal(facts: Facts) -> Check:
 
 def running_normally(facts: Facts) -> Check:
     """Prove that the worker lives and the job moves, while nothing shows that it takes longer than others."""
-    if any(rule(facts).holds for rule in (worker_lost, loop_blocked, no_progress, slower_than_normal)):
-        return disproven(Code.RUNNING_NORMALLY, facts)
-    if not _running(facts):
+    spoilt_by = (worker_lost, loop_blocked, no_progress, slower_than_normal)
+    if not _running(facts) or any(rule(facts).holds for rule in spoilt_by):
         return disproven(Code.RUNNING_NORMALLY, facts)
     progress = _progress(facts)
     known = "known" if facts.prediction else "unknown"
