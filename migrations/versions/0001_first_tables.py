@@ -293,7 +293,9 @@ def upgrade() -> None:
         sa.Column("part", sa.Integer(), nullable=False),
         sa.Column("item_count", sa.Integer(), server_default="0", nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_payload_parts_job_id_jobs"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(
+            ["job_id"], ["jobs.id"], name=op.f("fk_payload_parts_job_id_jobs"), ondelete="CASCADE", deferrable=True
+        ),
         sa.PrimaryKeyConstraint("job_id", "part", name=op.f("pk_payload_parts")),
     )
     op.create_table(

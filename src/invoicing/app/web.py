@@ -13,25 +13,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
-from invoicing.app import load_kinds
+from invoicing.app import METADATA, load_kinds
+from invoicing.app.health import Ward, add_health
+from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
+from invoicing.jobs.api.artifacts import Archive, add_artifacts
+from invoicing.jobs.api.batch import BatchReception, add_batch
 from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.events import Teller, add_events
+from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds, nothing_learned
 from invoicing.jobs.api.list import Lister, add_list
 from invoicing.jobs.api.read import Reader, add_read
 from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
+from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import Priority
-from invoicing.jobs.submission import Placed, Submissions
+from invoicing.jobs.submission import BatchLine, Placed, Submissions
 from invoicing.jobs.view import Explainer, Newcomer, just_accepted, nothing_known
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.http.edge import Edge, on_http_exception
 from invoicing.kit.listen import listening
+from invoicing.lanes.api import Tower, add_lanes
 from invoicing.lanes.model import classify, order_delay
 from invoicing.settings import Settings
 
@@ -58,6 +66,7 @@ def create_app(
     engine: AsyncEngine | None = None,
     explain: Explainer = nothing_known,
     newcomer: Newcomer = just_accepted,
+    normals: Normals = nothing_learned,
 ) -> FastAPI:
     """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
 
@@ -68,18 +77,27 @@ def create_app(
     load = load or partial(load_kinds, drills=settings.drills)
     engine = engine or make_engine(settings.database_url, name="invoicing-web")
     followers = Followers()
-    acceptor = Acceptor(engine)
+    acceptor, intake = Acceptor(engine), Intake(load)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
-    submissions = Submissions(load())
+    kinds = load()
+    reception = Reception(desk, Submissions(kinds), acceptor, intake, place, newcomer, settings.largest_body)
     router = Router()
-    add_submit(router, Reception(desk, submissions, acceptor, place, newcomer, settings.largest_body))
+    add_submit(router, reception)
     add_list(router, Lister(desk))
     add_read(router, Reader(desk, followers))
+    add_events(router, Teller(desk, followers))
+    add_artifacts(router, Archive(desk))
+    add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
+    add_kinds(router, Catalogue(desk, kinds, normals))
+    add_lanes(router, Tower(desk.gate, engine))
+    add_admin(router, Office(desk.gate, engine))
+    add_health(router, Ward(engine, METADATA))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
+            stack.callback(intake.close)
             await stack.enter_async_context(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.customers import store
 from invoicing.customers.model import Customer, Principal, Role, fingerprint, hint, new_key
 from invoicing.kit.db import Session
+from invoicing.kit.problems import Problem
 
 REMEMBERED = timedelta(seconds=30)
 """How long a key is believed without asking again: the longest a revoked key goes on working in a web process."""
@@ -17,9 +18,46 @@ REMEMBERED = timedelta(seconds=30)
 _MOST_REMEMBERED = 10_000
 
 
+USUAL_RATE_PER_S = 100.0
+USUAL_BURST = 1_000
+
+
 async def ensure_customer(session: Session, slug: str, name: str) -> Customer:
     """Return the customer of that slug, adding it when it is not there."""
-    return await store.customer_by_slug(session, slug) or await store.add_customer(session, slug, name)
+    found = await store.customer_by_slug(session, slug)
+    return found or await add_customer(session, slug, name, USUAL_RATE_PER_S, USUAL_BURST)
+
+
+async def add_customer(session: Session, slug: str, name: str, rate_per_s: float, burst: int) -> Customer:
+    """Add a customer; raises `Problem` when the slug is taken."""
+    made = await store.insert_customer(session, slug, name, rate_per_s, burst)
+    if made is None:
+        raise Problem("conflict", f"There is a customer {slug!r} already.", field="/slug", remedy="Take another slug.")
+    return made
+
+
+async def all_customers(session: Session) -> list[Customer]:
+    """List the customers, the oldest first."""
+    return await store.all_customers(session)
+
+
+async def owner_of_key(session: Session, role: Role, slug: str | None) -> Customer | None:
+    """Find the customer that a new key is to act for; raises `Problem` when role and customer do not go together."""
+    if (role is Role.CUSTOMER) != (slug is not None):
+        raise Problem(
+            "bad_input",
+            "A key of the role customer acts for one customer; a key of our staff for none.",
+            field="/customer",
+            remedy="Name the customer's slug with the role customer, and only with it.",
+        )
+    if slug is None:
+        return None
+    found = await store.customer_by_slug(session, slug)
+    if found is None:
+        raise Problem(
+            "bad_input", f"There is no customer {slug!r}.", field="/customer", remedy="POST /v1/admin/customers first."
+        )
+    return found
 
 
 async def create_key(

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
 from invoicing.customers.model import Customer, Principal, Role
 from invoicing.customers.tables import api_keys, audit_entries, customers
@@ -13,14 +14,27 @@ from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
 
 
-async def add_customer(session: Session, slug: str, name: str) -> Customer:
-    """Insert a customer; the slug must be free."""
+async def insert_customer(session: Session, slug: str, name: str, rate_per_s: float, burst: int) -> Customer | None:
+    """Insert a customer; None when the slug is taken."""
     row = (
-        (await session.execute(insert(customers).values(id=new_id(), slug=slug, name=name).returning(customers)))
+        (
+            await session.execute(
+                postgresql_insert(customers)
+                .values(id=new_id(), slug=slug, name=name, rate_per_s=rate_per_s, burst=burst)
+                .on_conflict_do_nothing(index_elements=[customers.c.slug])
+                .returning(customers)
+            )
+        )
         .mappings()
-        .one()
+        .one_or_none()
     )
-    return Customer(**row)
+    return None if row is None else Customer(**row)
+
+
+async def all_customers(session: Session) -> list[Customer]:
+    """List the customers, the oldest first."""
+    rows = await session.execute(select(customers).order_by(customers.c.id))
+    return [Customer(**row) for row in rows.mappings()]
 
 
 async def customer_by_slug(session: Session, slug: str) -> Customer | None:

@@ -2,22 +2,24 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.model import Accepted, NewJob
 from invoicing.jobs.store import accept
-from invoicing.kit.db import driver
+from invoicing.kit.db import driver, is_away
 from invoicing.kit.problems import Problem
 
 MOST_TOGETHER = 256
 """Rows per statement: measured, larger groups no longer raise the rate but do raise the wait of the first in them."""
+
+_MOST_LARGE = 2
+"""Large requests written at once: each holds one of its parts in memory."""
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Acceptor:
         self._wake = asyncio.Event()
         self._flushers = flushers
         self._tasks: list[asyncio.Task[None]] = []
+        self._large = asyncio.Semaphore(_MOST_LARGE)
 
     async def start(self) -> None:
         """Begin to accept."""
@@ -60,6 +63,27 @@ class Acceptor:
         self._wake.set()
         return await waiting.answer
 
+    async def accept_large(self, job: NewJob, parts: Iterable[tuple[int, bytes]] = ()) -> Accepted:
+        """Make a large request durable, in a transaction of its own; `parts` are (number of items, bytes), from 1.
+
+        The parts are written before the job and its idempotency key, so that nobody ever waits for more than the last
+        statement of it.
+        """
+        try:
+            async with self._large, self._engine.connect() as session:
+                await accept.parts_may_come_first(session)
+                connection = await driver(session)
+                for number, part in enumerate(parts, 1):
+                    await accept.insert_parts(connection, job.id, number, [part])
+                (answer,) = await write(connection, [job])
+                if isinstance(answer, Accepted) and not answer.replayed:
+                    await session.commit()
+        except Exception as error:
+            raise _refusal(error) from error
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
     async def earlier(self, customer_id: UUID, key: str, body_hash: bytes) -> Accepted | None:
         """Look up whether this very request was accepted before."""
         async with self._engine.connect() as session:
@@ -77,10 +101,15 @@ class Acceptor:
                 await self._flush(group)
 
     async def _flush(self, group: Sequence[_Waiting]) -> None:
+        answers: Sequence[Accepted | Exception]
         try:
             async with self._engine.connect() as session:
                 answers = await write(await driver(session), [waiting.job for waiting in group])
         except Exception as error:  # noqa: BLE001 - each caller gets its own refusal; the loop must go on
+            if len(group) > 1 and not is_away(error):  # one of them cannot be written; the others must not suffer
+                for waiting in group:
+                    await self._flush([waiting])
+                return
             answers = [_refusal(error)] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
             if waiting.answer.done():
@@ -99,7 +128,7 @@ def _refusal(error: Exception) -> Exception:
             remedy="Send the same request again in a few seconds.",
             headers={"Retry-After": "2"},
         )
-    if isinstance(error, OSError | asyncpg.PostgresError | asyncpg.InterfaceError | DBAPIError | TimeoutError):
+    if is_away(error):
         return Problem(
             "unavailable",
             "The request could not be stored; nothing was accepted.",

@@ -17,7 +17,7 @@ from invoicing.jobs.store.attempt import (
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
-from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, part, parts_of
+from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held, part, parts_of
 from invoicing.jobs.store.release import (
     Ticket,
     next_due_in,
@@ -46,6 +46,7 @@ __all__ = [
     "complete_artifact",
     "fence",
     "happened",
+    "held",
     "make_irrevocable",
     "next_due_in",
     "part",

@@ -3,23 +3,23 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import NewJob, Priority, Size
-from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed
+from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed, refused
 from invoicing.kit.ids import new_id
+from invoicing.kit.moments import Moment
 from invoicing.kit.problems import Finding, Problem
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _KEY = re.compile(r"[!-~]{1,255}")
-_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 Reference = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["PO-7"])]
 Webhook = Annotated[
@@ -37,7 +37,16 @@ class Submission(BaseModel):
     priority: Annotated[Priority | None, Field(description="Left out: what is usual for the kind.")] = None
     reference: Annotated[Reference | None, Field(description="Your own name for it; jobs can be listed by it.")] = None
     webhook: Annotated[Webhook | None, Field(description="Told about every change of the job.")] = None
-    deadline: Annotated[AwareDatetime | None, Field(description="When it is of no more use to you.")] = None
+    deadline: Annotated[Moment | None, Field(description="When it is of no more use to you.")] = None
+
+
+class BatchLine(Submission):
+    """A request among many."""
+
+    idempotency_key: Annotated[
+        str | None,
+        Field(pattern="^[!-~]{1,255}$", description="Left out: the batch's key, a colon, and the line's number."),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,10 @@ class Origin:
 class Submissions:
     """Reads requests of the kinds on offer."""
 
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, form: type[Submission] = Submission) -> None:
         """Build one validator for all kinds, told apart by `kind`."""
         self.kinds = kinds
-        self.models = {kind.name: submission_model(kind, kind.payload) for kind in kinds.values()}
+        self.models = {kind.name: submission_model(kind, kind.payload, form) for kind in kinds.values()}
         union = reduce(or_, self.models.values()) if self.models else Submission
         self._tagged = len(self.models) > 1
         annotated: Any = Annotated[union, Field(discriminator="kind")] if self._tagged else union
@@ -94,9 +103,13 @@ class Submissions:
         except ValidationError as error:
             raise malformed(error) or refused(self._findings(error)) from error
 
-    def check(self, submission: Submission, streamed: int = 0) -> Checked:
+    def check(self, submission: Submission) -> Checked:
         """Judge what was read by the rules of its kind; raises `Problem` with what they forbid."""
-        return checked(self.kinds[submission.kind], submission, streamed)
+        kind = self.kinds[submission.kind]
+        findings = below("/payload", kind.check(submission.payload))
+        if findings:
+            raise refused(findings)
+        return without_payload(kind, submission, float(kind.size(submission.payload, 0)))
 
     def splits(self, submission: Submission) -> bool:
         """Tell whether a request has more items than its kind takes in one piece."""
@@ -115,54 +128,28 @@ class Submissions:
         return f"The kinds are {', '.join(self.kinds)}."
 
 
-def submission_model(kind: JobKind, payload: type[BaseModel]) -> type[Submission]:
+def submission_model(kind: JobKind, payload: type[BaseModel], form: type[Submission] = Submission) -> type[Submission]:
     """Give the schema of a request of a kind; `payload` is its payload, or the header of a split one."""
-    title = "".join(word.capitalize() for word in re.split(r"\W+|_", kind.name))
-    return create_model(
-        f"Submit{title}",
-        __base__=Submission,
-        kind=(Literal[kind.name], ...),
-        payload=(payload, ...),
-        __doc__=kind.title,
-    )
+    title = form.__name__ + "".join(word.capitalize() for word in re.split(r"\W+|_", kind.name))
+    fields: dict[str, Any] = {"kind": (Literal.__getitem__(kind.name), ...), "payload": (payload, ...)}
+    return create_model(title, __base__=form, __doc__=kind.title, **fields)
 
 
-def checked(kind: JobKind, submission: Submission, streamed: int) -> Checked:
-    """Judge a request by the rules of its kind."""
-    findings = [*_outside_the_calendar(submission), *_below("/payload", kind.check(submission.payload))]
-    if findings:
-        raise refused(findings)
+def without_payload(kind: JobKind, submission: Submission, predicted_s: float) -> Checked:
+    """Keep of a request in which nothing is wrong what its job needs."""
     return Checked(
         kind=kind.name,
         priority=submission.priority or kind.default_priority,
         reference=submission.reference,
         webhook=submission.webhook,
         deadline=submission.deadline,
-        predicted_s=float(kind.size(submission.payload, streamed)),
+        predicted_s=predicted_s,
     )
 
 
-def _outside_the_calendar(submission: Submission) -> list[Finding]:
-    if submission.deadline is None or _FIRST <= submission.deadline < _LAST:
-        return []
-    return [Finding("out_of_range", "/deadline", "The deadline is not in this century or the next.", "Correct it.")]
-
-
-def _below(base: str, findings: Sequence[Finding]) -> list[Finding]:
+def below(base: str, findings: Sequence[Finding]) -> list[Finding]:
+    """Place findings about a payload in its request."""
     return [Finding(one.code, base + one.field, one.message, one.remedy) for one in findings[:MOST_FINDINGS]]
-
-
-def refused(findings: Sequence[Finding]) -> Problem:
-    """Refuse a request for what was found in it; the first finding is also told in the problem itself."""
-    first = findings[0]
-    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
-    return Problem(
-        "bad_input",
-        f"{first.field or '/'}: {first.message}{more}",
-        field=first.field,
-        remedy=first.remedy,
-        findings=findings,
-    )
 
 
 def refuse_nul(body: bytes | memoryview) -> None:

@@ -104,7 +104,8 @@ jobs = Table(
 payload_parts = Table(
     "payload_parts",
     metadata,
-    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    # deferrable: the parts of a large request are written before its job
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE", deferrable=True), primary_key=True),
     Column("part", Integer, primary_key=True),
     Column("item_count", Integer, nullable=False, server_default="0"),
     Column("body", LargeBinary, nullable=False),

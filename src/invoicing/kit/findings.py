@@ -1,7 +1,7 @@
 """What pydantic refuses, in clear sentences with JSON pointers; what was sent is never echoed."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -82,4 +82,17 @@ def no_json(what: str, field: str = "") -> Problem:
         f"The body is not valid JSON: {where}{_PLACE.sub('', what)}.",
         field=field,
         remedy="Send one JSON document in UTF-8.",
+    )
+
+
+def refused(findings: Sequence[Finding]) -> Problem:
+    """Refuse a request for what was found in it; the first finding is also told in the problem itself."""
+    first = findings[0]
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return Problem(
+        "bad_input",
+        f"{first.field or '/'}: {first.message}{more}",
+        field=first.field,
+        remedy=first.remedy,
+        findings=findings,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
+from uuid import UUID
 
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session
@@ -87,6 +88,11 @@ async def standings(session: Session) -> list[LaneStanding]:
     return found
 
 
+async def workforce(session: Session) -> tuple[list[Worker], Mapping[UUID, list[UUID]]]:
+    """List the workers, and the running jobs that each holds."""
+    return await store.all_workers(session), await ledger.held(session)
+
+
 def lane_named(name: str) -> Lane:
     """Find a lane by its name."""
     lane = BY_NAME.get(name)
@@ -132,4 +138,5 @@ __all__ = [
     "resume_lane",
     "runway_target",
     "standings",
+    "workforce",
 ]

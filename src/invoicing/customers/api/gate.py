@@ -10,7 +10,7 @@ from invoicing.customers.limits import Allowance, Limiter
 from invoicing.customers.model import STAFF, Principal, Role
 from invoicing.customers.service import Keys
 from invoicing.kit.clock import now
-from invoicing.kit.http.edge import add_headers
+from invoicing.kit.http.edge import set_headers
 from invoicing.kit.http.headers import accepts
 from invoicing.kit.problems import Problem
 
@@ -52,6 +52,10 @@ class Gate:
         acceptable(request)
         return principal
 
+    def charge(self, request: Request, principal: Principal, cost: float) -> None:
+        """Count a request as more than one, for what it asks."""
+        self._count(request, principal, cost)
+
     def forgive(self, principal: Principal) -> None:
         """Give back what a request was counted: it was answered 304."""
         self._limiter.give_back(_owner(principal))
@@ -65,10 +69,10 @@ class Gate:
             raise _unauthorized("This key is not known, was revoked, or is over its time.")
         return principal
 
-    def _count(self, request: Request, principal: Principal) -> None:
+    def _count(self, request: Request, principal: Principal, cost: float = 1.0) -> None:
         owner = _owner(principal)
-        allowance = self._limiter.take(owner, time.monotonic(), principal.rate_per_s, principal.burst)
-        add_headers(request, _limit_headers(principal, allowance))
+        allowance = self._limiter.take(owner, time.monotonic(), principal.rate_per_s, principal.burst, cost)
+        set_headers(request, _limit_headers(principal, allowance))
         if not allowance.allowed:
             wait = max(1, math.ceil(allowance.retry_after_s))
             raise Problem(

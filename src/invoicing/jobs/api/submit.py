@@ -1,6 +1,9 @@
 """Submitting: the answer leaves after the commit."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 from fastapi import Request, Response
 
@@ -8,6 +11,7 @@ from invoicing.customers.model import Principal
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, Desk, customer_of, job_headers, tenant_of
 from invoicing.jobs.api.schemas import JobBody
+from invoicing.jobs.intake import Intake
 from invoicing.jobs.model import Accepted, Job, NewJob
 from invoicing.jobs.store import read
 from invoicing.jobs.submission import (
@@ -38,6 +42,7 @@ class Reception:
     desk: Desk
     submissions: Submissions
     acceptor: Acceptor
+    intake: Intake
     place: Placement
     newcomer: Newcomer
     largest: int
@@ -55,25 +60,50 @@ class Reception:
         return self._accepted(principal, as_accepted(new, accepted))
 
     async def take_in(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
-        """Check a request and make it durable; one that was accepted before is never refused by what changed since."""
+        """Check a request and make it durable; one that was accepted before is not refused by what changed since."""
         try:
-            checked = self.check(body.read())
+            return await self._check_and_accept(origin, body)
         except Problem:
-            earlier = await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
+            earlier = await self._earlier(origin)
             if earlier is None:
                 raise
             return None, earlier
-        new = new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body.read())
-        return new, await self.acceptor.accept(new)
 
-    def check(self, body: bytes) -> Checked:
-        """Read and judge a request that is held in memory."""
-        submission = self.submissions.read(body)
-        return self.submissions.check(submission)
+    async def _check_and_accept(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
+        if body.file is None:
+            submission = self.submissions.read(body.whole)
+            if not self.submissions.splits(submission):
+                new = self._new(self.submissions.check(submission), origin, body.whole)
+                return new, await self.acceptor.accept(new)
+        elif earlier := await self._earlier(origin):
+            return None, earlier
+        with body.filed() as file:
+            return await self._accept_large(origin, file, file.with_name("parts"))
+
+    async def _accept_large(self, origin: Origin, request: Path, parts: Path) -> tuple[NewJob, Accepted]:
+        verdict = await self.intake.check(request, parts)
+        if not verdict.parts:
+            new = self._new(verdict.of, origin, request.read_bytes())  # noqa: ASYNC240 - written this instant: no disk
+            return new, await self.acceptor.accept_large(new)
+        with parts.open("rb") as file:
+            pieces = ((part.items, file.read(part.length)) for part in verdict.parts)
+            _, envelope = next(pieces)
+            new = self._new(verdict.of, origin, envelope)
+            return new, await self.acceptor.accept_large(new, pieces)
+
+    async def _earlier(self, origin: Origin) -> Accepted | None:
+        return await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
+
+    def _new(self, checked: Checked, origin: Origin, body: bytes) -> NewJob:
+        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body)
+
+    def shown_new(self, principal: Principal, job: Job, moment: datetime) -> dict[str, Any]:
+        """Show a job that was accepted this instant."""
+        return job_view(job, customer_of(principal), self.newcomer(job), (), moment)
 
     def _accepted(self, principal: Principal, job: Job) -> Response:
         moment = now()
-        view = job_view(job, customer_of(principal), self.newcomer(job), (), moment)
+        view = self.shown_new(principal, job, moment)
         return answer(view, 202, {"Location": f"/v1/jobs/{job.id}", **job_headers(job, view, moment)})
 
     async def _replayed(self, principal: Principal, accepted: Accepted) -> Response:

@@ -7,9 +7,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import text
 
 from invoicing.jobs.model import NewJob
 from invoicing.jobs.store.channels import BACKLOG
+from invoicing.kit.db import Session
 
 _INSERT = f"""
 WITH asked AS (
@@ -90,6 +92,11 @@ async def earlier_uses(
     """Look up what idempotency keys (customer, key) were used for."""
     rows = await connection.fetch(_EARLIER, [customer for customer, _ in keys], [key for _, key in keys])
     return {(row["customer_id"], row["key"]): Earlier(row["job_id"], row["body_hash"]) for row in rows}
+
+
+async def parts_may_come_first(session: Session) -> None:
+    """Let parts be written before their job; begins the transaction that the driver's statements then belong to."""
+    await session.execute(text("SET CONSTRAINTS fk_payload_parts_job_id_jobs DEFERRED"))
 
 
 async def insert_parts(

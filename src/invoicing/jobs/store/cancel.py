@@ -24,7 +24,7 @@ WITH found AS (
     SELECT id, revision, CASE state WHEN 'running' THEN 'cancel_requested' ELSE 'cancelled' END, state, attempt
     FROM changed
 ), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed),
-worker AS (SELECT pg_notify('{CONTROL}', id::text || ':cancel') FROM changed WHERE state = 'running')
+worker AS (SELECT pg_notify('{CONTROL}', id::text || chr(58) || 'cancel') FROM changed WHERE state = 'running')
 SELECT found.state AS before, changed.state AS after FROM found LEFT JOIN changed ON true
 LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN worker ON true
 """)

@@ -31,6 +31,12 @@ async def get(session: Session, customer_id: UUID, job_id: UUID) -> Job | None:
     return None if row is None else job_of(row)
 
 
+async def some(session: Session, customer_id: UUID, job_ids: Sequence[UUID]) -> list[Job]:
+    """Read those jobs of a customer that are there, in no particular order."""
+    rows = await session.execute(select(jobs).where(jobs.c.id.in_(job_ids), jobs.c.customer_id == customer_id))
+    return [job_of(row) for row in rows.mappings()]
+
+
 async def page(
     session: Session,
     customer_id: UUID,
@@ -134,3 +140,12 @@ async def ahead_of(session: Session, job: Job, most: int) -> int:
         .subquery()
     )
     return await session.scalar(select(func.count()).select_from(counted)) or 0
+
+
+async def held(session: Session) -> dict[UUID, list[UUID]]:
+    """List the running jobs of each worker."""
+    rows = await session.execute(select(jobs.c.worker_id, jobs.c.id).where(jobs.c.state == State.RUNNING))
+    found: dict[UUID, list[UUID]] = {}
+    for row in rows:
+        found.setdefault(row.worker_id, []).append(row.id)
+    return found

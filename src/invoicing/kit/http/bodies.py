@@ -3,8 +3,8 @@
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,21 +22,23 @@ _SLOWEST_BYTES_PER_S = 50_000
 
 @dataclass(frozen=True)
 class Body:
-    """A request's body: its bytes, or the file that holds them."""
+    """A request's body: its bytes where it is small, else the file that holds them."""
 
     sha256: bytes
     size: int
-    whole: bytes | None
-    file: Path | None
+    whole: bytes
+    file: Path | None = None
 
-    def read(self) -> bytes:
-        """Give the bytes, reading the file where there is one."""
-        return self.whole if self.whole is not None else self._file().read_bytes()
-
-    def _file(self) -> Path:
-        if self.file is None:
-            raise ValueError("a body is held or filed")
-        return self.file
+    @contextmanager
+    def filed(self) -> Iterator[Path]:
+        """Give the body as a file, in a folder of its own that lasts at least as long as the block."""
+        if self.file is not None:
+            yield self.file
+            return
+        with tempfile.TemporaryDirectory(prefix="invoicing-body-") as folder:
+            path = Path(folder) / "body"
+            path.write_bytes(self.whole)
+            yield path
 
 
 def json_expected(request: Request) -> None:
@@ -74,7 +76,7 @@ async def received(request: Request, most: int) -> AsyncIterator[Body]:
             break
     else:
         whole = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        yield Body(hashlib.sha256(whole).digest(), held, whole, None)
+        yield Body(hashlib.sha256(whole).digest(), held, whole)
         return
     with tempfile.TemporaryDirectory(prefix="invoicing-body-") as folder:
         yield await _spool(Path(folder) / "body", chunks, stream, most)
@@ -94,7 +96,7 @@ async def _spool(path: Path, chunks: list[bytes], stream: AsyncIterator[bytes], 
             size += file.write(chunk)
     if size > most:
         raise too_large(most)
-    return Body(digest.digest(), size, None, path)
+    return Body(digest.digest(), size, b"", path)
 
 
 async def timely(request: Request) -> AsyncIterator[bytes]:

@@ -49,9 +49,9 @@ def support_reference(request: Request) -> str:
     return reference
 
 
-def add_headers(request: Request, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Have headers put on the answer of this request, whatever it will be."""
-    request.scope[_HEADERS].extend(headers)
+def set_headers(request: Request, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """Have these headers put on the answer of this request, whatever it will be; the last call counts."""
+    request.scope[_HEADERS][:] = headers
 
 
 class Edge:

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import Request
-from pydantic import AwareDatetime, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from invoicing.kit.http.contract import Parameter
+from invoicing.kit.moments import Moment
 from invoicing.kit.problems import Problem
 
 LARGEST_PAGE = 200
@@ -22,7 +23,7 @@ PAGE_TOKEN = Parameter(
     "query", "page_token", "`next_page_token` of the page before; it carries the filters.", {"type": "string"}
 )
 
-_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
+_TIME: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
 def query_text(request: Request, name: str, longest: int = 200) -> str | None:
@@ -50,13 +51,11 @@ def query_time(request: Request, name: str) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = _TIME.validate_strings(value)
-        moment.timestamp()
-    except (ValidationError, OverflowError, ValueError) as error:
+        return _TIME.validate_strings(value)
+    except ValidationError as error:
         raise wrong(
             name, f"{name} must be a time in RFC 3339, such as 2026-11-22T09:00:00Z.", "Mind that + is %2B here."
         ) from error
-    return moment
 
 
 def page_size_of(request: Request) -> int:

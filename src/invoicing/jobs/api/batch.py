@@ -1,0 +1,174 @@
+"""Submitting many at once: a line in, a line out, in order; each is durable before its answer leaves.
+
+The whole body is received before the first line is taken in: an upload that breaks off accepts nothing, and a client
+that reads only after it has sent everything does not wait for a server that waits for it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic_core import to_json
+
+from invoicing.customers.model import Principal
+from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, tenant_of
+from invoicing.jobs.api.submit import Reception
+from invoicing.jobs.model import Accepted, NewJob
+from invoicing.jobs.store import read
+from invoicing.jobs.submission import Origin, Submissions, idempotency_key, new_job
+from invoicing.jobs.view import as_accepted
+from invoicing.kit.clock import now
+from invoicing.kit.http.answers import problem_body
+from invoicing.kit.http.bodies import expect, received
+from invoicing.kit.http.contract import REFS, Given, Router, Schema
+from invoicing.kit.http.edge import problem_of, support_reference
+from invoicing.kit.http.lines import Line, count, lines_of, opened
+from invoicing.kit.problems import Problem
+
+MEDIA = "application/x-ndjson"
+MOST_LINES = 10_000
+LONGEST_LINE = 256 * 1024
+
+_TOGETHER = 256
+"""Lines under way at once: one group of the acceptor, so that a batch never crowds the others out."""
+
+_LINES_PER_TOKEN = 100
+"""How many lines count as one request against the rate."""
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What became of a line: the job it made, the one that was there, or why there is none."""
+
+    line: Line
+    new: NewJob | None = None
+    accepted: Accepted | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True)
+class BatchReception:
+    """Takes batches in."""
+
+    reception: Reception
+    submissions: Submissions
+
+    async def submit(self, request: Request) -> Response:
+        """Answer `POST /v1/jobs:batch`."""
+        gate = self.reception.desk.gate
+        principal = await gate.customer(request, MEDIA, "application/json")
+        key = idempotency_key(request.headers.get("idempotency-key"))
+        expect(request, MEDIA, "application/ndjson", "application/jsonl", "application/json")
+        async with AsyncExitStack() as stack:
+            body = await stack.enter_async_context(received(request, self.reception.largest))
+            file = stack.enter_context(opened(body))
+            lines = count(file, LONGEST_LINE)
+            if lines > MOST_LINES:
+                raise Problem(
+                    "too_large",
+                    f"A batch has at most {MOST_LINES} lines.",
+                    remedy="Send several; nothing was accepted.",
+                )
+            gate.charge(request, principal, min(lines / _LINES_PER_TOKEN, principal.burst))
+            answers = self._answers(request, principal, key, file, stack.pop_all())
+        return StreamingResponse(answers, 200, {}, MEDIA)
+
+    async def _answers(
+        self, request: Request, principal: Principal, key: str, file: BinaryIO, stack: AsyncExitStack
+    ) -> AsyncIterator[bytes]:
+        async with stack:
+            lines = lines_of(file, LONGEST_LINE)
+            while group := list(islice(lines, _TOGETHER)):
+                taken = await self._take_in(request, principal, key, group)
+                shown = await self._shown(principal, [job_id for one in taken for job_id in _replayed(one)])
+                for one in taken:
+                    yield to_json(self._answer(request, principal, one, shown)) + b"\n"
+
+    async def _take_in(
+        self, request: Request, principal: Principal, key: str, group: Sequence[Line]
+    ) -> Sequence[_Taken]:
+        return await asyncio.gather(*(self._take(request, principal, key, line) for line in group))
+
+    async def _take(self, request: Request, principal: Principal, key: str, line: Line) -> _Taken:
+        try:
+            await asyncio.sleep(0)  # other requests get their turn between two lines
+            new = self._read(principal, key, line)
+            return _Taken(line, new, await self.reception.acceptor.accept(new))
+        except Exception as error:  # noqa: BLE001 - a bad line fails alone
+            return _Taken(line, problem=problem_of(error, support_reference(request)))
+
+    def _read(self, principal: Principal, key: str, line: Line) -> NewJob:
+        if line.content is None:
+            raise Problem(
+                "too_large", f"The line is longer than {LONGEST_LINE} bytes.", remedy="Submit it with POST /v1/jobs."
+            )
+        submission = self.submissions.read(line.content)
+        if self.submissions.splits(submission):
+            raise Problem("too_large", "The line has too many items for a batch.", remedy="Use POST /v1/jobs.")
+        checked = self.submissions.check(submission)
+        own = getattr(submission, "idempotency_key", None)
+        digest = hashlib.sha256(line.content).digest()
+        origin = Origin(tenant_of(principal), principal.key_id, own or f"{key}:{line.number}", digest)
+        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.reception.place, line.content)
+
+    async def _shown(self, principal: Principal, job_ids: Sequence[UUID]) -> Mapping[UUID, dict[str, Any]]:
+        if not job_ids:
+            return {}
+        desk = self.reception.desk
+        async with desk.engine.connect() as session:
+            jobs = await read.some(session, tenant_of(principal), job_ids)
+            return dict(zip((job.id for job in jobs), await desk.shown(session, principal, jobs), strict=True))
+
+    def _answer(
+        self, request: Request, principal: Principal, one: _Taken, shown: Mapping[UUID, dict[str, Any]]
+    ) -> dict[str, Any]:
+        if one.accepted is None or one.new is None:
+            problem = one.problem or Problem("internal", "The line was lost.")
+            body = problem_body(problem, support_reference(request))
+            return {"line": one.line.number, "status": problem.status, "problem": body}
+        if one.accepted.replayed:
+            view = shown.get(one.accepted.job_id)
+        else:
+            view = self.reception.shown_new(principal, as_accepted(one.new, one.accepted), now())
+        return {"line": one.line.number, "status": 202, "replayed": one.accepted.replayed, "job": view}
+
+
+def _replayed(one: _Taken) -> Sequence[UUID]:
+    return [one.accepted.job_id] if one.accepted is not None and one.accepted.replayed else []
+
+
+def add_batch(router: Router, batch: BatchReception) -> None:
+    """Add the route."""
+    router.operation(
+        "POST",
+        "/v1/jobs:batch",
+        batch.submit,
+        name="submitBatch",
+        summary="Submit up to 10,000 jobs",
+        text="NDJSON: a line is a request as `POST /v1/jobs` takes it, with an `idempotency_key` of its own if it likes "
+        "(else the header's, a colon and the line's number). One answer a line, in order: `{line, status: 202, "
+        "replayed, job}`, or `{line, status, problem}`; a bad line fails alone, a blank one is passed over. "
+        "Nothing is accepted before the whole body has come.",
+        tag=TAG,
+        parameters=[IDEMPOTENCY_KEY],
+        body=_request_body(batch.submissions, router),
+        answers={200: Given("A line for each line.", {MEDIA: {"type": "string"}})},
+        problems=[400, 408, 413, 415],
+    )
+
+
+def _request_body(submissions: Submissions, router: Router) -> Schema:
+    router.models.extend(submissions.models.values())
+    names = ", ".join(f"`{REFS.format(model=model.__name__)}`" for model in submissions.models.values())
+    lines = "\n".join(
+        to_json({"kind": kind.name, "payload": dict(kind.example)}).decode() for kind in submissions.kinds.values()
+    )
+    schema = {"type": "string", "description": f"Each line is one of {names}.", "example": lines}
+    return {"required": True, "content": {MEDIA: {"schema": schema}}}

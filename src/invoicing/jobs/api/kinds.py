@@ -1,0 +1,101 @@
+"""What can be submitted: kinds, their schemas, what is promised and what is normal."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import TypeAdapter
+
+from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.schemas import KindDetail, KindList
+from invoicing.jobs.kinds import JobKind, Kinds
+from invoicing.jobs.model import Normal, Size
+from invoicing.kit.db import Session
+from invoicing.kit.http.answers import answer
+from invoicing.kit.http.contract import Given, Parameter, Router
+from invoicing.kit.problems import Problem
+
+TAG = "kinds"
+
+Normals = Callable[[Session, str], Awaitable[Mapping[Size, Normal]]]
+"""Says how long jobs of a kind take, per size class, as far as that has been learned."""
+
+
+async def nothing_learned(_session: Session, _kind: str) -> Mapping[Size, Normal]:
+    """Know of no normal times."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Shows the kinds on offer."""
+
+    desk: Desk
+    kinds: Kinds
+    normals: Normals
+
+    async def list(self, request: Request) -> Response:
+        """Answer `GET /v1/kinds`."""
+        await self.desk.gate.customer(request)
+        return answer({"items": [_brief(kind) for kind in self.kinds.values()], "next_page_token": None})
+
+    async def get(self, request: Request) -> Response:
+        """Answer `GET /v1/kinds/{kind}`."""
+        await self.desk.gate.customer(request)
+        kind = self.kinds.get(request.path_params["kind"])
+        if kind is None:
+            raise Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(self.kinds)}.")
+        async with self.desk.engine.connect() as session:
+            normal = await self.normals(session, kind.name)
+        return answer(_detail(kind, normal))
+
+
+def _brief(kind: JobKind) -> dict[str, Any]:
+    return {"kind": kind.name, "title": kind.title, "href": f"/v1/kinds/{kind.name}"}
+
+
+def _detail(kind: JobKind, normal: Mapping[Size, Normal]) -> dict[str, Any]:
+    return {
+        **_brief(kind),
+        "default_priority": kind.default_priority,
+        "payload_schema": TypeAdapter(kind.payload).json_schema(),
+        "example": dict(kind.example),
+        "promise": {size: kind.promise[size].total_seconds() for size in Size},
+        "normal": {size: _normal(normal.get(size)) for size in Size},
+    }
+
+
+def _normal(normal: Normal | None) -> dict[str, Any] | None:
+    if normal is None:
+        return None
+    return {
+        "p50_s": normal.p50_s,
+        "p90_s": normal.p90_s,
+        "verdict": normal.verdict,
+        "similar_jobs": normal.similar_jobs,
+    }
+
+
+def add_kinds(router: Router, catalogue: Catalogue) -> None:
+    """Add the routes."""
+    router.operation(
+        "GET",
+        "/v1/kinds",
+        catalogue.list,
+        name="listKinds",
+        summary="List the kinds of jobs",
+        tag=TAG,
+        answers={200: Given("The kinds.", {"application/json": KindList})},
+    )
+    router.operation(
+        "GET",
+        "/v1/kinds/{kind}",
+        catalogue.get,
+        name="getKind",
+        summary="Read a kind: schema, example, promise, normal times",
+        tag=TAG,
+        parameters=[Parameter("path", "kind", "The kind.")],
+        answers={200: Given("The kind.", {"application/json": KindDetail})},
+        problems=[404],
+    )

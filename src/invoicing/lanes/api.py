@@ -1,0 +1,222 @@
+"""Lanes and workers over HTTP: how each is doing, pausing and resuming."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.model import Role
+from invoicing.customers.service import audit
+from invoicing.jobs.model import Priority, Size
+from invoicing.kit.db import transaction
+from invoicing.kit.http.answers import answer
+from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.forms import form
+from invoicing.kit.moments import Moment
+from invoicing.lanes import service
+from invoicing.lanes.model import BY_NAME, Pause, Worker
+from invoicing.lanes.service import LaneStanding
+
+TAG = "lanes"
+
+
+class PauseForm(BaseModel):
+    """A pause always says until when, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    until: Annotated[Moment, Field(description="The lane goes on by itself then.")]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$")]
+
+
+class PauseBody(BaseModel):
+    """A pause in force."""
+
+    until: datetime
+    reason: str
+    by: str
+    since: datetime
+
+
+class LaneBody(BaseModel):
+    """How a lane is doing; rate and forecast are null while they are unknown."""
+
+    name: str
+    priority: Priority
+    size: Size
+    waiting: int
+    oldest: datetime | None = Field(description="When the job that waits longest was submitted.")
+    running: int
+    released: int = Field(description="On its runway, not yet claimed by a worker.")
+    slots: int
+    workers: int
+    paused: PauseBody | None
+    rate: float | None = Field(description="Jobs a second, measured.")
+    forecast: dict[str, Any] | None = Field(description="When it will have drained.")
+
+
+class LaneList(BaseModel):
+    """Every lane."""
+
+    items: list[LaneBody]
+    next_page_token: None
+
+
+class WorkerBody(BaseModel):
+    """A worker process."""
+
+    id: UUID
+    host: str
+    pid: int
+    build: str
+    slots: int
+    lanes: list[str]
+    kinds: list[str]
+    started_at: datetime
+    heartbeat_at: datetime = Field(description="Last proof of life of its thread.")
+    loop_heartbeat_at: datetime = Field(description="Last proof of life of its event loop.")
+    stopping: bool
+    alive: bool
+    running: list[UUID] = Field(description="The jobs it holds.")
+
+
+class WorkerList(BaseModel):
+    """Every registered worker, the oldest first."""
+
+    items: list[WorkerBody]
+    next_page_token: None
+
+
+@dataclass(frozen=True)
+class Tower:
+    """Shows lanes and workers to our staff, and lets ops hold a lane."""
+
+    gate: Gate
+    engine: AsyncEngine
+
+    async def lanes(self, request: Request) -> Response:
+        """Answer `GET /v1/lanes`."""
+        await self.gate.staff(request, Role.OPS, Role.SUPPORT)
+        async with self.engine.connect() as session:
+            found = await service.standings(session)
+        return answer({"items": [lane_view(standing) for standing in found], "next_page_token": None})
+
+    async def workers(self, request: Request) -> Response:
+        """Answer `GET /v1/workers`."""
+        await self.gate.staff(request, Role.OPS, Role.SUPPORT)
+        async with self.engine.connect() as session:
+            found, held = await service.workforce(session)
+        return answer({"items": [worker_view(one, held.get(one.id, ())) for one in found], "next_page_token": None})
+
+    async def pause(self, request: Request) -> Response:
+        """Answer `POST /v1/lanes/{lane}:pause`."""
+        principal = await self.gate.staff(request, Role.OPS)
+        name = service.lane_named(request.path_params["lane"]).name
+        asked = await form(request, PauseForm)
+        by = f"{principal.role}:{principal.label}"
+        async with transaction(self.engine) as session:
+            await service.pause_lane(session, name, asked.until, asked.reason, by)
+            await audit(session, principal, "lane.paused", f"lane:{name}", asked.reason, {"until": asked.until})
+            found = await service.standings(session)
+        return answer(_one(found, name))
+
+    async def resume(self, request: Request) -> Response:
+        """Answer `POST /v1/lanes/{lane}:resume`."""
+        principal = await self.gate.staff(request, Role.OPS)
+        name = service.lane_named(request.path_params["lane"]).name
+        async with transaction(self.engine) as session:
+            resumed = await service.resume_lane(session, name)
+            if resumed:
+                await audit(session, principal, "lane.resumed", f"lane:{name}")
+            found = await service.standings(session)
+        return answer(_one(found, name))
+
+
+def _one(found: list[LaneStanding], name: str) -> Mapping[str, Any]:
+    return next(lane_view(standing) for standing in found if standing.lane.name == name)
+
+
+def lane_view(standing: LaneStanding) -> dict[str, Any]:
+    """Give every field of a lane."""
+    lane = standing.lane
+    return {
+        "name": lane.name,
+        "priority": lane.priority,
+        "size": lane.size,
+        "waiting": standing.waiting,
+        "oldest": standing.oldest and standing.oldest.astimezone(UTC),
+        "running": standing.running,
+        "released": standing.released,
+        "slots": standing.slots,
+        "workers": standing.workers,
+        "paused": standing.pause and _pause(standing.pause),
+        "rate": None,
+        "forecast": None,
+    }
+
+
+def _pause(pause: Pause) -> dict[str, Any]:
+    until, since = pause.until.astimezone(UTC), pause.since.astimezone(UTC)
+    return {"until": until, "reason": pause.reason, "by": pause.by, "since": since}
+
+
+def worker_view(worker: Worker, running: Any) -> dict[str, Any]:  # noqa: ANN401 - any collection of ids
+    """Give every field of a worker."""
+    fields = asdict(worker)
+    fields["heartbeat_at"], fields["loop_heartbeat_at"] = fields.pop("beat_at"), fields.pop("loop_beat_at")
+    return fields | {"running": list(running)}
+
+
+def add_lanes(router: Router, tower: Tower) -> None:
+    """Add the routes."""
+    lane = Parameter("path", "lane", "The lane, as in `normal-small`.", {"type": "string", "enum": list(BY_NAME)})
+    router.models.append(PauseForm)
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model="PauseForm")}}}}
+    router.operation(
+        "GET",
+        "/v1/lanes",
+        tower.lanes,
+        name="listLanes",
+        summary="See how every lane is doing (support, ops)",
+        tag=TAG,
+        answers={200: Given("The lanes.", {"application/json": LaneList})},
+    )
+    router.operation(
+        "POST",
+        "/v1/lanes/{lane:name}:pause",
+        tower.pause,
+        name="pauseLane",
+        summary="Hold a lane until a time (ops)",
+        text="Nothing is released from it; what runs goes on. A pause that is in force is replaced. Goes on the audit.",
+        tag=TAG,
+        parameters=[lane],
+        body=body,
+        answers={200: Given("The lane.", {"application/json": LaneBody})},
+        problems=[400, 404, 408, 413, 415, 422],
+    )
+    router.operation(
+        "POST",
+        "/v1/lanes/{lane:name}:resume",
+        tower.resume,
+        name="resumeLane",
+        summary="Let a lane go on (ops)",
+        tag=TAG,
+        parameters=[lane],
+        answers={200: Given("The lane.", {"application/json": LaneBody})},
+        problems=[404],
+    )
+    router.operation(
+        "GET",
+        "/v1/workers",
+        tower.workers,
+        name="listWorkers",
+        summary="See who is alive and what each runs (support, ops)",
+        tag=TAG,
+        answers={200: Given("The workers.", {"application/json": WorkerList})},
+    )
