@@ -1,6 +1,7 @@
 """Where large requests are checked: child processes, started when the first one comes, few at a time."""
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 from invoicing.jobs.checking import Checker, Verdict
 from invoicing.jobs.kinds import Kinds
 from invoicing.kit.problems import Problem
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
 _FRESH_AFTER = 50
@@ -58,6 +61,7 @@ class Intake:
                 async with asyncio.timeout(_LONGEST_S):
                     verdict = await asyncio.get_running_loop().run_in_executor(self._children(), _check, request, parts)
             except (BrokenProcessPool, TimeoutError) as error:
+                log.exception("the child that checked a request is gone", extra={"action": "intake.broken"})
                 self.close()
                 raise Problem(
                     "unavailable",

@@ -21,6 +21,7 @@ from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held
 from invoicing.jobs.store.release import (
     Ticket,
     next_due_in,
+    one_at_a_time,
     release,
     running,
     runways,
@@ -49,6 +50,7 @@ __all__ = [
     "held",
     "make_irrevocable",
     "next_due_in",
+    "one_at_a_time",
     "part",
     "parts_of",
     "reclass",

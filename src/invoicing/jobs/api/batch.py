@@ -152,8 +152,8 @@ def add_batch(router: Router, batch: BatchReception) -> None:
         batch.submit,
         name="submitBatch",
         summary="Submit up to 10,000 jobs",
-        text="NDJSON: a line is a request as `POST /v1/jobs` takes it, with an `idempotency_key` of its own if it likes "
-        "(else the header's, a colon and the line's number). One answer a line, in order: `{line, status: 202, "
+        text="NDJSON: a line is a request as `POST /v1/jobs` takes it, with an `idempotency_key` of its own or none "
+        "(then the header's, a colon and the line's number). One answer a line, in order: `{line, status: 202, "
         "replayed, job}`, or `{line, status, problem}`; a bad line fails alone, a blank one is passed over. "
         "Nothing is accepted before the whole body has come.",
         tag=TAG,

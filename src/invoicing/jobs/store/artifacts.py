@@ -13,8 +13,10 @@ _PART = text("""
 WITH file AS (
     INSERT INTO artifacts (job_id, name, media_type) VALUES (:job_id, :name, :media_type)
     ON CONFLICT (job_id, name) DO UPDATE SET media_type = excluded.media_type WHERE NOT artifacts.complete
+    RETURNING job_id, name
 )
-INSERT INTO artifact_parts (job_id, name, seq, bytes, body) VALUES (:job_id, :name, :seq, :bytes, :body)
+INSERT INTO artifact_parts (job_id, name, seq, bytes, body)
+SELECT job_id, name, CAST(:seq AS integer), CAST(:bytes AS integer), CAST(:body AS bytea) FROM file
 ON CONFLICT (job_id, name, seq) DO UPDATE SET bytes = excluded.bytes, body = excluded.body
 """)
 
@@ -26,7 +28,10 @@ WHERE job_id = :job_id AND name = :name AND NOT complete
 
 
 async def write_part(session: Session, job_id: UUID, name: str, media_type: str, seq: int, body: bytes) -> None:
-    """Write a part of a file; written again by a later attempt, it replaces itself. Call it inside a fenced step."""
+    """Write a part of a file; written again by a later attempt, it replaces itself. Call it inside a fenced step.
+
+    A part of a complete file is left as it is.
+    """
     await session.execute(
         _PART, {"job_id": job_id, "name": name, "media_type": media_type, "seq": seq, "bytes": len(body), "body": body}
     )

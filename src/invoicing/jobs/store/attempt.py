@@ -1,6 +1,6 @@
 """An attempt in the ledger: claimed, kept alive, checkpointed, settled, rescued; each write is fenced by its number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -39,17 +39,21 @@ WITH ended AS (
         $7::text[], $8::text[], $9::text[], $10::text[]
     ) AS e(id, attempt, state, event, failures, due_in, result, error, size, data)
 ), changed AS (
-    UPDATE jobs SET state = ended.state, revision = revision + 1, failures = ended.failures,
+    UPDATE jobs SET revision = revision + 1, failures = ended.failures,
+        state = CASE WHEN ended.state IN ('queued', 'retrying') AND cancel_requested_at IS NOT NULL
+                     THEN 'cancelled' ELSE ended.state END,
         due_at = CASE WHEN ended.state IN ('queued', 'retrying') THEN now() + ended.due_in ELSE due_at END,
         order_at = CASE WHEN ended.state = 'retrying' THEN greatest(order_at, now() + ended.due_in) ELSE order_at END,
         size = coalesce(ended.size, jobs.size), result = ended.result::jsonb, error = ended.error::jsonb,
-        finished_at = CASE WHEN ended.state IN ('succeeded', 'dead', 'cancelled') THEN now() END,
+        finished_at = CASE WHEN ended.state NOT IN ('queued', 'retrying') OR cancel_requested_at IS NOT NULL
+                           THEN now() END,
         lease_until = NULL, worker_id = NULL, released_at = NULL
     FROM ended
     WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND jobs.state = 'running'
-    RETURNING jobs.id, jobs.revision, jobs.attempt, ended.state, ended.event, ended.error, ended.data
+    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, ended.error, ended.data, ended.event AS outcome,
+        CASE jobs.state WHEN 'cancelled' THEN 'cancelled' ELSE ended.event END AS event
 ), closed AS (
-    UPDATE attempts SET ended_at = now(), outcome = changed.event, error = changed.error::jsonb
+    UPDATE attempts SET ended_at = now(), outcome = changed.outcome, error = changed.error::jsonb
     FROM changed WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
@@ -82,8 +86,20 @@ INSERT INTO checkpoints (job_id, attempt, state) VALUES (:id, :attempt, CAST(:st
 ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, state = excluded.state, at = now()
 """)
 
+# A row that a step of its own attempt has locked is passed over: it must not hold up the leases of the others, and
+# cannot be rescued meanwhile.
 _RENEW = """
-UPDATE jobs SET lease_until = now() + $2::interval WHERE worker_id = $1 AND state = 'running' RETURNING id, attempt
+WITH mine AS (
+    SELECT jobs.id, jobs.attempt, cancel_requested_at IS NOT NULL AS cancel_requested
+    FROM jobs JOIN unnest($2::uuid[], $3::int[]) AS a(id, attempt) ON jobs.id = a.id AND jobs.attempt = a.attempt
+    WHERE worker_id = $1 AND state = 'running'
+), free AS (
+    SELECT jobs.id FROM jobs JOIN mine ON jobs.id = mine.id AND jobs.attempt = mine.attempt
+    WHERE state = 'running' FOR NO KEY UPDATE OF jobs SKIP LOCKED
+), renewed AS (
+    UPDATE jobs SET lease_until = now() + $4::interval FROM free WHERE jobs.id = free.id
+)
+SELECT id, attempt, cancel_requested FROM mine
 """
 
 _RECLASS = text(f"""
@@ -184,9 +200,17 @@ async def write_checkpoint(session: Session, job_id: UUID, attempt: int, state: 
     await session.execute(_CHECKPOINT, {"id": job_id, "attempt": attempt, "state": to_json(state).decode()})
 
 
-async def renew(connection: "asyncpg.Connection[Any]", worker_id: UUID, lease: timedelta) -> set[tuple[UUID, int]]:
-    """Extend every lease of a worker in one statement; gives the attempts that it still holds."""
-    return {(row["id"], row["attempt"]) for row in await connection.fetch(_RENEW, worker_id, lease)}
+async def renew(
+    connection: "asyncpg.Connection[Any]", worker_id: UUID, attempts: Collection[tuple[UUID, int]], lease: timedelta
+) -> dict[tuple[UUID, int], bool]:
+    """Extend the leases of a worker's attempts in one statement; gives those it still has, and who must cancel.
+
+    Only what the worker knows of is extended: a claim whose answer got lost on the way runs out and is rescued.
+    """
+    rows = await connection.fetch(
+        _RENEW, worker_id, [job for job, _ in attempts], [attempt for _, attempt in attempts], lease
+    )
+    return {(row["id"], row["attempt"]): row["cancel_requested"] for row in rows}
 
 
 async def reclass(session: Session, job_id: UUID, attempt: int, size: Size) -> bool:

@@ -1,6 +1,6 @@
 """From the backlog to the runway and back: which jobs are next, and which got lost on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,15 +11,22 @@ from invoicing.jobs.store.channels import BACKLOG
 from invoicing.kit.db import Session
 
 _RELEASE = text("""
-WITH next AS (
-    SELECT id FROM jobs
-    WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NULL
-      AND due_at <= now() AND NOT (customer_id = ANY(CAST(:paused_customers AS uuid[])))
-    ORDER BY order_at, id LIMIT :limit FOR UPDATE SKIP LOCKED
+WITH room AS (
+    SELECT * FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[]), CAST(:most AS int[]))
+    AS r(priority, size, most)
+), next AS (
+    SELECT waiting.id FROM room CROSS JOIN LATERAL (
+        SELECT id FROM jobs
+        WHERE priority = room.priority AND size = room.size AND state IN ('queued', 'retrying')
+          AND released_at IS NULL AND due_at <= now()
+        ORDER BY order_at, id LIMIT room.most FOR UPDATE SKIP LOCKED
+    ) AS waiting
 )
-UPDATE jobs SET released_at = now() FROM next WHERE jobs.id = next.id
-RETURNING jobs.id, jobs.attempt + 1 AS attempt, jobs.order_at
+UPDATE jobs SET released_at = now() WHERE id = ANY(ARRAY(SELECT id FROM next))
+RETURNING id, attempt + 1 AS attempt, priority, size, order_at
 """)
+
+_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('invoicing.release'))")
 
 _RUNWAYS = text("""
 SELECT priority, size, count(*) AS released FROM jobs
@@ -56,12 +63,21 @@ Ticket = tuple[UUID, int]
 """What travels through Redis: a job and the attempt it is released for."""
 
 
-async def release(session: Session, lane: Lane, limit: int, paused_customers: Sequence[UUID] = ()) -> list[Ticket]:
-    """Move the next waiting jobs of a lane from the backlog to the runway, in order; those due later stay."""
-    rows = await session.execute(
-        _RELEASE, {"priority": lane[0], "size": lane[1], "limit": limit, "paused_customers": list(paused_customers)}
-    )
-    return [(row.id, row.attempt) for row in sorted(rows, key=lambda row: (row.order_at, row.id))]
+async def one_at_a_time(session: Session) -> None:
+    """Let nobody else decide what is released until this transaction ends: a pause that is committed holds at once."""
+    await session.execute(_ONE_AT_A_TIME)
+
+
+async def release(session: Session, room: Mapping[Lane, int]) -> dict[Lane, list[Ticket]]:
+    """Move the next waiting jobs from the backlog to the runways, in order, as many of each lane as it has room for.
+
+    Jobs that are due later stay.
+    """
+    wanted = {"priorities": [lane[0] for lane in room], "sizes": [lane[1] for lane in room], "most": [*room.values()]}
+    released: dict[Lane, list[Ticket]] = {}
+    for row in sorted(await session.execute(_RELEASE, wanted), key=lambda row: (row.order_at, row.id)):
+        released.setdefault((Priority(row.priority), Size(row.size)), []).append((row.id, row.attempt))
+    return released
 
 
 async def runways(session: Session) -> dict[Lane, int]:
