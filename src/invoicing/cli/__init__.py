@@ -10,6 +10,9 @@ from invoicing.cli.faults import EXIT_CODES, told
 
 _VERBS = {
     "up": "up",
+    "jobs": "jobs",
+    "lanes": "lanes",
+    "workers": "lanes",
     "web": "processes",
     "worker": "processes",
     "dispatcher": "processes",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -78,7 +79,7 @@ def states_line(states: Mapping[State, int]) -> Text:
 
 
 def _lanes(standings: Sequence[LaneStanding]) -> Table:
-    table = Table(title="Lanes", title_justify="left", title_style="bold", expand=True, padding=(0, 1))
+    table = Table(title="Lanes", title_justify="left", title_style="bold", expand=True, box=SIMPLE_HEAD)
     table.add_column("size")
     table.add_column("slots", justify="right")
     for priority in Priority:
@@ -92,15 +93,15 @@ def _lanes(standings: Sequence[LaneStanding]) -> Table:
 
 
 def _lane(standing: LaneStanding | None) -> Text:
-    if standing is None or not (standing.waiting or standing.running or standing.released or standing.pause):
+    if standing is None or not (standing.waiting or standing.running or standing.pause):
         return Text("·", style="bright_black")
     cell = Text()
     if standing.pause:
         cell.append("paused ", style="bold yellow")
     if standing.running:
         cell.append(f"{standing.running} running ", style="blue")
-    if waiting := standing.waiting + standing.released:
-        cell.append(f"{waiting:,} waiting", style="cyan")
+    if standing.waiting:
+        cell.append(f"{standing.waiting:,} waiting", style="cyan")
     return cell
 
 
@@ -118,7 +119,7 @@ def _pauses(standings: Sequence[LaneStanding]) -> list[Text]:
 
 
 def _processes(view: View, workers: Sequence[Worker]) -> Table:
-    table = Table(title="Processes", title_justify="left", title_style="bold", expand=True, padding=(0, 1))
+    table = Table(title="Processes", title_justify="left", title_style="bold", expand=True, box=SIMPLE_HEAD)
     for column in ("name", "pid"):
         table.add_column(column, no_wrap=True)
     table.add_column("state", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -158,7 +159,7 @@ def event_line(one: Happened) -> Text:
     line.append(str(one.job_id)[-12:], style="bright_black")
     if one.event is Event.PROGRESSED:
         line.append(f"  {one.data.get('done', 0):,.0f} of {one.data.get('total', 0):,.0f} {one.data.get('unit', '')}")
-    elif one.data:
+    elif one.event is not Event.ACCEPTED and one.data:
         line.append("  " + ", ".join(f"{name} {value}" for name, value in one.data.items()))
     return line
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from invoicing.cli.dev_keys_file import keys_file, read_keys
 from invoicing.customers import service as customers
 from invoicing.customers.model import Role
 from invoicing.kit.clock import now
@@ -16,22 +17,6 @@ CUSTOMER = ("acme", "Acme AG")
 """Slug and name of the customer that the key `customer` acts for."""
 
 _LABEL = "this machine"
-
-
-def keys_file(home: Path) -> Path:
-    """Name the file of a home folder."""
-    return home / "dev-keys.json"
-
-
-def read_keys(home: Path) -> dict[str, str]:
-    """Read the keys that are there; a file that cannot be understood holds none."""
-    try:
-        told = json.loads(keys_file(home).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(told, dict):
-        return {}
-    return {role: key for role, key in told.items() if isinstance(role, str) and isinstance(key, str)}
 
 
 async def ensure_keys(engine: AsyncEngine, home: Path) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.markup import escape
 
 from invoicing.cli.bills import small_request
-from invoicing.cli.dev_keys import keys_file
+from invoicing.cli.dev_keys_file import keys_file
 from invoicing.kit.clock import now
 from invoicing.kit.embedded.files import write_text
 

@@ -1,0 +1,129 @@
+"""A job put into sentences: where it stands, why, how long still, what was promised."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Job = Mapping[str, Any]
+
+COLOURS = {
+    "queued": "cyan",
+    "running": "blue",
+    "retrying": "yellow",
+    "in_review": "magenta",
+    "succeeded": "green",
+    "dead": "red",
+    "cancelled": "bright_black",
+}
+
+
+def moment(text: str) -> datetime:
+    """Read a time as the API writes it."""
+    return datetime.fromisoformat(text)
+
+
+def clock(text: str | None) -> str:
+    """Show a time of day in this machine's zone, with the day when it is another."""
+    if text is None:
+        return "-"
+    at = moment(text).astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    return f"{at:%H:%M:%S}" if at.date() == today else f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def span(seconds: float) -> str:
+    """Show a duration as a person would say it."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return str(timedelta(seconds=round(seconds)))
+
+
+def headline(job: Job) -> str:
+    """Say in a sentence which job it is and where it stands."""
+    name = f"Job {job['id']} ({job['kind']}" + (f", reference {job['reference']})" if job.get("reference") else ")")
+    return f"{name} is {job['state'].replace('_', ' ')}{_how_far(job)}."
+
+
+def sentences(job: Job) -> Iterator[str]:
+    """Say all that is known of a job, the proven cause first."""
+    yield headline(job)
+    yield from _times(job)
+    cause = job.get("cause")
+    if cause:
+        yield f"Why: {cause['message']} [{cause['code']}, seen at {clock(cause['observed_at'])}]"
+        if cause.get("evidence"):
+            yield "Evidence: " + ", ".join(f"{name} = {value}" for name, value in cause["evidence"].items()) + "."
+        if cause.get("next_update_by"):
+            yield f"Something new will be known by {clock(cause['next_update_by'])}."
+    if job.get("position"):
+        lane = job["lane"]
+        yield f"{job['position']['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
+    if job["state"] not in {"succeeded", "dead", "cancelled"}:
+        yield eta_text(job.get("eta"))
+    yield from _standing(job)
+    yield from _outcome(job)
+
+
+def eta_text(eta: Mapping[str, Any] | None) -> str:
+    """Say when the end is expected, and how sure that is."""
+    if eta is None:
+        return "When it will end cannot be said yet: too few similar jobs have ended."
+    sure = f", {eta['confidence']:.0%} sure" if eta.get("confidence") is not None else ""
+    return (
+        f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
+        f"{clock(eta['likely'])} (from {eta['similar_jobs']} similar jobs{sure})."
+    )
+
+
+def progress_text(job: Job) -> str:
+    """Say how far it is, in its own unit; empty when it has not said so."""
+    progress = job.get("progress")
+    return f"{progress['done']:,.0f} of {progress['total']:,.0f} {progress['unit']}" if progress else ""
+
+
+def _how_far(job: Job) -> str:
+    text = progress_text(job)
+    return f", {text}" if text and job["state"] not in {"succeeded", "dead", "cancelled"} else ""
+
+
+def _times(job: Job) -> Iterator[str]:
+    parts = [f"submitted {clock(job['submitted_at'])}"]
+    if job.get("started_at"):
+        parts.append(f"started {clock(job['started_at'])}")
+    if job.get("finished_at"):
+        took = (moment(job["finished_at"]) - moment(job["submitted_at"])).total_seconds()
+        parts.append(f"ended {clock(job['finished_at'])}, {span(took)} after it was submitted")
+    yield ", ".join(parts).capitalize() + (f" (attempt {job['attempt']})." if job["attempt"] > 1 else ".")
+
+
+def _standing(job: Job) -> Iterator[str]:
+    normal = job.get("normal") or {}
+    if normal.get("p50_s") is not None:
+        yield (
+            f"Normal for its kind and size: half take up to {span(normal['p50_s'])}, nine in ten up to "
+            f"{span(normal['p90_s'])} ({normal['similar_jobs']} similar jobs); this one: {normal['verdict']}."
+        )
+    promise = job.get("promise")
+    if promise:
+        yield f"Promised by {clock(promise['due'])}: {promise['status'].replace('_', ' ')}."
+    if job.get("incident"):
+        yield f"Touched by an incident: {job['incident']}"
+
+
+def _outcome(job: Job) -> Iterator[str]:
+    error = job.get("error")
+    if error:
+        rule = f", rule {error['rule']}" if error.get("rule") else ""
+        where = f" at {error['field']}" if error.get("field") else ""
+        yield f"Error: {error.get('message')} [{error.get('code')}{rule}]{where}"
+        for one in error.get("findings") or ():
+            yield f"  {one.get('field') or '/'}: {one.get('message')} [{one.get('code') or one.get('rule')}]"
+        if error.get("remedy"):
+            yield f"Remedy: {error['remedy']}"
+    if job.get("result"):
+        yield "Result: " + ", ".join(f"{name} {value}" for name, value in job["result"].items()) + "."
+    for one in job.get("artifacts") or ():
+        whole = "" if one.get("complete", True) else " so far"
+        yield f"File: {one['name']} ({one['bytes']:,} bytes{whole}), {one['href']}"
