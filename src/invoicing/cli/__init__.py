@@ -10,6 +10,7 @@ from invoicing.cli.faults import EXIT_CODES, told
 
 _VERBS = {
     "up": "up",
+    "demo": "demo",
     "jobs": "jobs",
     "lanes": "lanes",
     "workers": "lanes",

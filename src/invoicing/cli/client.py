@@ -145,7 +145,8 @@ def problem_text(problem: Mapping[str, Any]) -> str:
     lines = [f"{problem.get('detail') or problem.get('title')} ({problem.get('code')})"]
     if problem.get("field"):
         lines.append(f"  field: {problem['field']}")
-    for one in problem.get("errors") or ():
+    findings = problem.get("errors") or ()
+    for one in findings if len(findings) > 1 else ():  # of one finding, detail, field and remedy say it all
         lines.append(f"  {one.get('field') or '/'}: {one.get('message')} [{one.get('code')}]")
         if one.get("remedy"):
             lines.append(f"    {one['remedy']}")

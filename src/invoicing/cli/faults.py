@@ -1,5 +1,7 @@
 """What can go wrong with a command: said in a sentence with its remedy, and as an exit code."""
 
+from rich.markup import escape
+
 from invoicing.cli.output import ERRORS
 from invoicing.kit.embedded import EmbeddedServerError
 from invoicing.settings import SettingError
@@ -36,25 +38,20 @@ def told(error: Exception) -> int:
     """Tell a person what went wrong; returns the exit code."""
     match error:
         case Fault():
-            ERRORS.print(f"[bold red]Error:[/] {_plain(error.why)}", highlight=False)
+            ERRORS.print(f"[bold red]Error:[/] {escape(error.why)}", soft_wrap=True)
             if error.remedy:
-                ERRORS.print(f"[bold]Remedy:[/] {_plain(error.remedy)}", highlight=False)
+                ERRORS.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True)
             return error.code
         case EmbeddedServerError():
-            ERRORS.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
+            ERRORS.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             return REFUSED
         case SettingError():
-            ERRORS.print(f"[bold red]Error:[/] {_plain(str(error))}", highlight=False)
+            ERRORS.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             return USAGE
         case _:
             ERRORS.print(
-                f"[bold red]Unexpected error:[/] {type(error).__name__}: {_plain(str(error)) or '(it says nothing)'}",
-                highlight=False,
+                f"[bold red]Unexpected error:[/] {type(error).__name__}: {escape(str(error)) or '(it says nothing)'}",
+                soft_wrap=True,
             )
-            ERRORS.print("[bold]Remedy:[/] run it again with --debug to see where it came from.", highlight=False)
+            ERRORS.print("[bold]Remedy:[/] run it again with --debug to see where it came from.", soft_wrap=True)
             return REFUSED
-
-
-def _plain(text: str) -> str:
-    """Keep square brackets of a message from being read as colours."""
-    return text.replace("[", r"\[")

@@ -6,7 +6,10 @@ from typing import Any
 
 from rich.console import Console
 
-OUT = Console(highlight=False)
+_WIDTH_OF_FILES = 200
+"""Where nobody looks at a terminal, tables keep their words whole."""
+
+OUT = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 ERRORS = Console(stderr=True, highlight=False)
 
 

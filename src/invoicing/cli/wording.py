@@ -16,6 +16,16 @@ COLOURS = {
     "cancelled": "bright_black",
 }
 
+_IS = {
+    "in_review": "is in review",
+    "queued": "is queued",
+    "running": "is running",
+    "retrying": "waits to be tried again",
+    "succeeded": "has succeeded",
+    "dead": "has failed for good",
+    "cancelled": "was cancelled",
+}
+
 
 def moment(text: str) -> datetime:
     """Read a time as the API writes it."""
@@ -43,7 +53,7 @@ def span(seconds: float) -> str:
 def headline(job: Job) -> str:
     """Say in a sentence which job it is and where it stands."""
     name = f"Job {job['id']} ({job['kind']}" + (f", reference {job['reference']})" if job.get("reference") else ")")
-    return f"{name} is {job['state'].replace('_', ' ')}{_how_far(job)}."
+    return f"{name} {_IS.get(job['state'], job['state'])}{_how_far(job)}."
 
 
 def sentences(job: Job) -> Iterator[str]:
