@@ -49,6 +49,20 @@ class Principal:
         return self.role in allowed or (self.role is Role.ADMIN and bool(allowed & STAFF))
 
 
+@dataclass(frozen=True)
+class KeyRecord:
+    """A key as it is kept: without the key itself."""
+
+    id: UUID
+    hint: str
+    role: Role
+    label: str
+    customer: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
 def new_key(role: Role) -> str:
     """Make a key: 256 random bits behind a prefix that secret scanners and people can recognise."""
     return f"inv_{role}_{secrets.token_urlsafe(32)}"

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import store
-from invoicing.customers.model import Customer, Principal, Role, fingerprint, hint, new_key
+from invoicing.customers.model import Customer, KeyRecord, Principal, Role, fingerprint, hint, new_key
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 
@@ -68,6 +68,19 @@ async def create_key(
     key_id = await store.add_key(session, fingerprint(key), hint(key), role, label, customer_id, expires_at)
     await store.add_audit(session, label, key_id, "key.created", f"key:{key_id}", None, {"role": role})
     return key
+
+
+async def all_keys(session: Session) -> list[KeyRecord]:
+    """List the keys, the oldest first, the revoked ones among them."""
+    return await store.all_keys(session)
+
+
+async def revoke_key(session: Session, key_id: UUID, actor: str) -> bool:
+    """Revoke a key; web processes notice within `REMEMBERED`. Tells whether it worked until now."""
+    revoked = await store.revoke_key(session, key_id)
+    if revoked:
+        await store.add_audit(session, actor, None, "key.revoked", f"key:{key_id}", None, {})
+    return revoked
 
 
 async def audit(

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from invoicing.customers.model import Customer, Principal, Role
+from invoicing.customers.model import Customer, KeyRecord, Principal, Role
 from invoicing.customers.tables import api_keys, audit_entries, customers
 from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
@@ -67,6 +67,30 @@ async def add_key(
         )
     )
     return key_id
+
+
+async def all_keys(session: Session) -> list[KeyRecord]:
+    """List the keys, the oldest first, the revoked ones among them."""
+    rows = await session.execute(
+        select(api_keys, customers.c.slug)
+        .outerjoin(customers, customers.c.id == api_keys.c.customer_id)
+        .order_by(api_keys.c.id)
+    )
+    return [
+        KeyRecord(row.id, row.hint, Role(row.role), row.label, row.slug, row.created_at, row.expires_at, row.revoked_at)
+        for row in rows
+    ]
+
+
+async def revoke_key(session: Session, key_id: UUID) -> bool:
+    """Revoke a key that works; False when there is none of that id, or it was revoked before."""
+    revoked = await session.execute(
+        update(api_keys)
+        .where(api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(api_keys.c.id)
+    )
+    return revoked.one_or_none() is not None
 
 
 async def principal_of(session: Session, hashed: bytes) -> Principal | None:
