@@ -11,6 +11,8 @@ from invoicing.cli.faults import EXIT_CODES, told
 _VERBS = {
     "up": "up",
     "demo": "demo",
+    "doctor": "doctor",
+    "keys": "keys",
     "jobs": "jobs",
     "lanes": "lanes",
     "workers": "lanes",

@@ -80,11 +80,11 @@ def demo(
             _seen(title, job, count, _downloads(service, job, output))
             for (title, _), job, count in zip(jobs, ended, (lines, 3), strict=True)
         ]
-    overtook = _overtook(ended)
-    if as_json:
-        emit({"seen": [asdict(one) for one in seen], "small_issued_while_large_ran": overtook})
-    else:
-        _conclude(seen, ended, overtook=overtook)
+        overtook = _overtook(ended)
+        if as_json:
+            emit({"seen": [asdict(one) for one in seen], "small_issued_while_large_ran": overtook})
+        else:
+            _conclude(seen, ended, overtook=overtook)
     if not overtook or any(one.state != "succeeded" for one in seen):
         raise typer.Exit(REFUSED)
 

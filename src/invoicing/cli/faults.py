@@ -4,6 +4,7 @@ from rich.markup import escape
 
 from invoicing.cli.output import ERRORS
 from invoicing.kit.embedded import EmbeddedServerError
+from invoicing.kit.problems import Problem
 from invoicing.settings import SettingError
 
 REFUSED = 1
@@ -42,6 +43,11 @@ def told(error: Exception) -> int:
             if error.remedy:
                 ERRORS.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True)
             return error.code
+        case Problem():
+            ERRORS.print(f"[bold red]Error:[/] {escape(error.detail)}", soft_wrap=True)
+            if error.remedy:
+                ERRORS.print(f"[bold]Remedy:[/] {escape(error.remedy)}", soft_wrap=True)
+            return REFUSED
         case EmbeddedServerError():
             ERRORS.print(f"[bold red]Error:[/] {escape(str(error))}", soft_wrap=True)
             return REFUSED

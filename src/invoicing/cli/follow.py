@@ -19,7 +19,7 @@ from invoicing.cli.output import OUT, say
 from invoicing.cli.wording import COLOURS, clock, eta_text, progress_text
 from invoicing.kit.clock import now
 
-_LINES_APART_S = 2.0
+_LINES_APART_S = 10.0
 _GIVE_UP_AFTER_S = 60.0
 """How long a service may be away before following it ends: a restart takes seconds."""
 
