@@ -48,16 +48,16 @@ class Teller:
 
     async def _page(self, tenant: UUID, job_id: UUID, after: int, request: Request) -> Response:
         owner, size = f"{tenant}{job_id}", page_size_of(request)
-        token = request.query_params.get("page_token")
+        token, begun = request.query_params.get("page_token"), after
         if token:
-            after = _continued(owner, token, after, asked="after" in request.query_params)
+            begun, after = _continued(owner, token, after if "after" in request.query_params else None)
         async with self.desk.engine.connect() as session:
             if await read.revision_of(session, tenant, job_id) is None:
                 raise no_such_job()
             found = await read.entries(session, job_id, after=after, limit=size + 1)
         more = None
         if len(found) > size:
-            more = token_of(owner, {"after": after, "seq": found[size - 1].seq})
+            more = token_of(owner, {"after": begun, "seq": found[size - 1].seq})
         return answer({"items": [entry_view(entry) for entry in found[:size]], "next_page_token": more})
 
     async def _stream(self, tenant: UUID, job_id: UUID, after: int) -> Response:
@@ -72,12 +72,13 @@ class Teller:
         return StreamingResponse(lines, 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, STREAM)
 
 
-def _continued(owner: str, token: str, after: int, *, asked: bool) -> int:
+def _continued(owner: str, token: str, asked: int | None) -> tuple[int, int]:
+    """Read from a page token where the list began, and where it goes on."""
     place = place_of(owner, token)
-    seq, begun = place.get("seq"), place.get("after")
-    if not isinstance(seq, int) or (asked and begun != after):
+    begun, seq = place.get("after"), place.get("seq")
+    if not isinstance(begun, int) or not isinstance(seq, int) or asked not in {None, begun}:
         raise wrong("page_token", "This page_token belongs to another list.", "Send the same `after` with it, or none.")
-    return seq
+    return begun, seq
 
 
 def _last_event_id(request: Request, after: int) -> int:

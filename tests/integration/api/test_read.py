@@ -1,0 +1,162 @@
+"""Reading a job: cheap when nothing changed, waiting when asked to, woken by the change itself."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+
+
+async def test_a_known_revision_gives_304_and_costs_nothing(service: Any) -> None:
+    job = await service.acme.job()
+    path = f"/v1/jobs/{job['id']}"
+    left = []
+    for header in ('"1"', '"0", W/"1"', "*"):
+        answer = await service.acme.get(path, headers={"If-None-Match": header})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"1"')
+        assert int(answer.headers["retry-after"]) >= 1
+        left.append(answer.headers["ratelimit"])
+    assert len(set(left)) == 1
+    assert (await service.acme.get(path, headers={"If-None-Match": '"0"'})).status_code == 200
+
+
+async def test_a_finished_job_needs_no_retry_and_has_its_promise_kept(service: Any) -> None:
+    job = await service.acme.job()
+    await service.hand.finish(job["id"])
+    answer = await service.acme.get(f"/v1/jobs/{job['id']}")
+    assert "retry-after" not in answer.headers
+    body = answer.json()
+    assert (body["state"], body["promise"]["status"], body["cause"]) == ("succeeded", "kept", None)
+    assert body["result"] == {"fine": True}
+
+
+async def test_a_dead_job_says_what_to_correct_and_admits_its_broken_promise(service: Any) -> None:
+    job = await service.acme.job()
+    await service.hand.fail(job["id"])
+    body = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
+    assert (body["state"], body["promise"]["status"]) == ("dead", "missed")
+    assert body["error"]["field"] == "/payload/seconds"
+
+
+async def test_a_promise_that_passed_is_missed(service: Any) -> None:
+    job = await service.acme.job()
+    async with service.engine.begin() as session:
+        await session.execute(text("UPDATE jobs SET promise_due = now() - interval '1 second'"))
+    assert (await service.acme.get(f"/v1/jobs/{job['id']}")).json()["promise"]["status"] == "missed"
+
+
+async def test_waiting_answers_as_soon_as_the_job_changes(service: Any) -> None:
+    job = await service.acme.job()
+    began = time.monotonic()
+    waiting = asyncio.create_task(
+        service.acme.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20", "If-None-Match": '"1"'})
+    )
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await service.hand.start(job["id"])
+    answer = await waiting
+    assert (answer.status_code, answer.json()["state"]) == (200, "running")
+    assert answer.headers["preference-applied"] == "wait=20"
+    assert time.monotonic() - began < 10
+    assert len(service.app.state.followers) == 0
+
+
+async def test_waiting_without_a_known_revision_waits_for_the_next_change(service: Any) -> None:
+    job = await service.acme.job()
+    waiting = asyncio.create_task(service.acme.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=20"}))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await service.hand.finish(job["id"])
+    assert (await waiting).json()["state"] in {"running", "succeeded"}
+
+
+async def test_waiting_ends_with_304_when_nothing_changed(service: Any) -> None:
+    job = await service.acme.job()
+    answer = await service.acme.get(
+        f"/v1/jobs/{job['id']}", headers={"Prefer": "respond-async, wait=1", "If-None-Match": '"1"'}
+    )
+    assert answer.status_code == 304
+
+
+async def test_waiting_for_a_finished_job_answers_at_once(service: Any) -> None:
+    job = await service.acme.job()
+    await service.hand.finish(job["id"])
+    async with asyncio.timeout(5):
+        answer = await service.acme.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=60"})
+    assert answer.json()["state"] == "succeeded"
+
+
+async def test_a_thousand_followers_cost_no_query_until_their_job_changes(service: Any) -> None:
+    followed, busy = await service.acme.job(), await service.acme.job()
+    followers = service.app.state.followers
+    path = f"/v1/jobs/{followed['id']}"
+    # a client's own limit of connections would hold them back
+    reader = next(route for route in service.app.routes if route.name == "get" and "/v1/jobs/" in route.path)
+    engine = reader.endpoint.__self__.desk.engine
+    waiting = [
+        asyncio.create_task(reader.endpoint.__self__._until_changed(
+            *(await _tenant_and_id(service, followed["id"])), '"1"', _seconds(20)
+        ))
+        for _ in range(1000)
+    ]
+    while len(followers) < 1000 or any(not task.done() and not followers for task in waiting):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    asked: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    await service.hand.start(busy["id"])
+    await service.hand.progress(busy["id"], 1, 2)
+    await asyncio.sleep(0.5)
+    assert asked == []
+    await service.hand.start(followed["id"])
+    await asyncio.gather(*waiting)
+    assert len(asked) >= 1000
+    assert (await service.acme.get(path)).json()["state"] == "running"
+    assert len(followers) == 0
+
+
+async def _tenant_and_id(service: Any, job_id: str) -> tuple[Any, Any]:
+    async with service.engine.connect() as session:
+        row = (await session.execute(text("SELECT customer_id, id FROM jobs WHERE id = :id"), {"id": job_id})).one()
+    return row.customer_id, row.id
+
+
+def _seconds(number: int) -> Any:
+    from datetime import timedelta
+
+    return timedelta(seconds=number)
+
+
+async def test_a_stopping_process_lets_go_of_those_who_wait(service: Any) -> None:
+    job = await service.acme.job()
+    waiting = asyncio.create_task(service.acme.get(f"/v1/jobs/{job['id']}", headers={"Prefer": "wait=60"}))
+    await asyncio.sleep(0.3)
+    service.server.should_exit = True
+    async with asyncio.timeout(5):
+        assert (await waiting).json()["id"] == job["id"]
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+async def test_cancelling_works_and_again_changes_nothing(service: Any, state: str) -> None:
+    job = await service.acme.job()
+    if state == "running":
+        await service.hand.start(job["id"])
+    first = await service.acme.post(f"/v1/jobs/{job['id']}:cancel")
+    again = await service.acme.post(f"/v1/jobs/{job['id']}:cancel")
+    assert first.status_code == again.status_code == 200
+    assert first.headers["etag"] == again.headers["etag"]
+    assert first.json()["state"] == ("cancelled" if state == "queued" else "running")
+
+
+async def test_a_finished_job_cannot_be_cancelled_and_says_its_state(service: Any) -> None:
+    job = await service.acme.job()
+    await service.hand.finish(job["id"])
+    answer = await service.acme.post(f"/v1/jobs/{job['id']}:cancel")
+    assert answer.status_code == 409
+    assert "succeeded" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("job_id", ["0199a3c2-0000-7000-8000-000000000000", "nope", "0", "%00", "{}"])
+async def test_an_unknown_job_is_not_found(acme: Any, job_id: str) -> None:
+    assert (await acme.get(f"/v1/jobs/{job_id}")).status_code == 404
