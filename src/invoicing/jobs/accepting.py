@@ -1,7 +1,6 @@
 """Group commit: requests that arrive together share one statement and one commit, and each waits for it."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +37,7 @@ class Acceptor:
         self._wake = asyncio.Event()
         self._flushers = flushers
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
         self._large = asyncio.Semaphore(_MOST_LARGE)
 
     async def start(self) -> None:
@@ -45,12 +45,10 @@ class Acceptor:
         self._tasks = [asyncio.create_task(self._flush_for_ever(), name=f"accept-{n}") for n in range(self._flushers)]
 
     async def stop(self) -> None:
-        """Write what waits, then end."""
-        await asyncio.gather(*(waiting.answer for waiting in self._waiting), return_exceptions=True)
-        for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        """Write what waits and what is being written, then end: whoever asked gets an answer."""
+        self._stopping = True
+        self._wake.set()
+        await asyncio.gather(*self._tasks)
 
     async def accept(self, job: NewJob) -> Accepted:
         """Make a request durable; returns after the commit.
@@ -92,10 +90,10 @@ class Acceptor:
         return Accepted(use.job_id, replayed=True) if use is not None and use.body_hash == body_hash else None
 
     async def _flush_for_ever(self) -> None:
-        while True:
+        while self._waiting or not self._stopping:
             await self._wake.wait()
             group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-            if not self._waiting:
+            if not self._waiting and not self._stopping:
                 self._wake.clear()
             if group:
                 await self._flush(group)
