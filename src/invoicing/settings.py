@@ -70,7 +70,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
 
 def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     text = env.get(name) or str(default)
-    if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+    if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
         raise SettingError(f"{name}={text!r}: must be a whole number from {low} to {high}, for example {default}")
     return int(text)
 

@@ -147,7 +147,8 @@ class RetryPolicy:
 
     def delay_after(self, failures: int, jitter: float) -> timedelta:
         """Wait twice as long after each failure; `jitter` in [0, 1) spreads jobs that failed together by up to half."""
-        delay = min(self.first_delay * (1 << (failures - 1)), self.longest_delay)
+        doublings = min(failures - 1, 20)  # far beyond any longest delay, and a timedelta still holds it
+        delay = min(self.first_delay * (1 << doublings), self.longest_delay)
         return delay * (1 + jitter / 2)
 
 

@@ -1,0 +1,69 @@
+"""Every environment variable is documented, used, and refused by name when its value is wrong."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from invoicing import settings
+from invoicing.settings import VARIABLES, SettingError, Settings, read
+
+
+def test_every_variable_that_is_read_is_documented_and_every_documented_one_is_read() -> None:
+    assert set(re.findall(r'"(INVOICING_\w+)"', inspect.getsource(read))) == set(VARIABLES)
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_every_variable_changes_something(name: str) -> None:
+    others = {"INVOICING_PORT": "9", "INVOICING_SLOTS": "77", "INVOICING_DRILLS": "1", "INVOICING_LOG_LEVEL": "debug"}
+    value = others.get(name, "4096")
+    assert read({name: value}) != read({})
+
+
+def test_every_default_that_is_documented_is_the_one_in_force() -> None:
+    for name, meaning in VARIABLES.items():
+        if stated := re.search(r"\(default (\S+?)\)", meaning):
+            assert read({name: stated[1]}) == read({}), name
+    assert read({"INVOICING_LARGEST_BODY": "67108864"}) == read({})
+
+
+def test_an_empty_variable_counts_as_not_set() -> None:
+    assert read(dict.fromkeys(VARIABLES, "")) == read({})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("INVOICING_PORT", "http"), ("INVOICING_PORT", "65536"), ("INVOICING_PORT", "-1"), ("INVOICING_PORT", "8_000"),
+        ("INVOICING_PORT", "٨"), ("INVOICING_SLOTS", "1"), ("INVOICING_SLOTS", "2.5"), ("INVOICING_DRILLS", "maybe"),
+        ("INVOICING_LOG_LEVEL", "LOUD"), ("INVOICING_LARGEST_BODY", "0"), ("INVOICING_LARGEST_BODY", "64M"),
+        ("INVOICING_LARGEST_BODY", "9" * 5000),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_refused_by_name_with_the_rule(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=rf"{name}='.*': must be "):
+        read({name: value})
+
+
+def test_a_single_process_says_which_servers_it_misses() -> None:
+    with pytest.raises(SettingError, match="INVOICING_DATABASE_URL and INVOICING_REDIS_URL must both be set"):
+        Settings(redis_url="redis://x").servers()
+    assert Settings(database_url="postgresql://x", redis_url="redis://x").servers() == (
+        "postgresql://x",
+        "redis://x",
+    )
+
+
+def test_no_other_module_reads_the_environment_of_the_service() -> None:
+    source = Path(settings.__file__).parents[1]
+    readers = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if re.search(r"os\.environ|getenv", path.read_text()) and "embedded" not in path.parts
+    }
+    assert readers <= {
+        "invoicing/settings.py",
+        "workers/sandbox.py",  # hands a child PATH, LANG and the log level, and nothing else
+        "workers/child.py",  # its log level, before it has heard anything
+    } | {path for path in readers if path.startswith("invoicing/cli/")}
