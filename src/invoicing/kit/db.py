@@ -6,8 +6,8 @@ from typing import Any
 
 import asyncpg
 from pydantic_core import from_json, to_json
-from sqlalchemy import MetaData
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import MetaData, event
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -32,7 +32,7 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
 
     `name` shows in `pg_stat_activity`, so that a person looking at locks sees which process holds them.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         driver_url(url),
         pool_size=pool_size,
         max_overflow=overflow,
@@ -45,6 +45,14 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
             "timeout": 10,
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the pool's own type
+    """Have the pool replace a connection that PostgreSQL closed meanwhile, without a round trip to find out."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def driver_url(url: str) -> str:
