@@ -47,18 +47,18 @@ def runway_target(lane: Lane, workers: Sequence[Worker], running: Mapping[Lane, 
 
 async def fill_runways(session: Session) -> dict[str, list[ledger.Ticket]]:
     """Release what the runways have room for; the caller puts it into Redis after the commit."""
+    await ledger.one_at_a_time(session)
     workers = await store.all_workers(session)
     paused = {pause.lane for pause in await store.active_pauses(session)}
     released = {Lane(*key): count for key, count in (await ledger.runways(session)).items()}
     running = {Lane(*key): count for key, count in (await ledger.running(session)).items()}
-    tickets: dict[str, list[ledger.Ticket]] = {}
-    for lane in LANES:
-        if lane.name in paused:
-            continue
-        room = runway_target(lane, workers, running) - released.get(lane, 0)
-        if room > 0 and (found := await ledger.release(session, (lane.priority, lane.size), room)):
-            tickets[lane.name] = found
-    return tickets
+    room = {
+        (lane.priority, lane.size): runway_target(lane, workers, running) - released.get(lane, 0)
+        for lane in LANES
+        if lane.name not in paused
+    }
+    found = await ledger.release(session, {lane: most for lane, most in room.items() if most > 0})
+    return {Lane(*key).name: tickets for key, tickets in found.items()}
 
 
 async def standings(session: Session) -> list[LaneStanding]:
@@ -104,6 +104,7 @@ def lane_named(name: str) -> Lane:
 async def pause_lane(session: Session, name: str, until: datetime, reason: str, by: str) -> Pause:
     """Stop releasing from a lane until a time; what is on its runway goes back to the backlog at once."""
     lane = lane_named(name)
+    await ledger.one_at_a_time(session)
     if until <= await store.database_time(session):
         raise Problem("bad_input", "`until` lies in the past.", field="/until", remedy="Give a time to come.")
     pause = await store.pause(session, name, until, reason, by)

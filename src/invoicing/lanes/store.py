@@ -57,7 +57,7 @@ async def register(
     lanes: Sequence[str],
     kinds: Sequence[str],
 ) -> None:
-    """Add a worker that has just started."""
+    """Add a worker that has just started, or that was forgotten while it could not be heard."""
     await session.execute(
         insert(workers).values(
             id=worker_id, host=host, pid=pid, build=build, slots=slots, lanes=list(lanes), kinds=list(kinds)
@@ -65,13 +65,15 @@ async def register(
     )
 
 
-async def beat(session: Session, worker_id: UUID, loop_silent_for: timedelta, *, stopping: bool) -> None:
-    """Write a worker's proof of life, and how long its event loop has been silent."""
-    await session.execute(
+async def beat(session: Session, worker_id: UUID, loop_silent_for: timedelta, *, stopping: bool) -> bool:
+    """Write a worker's proof of life, and how long its event loop has been silent; False when nobody knows it."""
+    known = await session.scalar(
         update(workers)
         .where(workers.c.id == worker_id)
         .values(beat_at=func.now(), loop_beat_at=func.now() - loop_silent_for, stopping=stopping)
+        .returning(workers.c.id)
     )
+    return known is not None
 
 
 async def leave(session: Session, worker_id: UUID) -> None:
