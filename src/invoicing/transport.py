@@ -2,8 +2,9 @@
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,8 @@ from redis.asyncio.client import PubSub
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+log = logging.getLogger(__name__)
+
 PERFORM = "perform"
 """The one function that workers offer to arq; its arguments are the job's id and the attempt."""
 
@@ -25,16 +28,17 @@ WAKE = "invoicing:wake"
 Ticket = tuple[UUID, int]
 
 _TAKE = """
--- KEYS: queues from the smallest class to the largest; ARGV: now (ms), prefix of job keys, then for each queue the
--- number of its class, then for each class how many more jobs of that class or larger may start
-local now, prefix, taken = ARGV[1], ARGV[2], {}
-local classes = #ARGV - 2 - #KEYS
+-- KEYS: queues from the smallest class to the largest; ARGV: prefix of job keys, then for each queue the number of its
+-- class, then for each class how many more jobs of that class or larger may start. Scores order, they do not delay: all
+-- that is here is due, and the clocks of two machines differ.
+local prefix, taken = ARGV[1], {}
+local classes = #ARGV - 1 - #KEYS
 local left = {}
-for c = 1, classes do left[c] = tonumber(ARGV[2 + #KEYS + c]) end
+for c = 1, classes do left[c] = tonumber(ARGV[1 + #KEYS + c]) end
 for i, queue in ipairs(KEYS) do
-    local class = tonumber(ARGV[2 + i])
+    local class = tonumber(ARGV[1 + i])
     if left[class] > 0 then
-        local ids = redis.call('ZRANGEBYSCORE', queue, '-inf', now, 'LIMIT', 0, left[class])
+        local ids = redis.call('ZRANGE', queue, 0, left[class] - 1)
         if #ids > 0 then
             redis.call('ZREM', queue, unpack(ids))
             for n, id in ipairs(ids) do
@@ -90,6 +94,17 @@ def ticket_of(text: str) -> Ticket:
     return UUID(job_id), int(attempt)
 
 
+def _tickets_of(names: Iterable[bytes]) -> list[Ticket]:
+    """Read tickets, passing over what a stranger put into the queue: one bad name must not stop a worker."""
+    tickets = []
+    for name in names:
+        try:
+            tickets.append(ticket_of(name.decode()))
+        except ValueError:
+            log.warning("no ticket: %r", name, extra={"action": "runway.stranger"})
+    return tickets
+
+
 class Transport:
     """Puts tickets on the runways and takes them off again."""
 
@@ -119,23 +134,15 @@ class Transport:
         `lanes` are (name, index of its size class), smaller classes first; `left[i]` says how many more jobs of class
         i may start, given that each one taken also uses up what is left for the larger classes.
         """
-        now_ms = time.time_ns() // 1_000_000
         names: list[bytes] = await self._take(
             keys=[queue_of(lane) for lane, _ in lanes],
-            args=[now_ms, job_key_prefix, *(size + 1 for _, size in lanes), *left],
+            args=[job_key_prefix, *(size + 1 for _, size in lanes), *left],
         )
-        return [ticket_of(name.decode()) for name in names]
+        return _tickets_of(names)
 
     async def present(self, lane: str) -> set[Ticket]:
         """List the tickets on a lane's runway."""
-        return {ticket_of(name.decode()) for name in await self.redis.zrange(queue_of(lane), 0, -1)}
-
-    async def remove(self, lane: str, tickets: Sequence[Ticket]) -> None:
-        """Take named tickets off a runway, as when its lane was paused."""
-        names = [ticket_text(ticket) for ticket in tickets]
-        if names:
-            await self.redis.zrem(queue_of(lane), *names)
-            await self.redis.unlink(*(job_key_prefix + name for name in names))
+        return set(_tickets_of(await self.redis.zrange(queue_of(lane), 0, -1)))
 
     @asynccontextmanager
     async def wake_ups(self) -> AsyncIterator["WakeUps"]:
