@@ -9,19 +9,17 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
-from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import JobKind, Kinds, StopRequested
 from invoicing.jobs.model import Cancelled, Claim, Failed, Interrupted, JobError, Outcome, Rejected
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
-from workers.messages import claim_of, line, outcome_message, read, surroundings_of
+from workers.messages import LONGEST_LINE, claim_of, line, outcome_message, read, surroundings_of
 from workers.performance import FencedPerformance
 
 log = logging.getLogger(__name__)
@@ -38,6 +36,8 @@ class Child:
         self._lines = channel.makefile("rb")
         self._orders: asyncio.Queue[Claim] = asyncio.Queue()
         self._current: FencedPerformance | None = None
+        self._told: str | None = None
+        """Why the attempt that was ordered last must stop, even where it has not begun."""
 
     async def run(self) -> None:
         """Warm up, say so, then perform what is asked until the worker goes away."""
@@ -47,35 +47,41 @@ class Child:
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
         cold = {name: str(error) for name, error in _warm_up(kinds, around.settings).items()}
-        self._say({"ready": True, "cold": cold})
+        self._channel.sendall(line({"ready": True, "cold": cold}))
         while True:
             claim = await self._orders.get()
             outcome = await self._perform(engine, kinds, claim, around.settings)
             self._current = None
-            self._say({**outcome_message(outcome), "attempt": claim.attempt, "id": str(claim.id)})
+            self._channel.sendall(_last_word(claim, outcome))
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Pass on orders; a worker that is gone takes this process with it, whatever the main thread is doing."""
-        for text in self._lines:
-            message = read(text)
-            if "perform" in message:
-                loop.call_soon_threadsafe(self._orders.put_nowait, claim_of(message["perform"]))
-            elif "stop" in message and self._current is not None:
-                self._current.stop(message["stop"])
-        os._exit(0)
+        try:
+            for text in self._lines:
+                message = read(text)
+                if "perform" in message:
+                    self._told = None
+                    loop.call_soon_threadsafe(self._orders.put_nowait, claim_of(message["perform"]))
+                else:
+                    self._told = message["stop"]
+                    self._pass_on()
+        finally:
+            os._exit(0)
 
-    def _say(self, message: dict[str, Any]) -> None:
-        self._channel.sendall(line(message))
+    def _pass_on(self) -> None:
+        """Tell the attempt to stop; called by each thread after its half, so that neither order of them loses it."""
+        current, told = self._current, self._told
+        if current is not None and told is not None:
+            current.stop(told)
 
     async def _perform(self, engine: AsyncEngine, kinds: Kinds, claim: Claim, settings: Mapping[str, str]) -> Outcome:
         kind = kinds.get(claim.kind)
         if kind is None:
             return Failed(JobError("unknown_kind", f"This build does not know the kind {claim.kind}."))
         try:
-            async with engine.connect() as session:
-                saved = await ledger.checkpoint_of(session, claim.id)
-            job = FencedPerformance(engine, claim, saved, settings)
+            job = await FencedPerformance.begin(engine, claim, settings)
             self._current = job
+            self._pass_on()
             return await kind.perform(job, _payload(kind, await job.body(), split=bool(await job.parts())))
         except StopRequested as order:
             return Cancelled() if order.why == "cancel" else Interrupted(order.why)
@@ -84,6 +90,19 @@ class Child:
         except Exception as error:
             log.exception("the kind %s raised", claim.kind, extra={"action": "attempt.raised", "job_id": str(claim.id)})
             return Failed(JobError("internal", f"The work failed unexpectedly ({type(error).__name__})."))
+
+
+def _last_word(claim: Claim, outcome: Outcome) -> bytes:
+    """Say how an attempt ended; an outcome that cannot be said is a failure."""
+    about = {"attempt": claim.attempt, "id": str(claim.id)}
+    try:
+        said = line({**outcome_message(outcome), **about})
+        if len(said) <= LONGEST_LINE:
+            return said
+    except Exception:
+        log.exception("no outcome", extra={"action": "attempt.no_outcome", "job_id": str(claim.id)})
+    error = JobError("unknown_outcome", f"The kind {claim.kind} ended without an outcome that can be kept.")
+    return line({**outcome_message(Failed(error)), **about})
 
 
 def _payload(kind: JobKind, body: bytes, *, split: bool) -> BaseModel:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
-from invoicing.kit.db import Session, transaction
+from invoicing.kit.db import Session
 from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
 from invoicing.transport import Transport
@@ -44,40 +44,38 @@ class Dispatcher:
         """Lead, or wait to lead, until told to stop."""
         while not self._stopping:
             try:
-                async with self._lead() as leading:
-                    if leading:
+                async with self._lead() as session:
+                    if session is not None:
                         log.info("leading", extra={"action": "dispatcher.leading"})
-                        await self._dispatch()
-                    else:
-                        await self._wait(_LOOK_AT_LEAST_EVERY_S)
+                        await self._dispatch(session)
             except UNREACHABLE as error:
                 log.warning("cannot lead: %s", error, extra={"action": "dispatcher.lead_failed"})
-                await asyncio.sleep(_BACKOFF_S)
+            await self._wait(_BACKOFF_S)
 
     @asynccontextmanager
     async def _lead(self) -> AsyncIterator[Session | None]:
-        """Hold the leader's lock on a connection of its own; it is lost with the connection."""
-        async with self._engine.connect() as held:
-            session = await held.execution_options(isolation_level="AUTOCOMMIT")
+        """Hold the leader's lock on the connection that every round uses: whoever loses it has lost the lead."""
+        async with self._engine.connect() as session:
             leads = await session.scalar(_LEADER)
+            await session.commit()
             try:
                 yield session if leads else None
             finally:
-                await held.invalidate()  # closing the connection gives the lock back
+                await session.invalidate()  # closing the connection gives the lock back
 
-    async def _dispatch(self) -> None:
+    async def _dispatch(self, session: Session) -> None:
         async with listening(self._url, [ledger.BACKLOG], lambda _c, _p: self._look.set(), missed=self._look.set):
             while not self._stopping:
-                await self._wait(await self._round())
+                await self._wait(await self._round(session))
 
     async def _wait(self, at_most_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._look.wait(), at_most_s)
         self._look.clear()
 
-    async def _round(self) -> float:
+    async def _round(self, session: Session) -> float:
         """Fill the runways once; gives how long there is nothing to do unless something happens (seconds)."""
-        async with transaction(self._engine) as session:
+        async with session.begin():
             tickets = await lanes.fill_runways(session)
             due_in = await ledger.next_due_in(session)
         if tickets:

@@ -5,12 +5,12 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from invoicing.jobs import service as ledger
-from invoicing.kit.db import driver, make_engine
+from invoicing.kit.db import Session, driver, make_engine
 from invoicing.lanes import service as lanes
 from workers.settling import UNREACHABLE
 
@@ -20,17 +20,36 @@ EVERY_S = 2.0
 LEASE = timedelta(seconds=10)
 """Five beats: a worker may miss four, as through a restart of PostgreSQL, before its jobs are given to another."""
 
-Held = set[tuple[UUID, int]]
+Attempts = Mapping[tuple[UUID, int], bool]
+"""Attempts that a worker still has, each with whether cancelling was asked for."""
 
 
 class Heartbeat:
-    """Beats every two seconds and renews the leases of everything that the worker runs, in one statement."""
+    """Renews the leases of everything that the worker runs, in one statement, and registers it where it is unknown."""
 
-    def __init__(self, url: str, worker_id: UUID, held: Callable[[Held, float], None]) -> None:
-        """Beat for a worker; `held(attempts, asked_at)` is called in its event loop with the attempts it still has."""
+    def __init__(
+        self,
+        url: str,
+        worker_id: UUID,
+        register: Callable[[Session], Awaitable[None]],
+        running: Callable[[], Sequence[tuple[UUID, int]]],
+        held: Callable[[Sequence[tuple[UUID, int]], Attempts], None],
+        *,
+        every_s: float = EVERY_S,
+        lease: timedelta = LEASE,
+    ) -> None:
+        """Beat for a worker.
+
+        `running()` lists its attempts, at any moment and from another thread; `held(asked, held)` is called in its
+        event loop with those that were asked about and those that it still has.
+        """
         self._url = url
         self._worker_id = worker_id
+        self._register = register
+        self._running = running
         self._held = held
+        self._every_s = every_s
+        self._lease = lease
         self._loop = asyncio.get_running_loop()
         self._loop_beat = time.monotonic()
         self._stopping = False
@@ -57,22 +76,27 @@ class Heartbeat:
         engine = make_engine(self._url, pool_size=1, overflow=0, name="invoicing-heartbeat")
         try:
             while not self._ended.is_set():
-                asked_at = time.monotonic()
-                with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
-                    self._loop.call_soon_threadsafe(self._beat_of_loop)
+                self._in_loop(self._beat_of_loop)
                 try:
-                    async with asyncio.timeout(LEASE.total_seconds() / 2), engine.begin() as session:
-                        silent = timedelta(seconds=max(0.0, time.monotonic() - self._loop_beat - EVERY_S))
-                        await lanes.beat(session, self._worker_id, silent, stopping=self._stopping)
-                        held = await ledger.renew(await driver(session), self._worker_id, LEASE)
+                    async with asyncio.timeout(self._lease.total_seconds() / 2), engine.begin() as session:
+                        await self._beat(session)
                 except UNREACHABLE as error:
                     log.warning("no heartbeat: %s", error, extra={"action": "heartbeat.failed"})
-                else:
-                    with contextlib.suppress(RuntimeError):
-                        self._loop.call_soon_threadsafe(self._held, held, asked_at)
-                await asyncio.to_thread(self._ended.wait, EVERY_S)
+                await asyncio.to_thread(self._ended.wait, self._every_s)
         finally:
             await engine.dispose()
+
+    async def _beat(self, session: Session) -> None:
+        silent = timedelta(seconds=max(0.0, time.monotonic() - self._loop_beat - self._every_s))
+        if not await lanes.beat(session, self._worker_id, silent, stopping=self._stopping):
+            await self._register(session)
+        asked = self._running()
+        held = await ledger.renew(await driver(session), self._worker_id, asked, self._lease)
+        self._in_loop(lambda: self._held(asked, held))
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
+            self._loop.call_soon_threadsafe(call)
 
     def _beat_of_loop(self) -> None:
         self._loop_beat = time.monotonic()

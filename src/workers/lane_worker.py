@@ -6,9 +6,9 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -19,12 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import Claim
-from invoicing.kit.db import driver, transaction
+from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import LANES, SIZES, Lane, free_for, quotas
 from invoicing.transport import PERFORM, Transport, as_json, from_json, queue_of
-from workers.heartbeat import LEASE, Heartbeat, Held
+from workers.heartbeat import EVERY_S, LEASE, Attempts, Heartbeat
 from workers.nursery import Nursery
 from workers.runner import Attempt, Runner
 from workers.settling import UNREACHABLE, Settler
@@ -52,6 +52,9 @@ class LaneWorker(Worker):
         kinds: Kinds,
         nursery: Nursery,
         slots: int,
+        *,
+        beat_every_s: float = EVERY_S,
+        lease: timedelta = LEASE,
     ) -> None:
         """Serve every lane."""
         super().__init__(
@@ -73,21 +76,21 @@ class LaneWorker(Worker):
         self._kinds = kinds
         self._nursery = nursery
         self._slots = slots
+        self._beat_every_s = beat_every_s
+        self._lease = lease
         self._look = asyncio.Event()
         self._settler = Settler(engine)
         self.runner = Runner(engine, kinds, nursery, self._settler, self._look.set)
-        self._claimed_at: dict[tuple[UUID, int], float] = {}
 
     async def perform(self, ctx: dict[Any, Any], job_id: str, attempt: int) -> None:  # noqa: ARG002 - arq's signature
         """Claim one ticket and carry it through: the function that arq knows; its own worker could run it too."""
         for claim in await self._claim([(UUID(job_id), attempt)]):
-            await self._run(claim)
+            await self.runner.run(self.runner.begin(claim))
 
     async def main(self) -> None:
         """Take and run jobs until told to stop, through restarts of Redis and PostgreSQL; then drain."""
         self._settler.start()
-        heartbeat = Heartbeat(self._url, self.worker_id, self._keep_only)
-        await self._register()
+        heartbeat = self._heartbeat()
         heartbeat.start()
         try:
             async with self._told_to_stop_jobs(), self._woken():
@@ -128,7 +131,7 @@ class LaneWorker(Worker):
             return False
         tickets = await self._transport.take([(lane.name, SIZES.index(lane.size)) for lane in self.lanes], left)
         for claim in await self._claim(tickets) if tickets else ():
-            task = asyncio.create_task(self._run(claim), name=f"{claim.id}:{claim.attempt}")
+            task = asyncio.create_task(self.runner.run(self.runner.begin(claim)), name=f"{claim.id}:{claim.attempt}")
             self.tasks[task.get_name()] = task
             task.add_done_callback(lambda done: self.tasks.pop(done.get_name(), None))
         self._make_large_give_way()
@@ -136,15 +139,7 @@ class LaneWorker(Worker):
 
     async def _claim(self, tickets: Sequence[tuple[UUID, int]]) -> list[Claim]:
         async with self._engine.connect() as session:
-            return await ledger.claim(await driver(session), self.worker_id, tickets, LEASE)
-
-    async def _run(self, claim: Claim) -> None:
-        key = (claim.id, claim.attempt)
-        self._claimed_at[key] = time.monotonic()
-        try:
-            await self.runner.run(claim)
-        finally:
-            del self._claimed_at[key]
+            return await ledger.claim(await driver(session), self.worker_id, tickets, self._lease)
 
     def _make_large_give_way(self) -> None:
         """Ask attempts over the quota of the class they turned out to be in to go back into the queue of that class."""
@@ -158,13 +153,15 @@ class LaneWorker(Worker):
             )
             self.runner.stop(attempt, "yield", None)
 
-    def _keep_only(self, held: Held, asked_at: float) -> None:
-        """Give up attempts that the ledger no longer holds for this worker (claimed well before it was asked)."""
-        for key, attempt in list(self.runner.attempts.items()):
-            claimed_at = self._claimed_at.get((attempt.claim.id, attempt.claim.attempt), asked_at)
-            if key not in held and claimed_at < asked_at - 1 and not attempt.lost and attempt.child is not None:
-                log.warning("lease lost", extra={"action": "attempt.lost", "job_id": str(attempt.claim.id)})
-                self.runner.lose(attempt)
+    def _keep_only(self, asked: Sequence[tuple[UUID, int]], held: Attempts) -> None:
+        """Give up attempts that the ledger no longer holds for this worker, and stop those that were cancelled."""
+        for attempt in [self.runner.attempts[key] for key in asked if key in self.runner.attempts]:
+            if attempt.key not in held:
+                if attempt.child is not None and not attempt.lost:  # without one it has not begun, or it has ended
+                    log.warning("lease lost", extra={"action": "attempt.lost", "job_id": str(attempt.claim.id)})
+                    self.runner.lose(attempt)
+            elif held[attempt.key]:
+                self.runner.stop(attempt, "cancel", self.runner.grace_of(attempt))
 
     async def _drain(self) -> None:
         """Have every attempt stop at its next checkpoint, or kill it after its grace time; it goes back uncounted."""
@@ -211,18 +208,28 @@ class LaneWorker(Worker):
                 log.warning("no wake-ups: %s", error, extra={"action": "worker.wake_lost"})
                 await asyncio.sleep(_BACKOFF_S)
 
-    async def _register(self) -> None:
-        async with transaction(self._engine) as session:
-            await lanes.register(
-                session,
-                self.worker_id,
-                socket.gethostname(),
-                os.getpid(),
-                lanes.build(),
-                self._slots,
-                [lane.name for lane in self.lanes],
-                sorted(self._kinds),
-            )
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            self._url,
+            self.worker_id,
+            self._register,
+            lambda: list(self.runner.attempts),
+            self._keep_only,
+            every_s=self._beat_every_s,
+            lease=self._lease,
+        )
+
+    async def _register(self, session: Session) -> None:
+        await lanes.register(
+            session,
+            self.worker_id,
+            socket.gethostname(),
+            os.getpid(),
+            lanes.build(),
+            self._slots,
+            [lane.name for lane in self.lanes],
+            sorted(self._kinds),
+        )
 
     async def _leave(self) -> None:
         with contextlib.suppress(*UNREACHABLE):

@@ -2,7 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
 from invoicing.kit import logs
@@ -36,43 +39,46 @@ def watchdog(settings: Settings) -> None:
 
 
 async def _worker(settings: Settings) -> None:
-    url, redis_url = settings.servers()
+    url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
     nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots)
-    engine = make_engine(url, name="invoicing-worker")
-    transport = Transport(connect(redis_url))
     kinds = load_kinds(drills=settings.drills)
-    await nursery.start()
-    try:
-        lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
-        stop_on_signals(lane_worker)
-        await lane_worker.main()
-    finally:
-        await nursery.close()
-        await transport.close()
-        await engine.dispose()
+    async with _servers(settings, "worker") as (engine, transport):
+        try:
+            await nursery.start()
+            lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
+            stop_on_signals(lane_worker)
+            await lane_worker.main()
+        finally:
+            await nursery.close()
 
 
 async def _dispatcher(settings: Settings) -> None:
-    url, redis_url = settings.servers()
-    engine = make_engine(url, pool_size=3, name="invoicing-dispatcher")
-    transport = Transport(connect(redis_url))
-    process = Dispatcher(engine, url, transport)
-    _on_signals(process.stop)
-    await process.run()
-    await transport.close()
-    await engine.dispose()
+    url, _ = settings.servers()
+    async with _servers(settings, "dispatcher") as (engine, transport):
+        process = Dispatcher(engine, url, transport)
+        _on_signals(process.stop)
+        await process.run()
 
 
 async def _watchdog(settings: Settings) -> None:
+    async with _servers(settings, "watchdog") as (engine, transport):
+        process = Watchdog(engine, transport)
+        _on_signals(process.stop)
+        await process.run()
+
+
+@asynccontextmanager
+async def _servers(settings: Settings, name: str) -> AsyncIterator[tuple[AsyncEngine, Transport]]:
+    """Connect a process to PostgreSQL and Redis while the block runs."""
     url, redis_url = settings.servers()
-    engine = make_engine(url, pool_size=3, name="invoicing-watchdog")
+    engine = make_engine(url, name=f"invoicing-{name}")
     transport = Transport(connect(redis_url))
-    process = Watchdog(engine, transport)
-    _on_signals(process.stop)
-    await process.run()
-    await transport.close()
-    await engine.dispose()
+    try:
+        yield engine, transport
+    finally:
+        await transport.close()
+        await engine.dispose()
 
 
 def _on_signals(stop: Callable[[], None]) -> None:

@@ -1,5 +1,6 @@
 """What a worker and its child processes say to each other: one JSON object a line over a socket pair."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -86,6 +87,13 @@ def outcome_message(outcome: Outcome) -> dict[str, Any]:
 
 def outcome_of(message: Mapping[str, Any]) -> Outcome:
     """Read how an attempt ended; what cannot be understood is a failure, never a success."""
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        if (outcome := _understood(message)) is not None:
+            return outcome
+    return Failed(JobError("unknown_outcome", "The attempt ended without saying how."))
+
+
+def _understood(message: Mapping[str, Any]) -> Outcome | None:
     match message:
         case {"outcome": "succeeded", "result": dict(result)}:
             return Succeeded(result)
@@ -98,7 +106,7 @@ def outcome_of(message: Mapping[str, Any]) -> Outcome:
         case {"outcome": "cancelled"}:
             return Cancelled()
         case _:
-            return Failed(JobError("unknown_outcome", "The attempt ended without saying how."))
+            return None
 
 
 def _error_of(members: Mapping[str, Any]) -> JobError:

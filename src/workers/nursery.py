@@ -102,4 +102,4 @@ class Nursery:
     def _short(self) -> bool:
         """Tell whether another child is wanted: fewer than wanted in all, or no idle one of full weight."""
         fresh = sum(child.nice == 0 for child in self._idle)
-        return len(self._idle) + len(self._busy) < self._wanted or (fresh == 0 and len(self._busy) > 0)
+        return fresh == 0 or len(self._idle) + len(self._busy) < self._wanted

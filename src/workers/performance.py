@@ -1,15 +1,18 @@
 """One attempt as its kind sees it, inside the child process: fenced steps, checkpoints, payload and result files."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Claim, Progress
-from invoicing.kit.db import Session, transaction
+from invoicing.kit.db import Session, is_away, transaction
+
+LEDGER_AWAY = "ledger_away"
 
 
 class FencedPerformance:
@@ -33,26 +36,44 @@ class FencedPerformance:
         """Have the attempt stop at its next checkpoint; called from another thread."""
         self._stop = why
 
+    @classmethod
+    async def begin(cls, engine: AsyncEngine, claim: Claim, settings: Mapping[str, str]) -> "FencedPerformance":
+        """Begin an attempt where the last one stopped."""
+        with _interrupted_while_away():
+            async with engine.connect() as session:
+                return cls(engine, claim, await ledger.checkpoint_of(session, claim.id), settings)
+
     @asynccontextmanager
     async def step(
         self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None, *, irrevocable: bool = False
     ) -> AsyncIterator[Session]:
         """Open a fenced transaction that commits the block's writes with progress and what to keep."""
-        async with transaction(self._engine) as session:
-            cancel_requested = await ledger.fence(session, self.job_id, self.attempt)
-            if cancel_requested is None:
-                raise StopRequested("lost")
-            if cancel_requested:
-                raise StopRequested("cancel")
-            yield session
-            if irrevocable:
-                await ledger.make_irrevocable(session, self.job_id)
-            if saved is not None:
-                await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
-            if progress is not None:
-                await ledger.write_progress(session, self.job_id, self.attempt, progress)
+        in_block = False
+        try:
+            async with transaction(self._engine) as session:
+                await self._fence(session)
+                in_block = True
+                yield session
+                in_block = False
+                if irrevocable:
+                    await ledger.make_irrevocable(session, self.job_id)
+                if saved is not None:
+                    await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
+                if progress is not None:
+                    await ledger.write_progress(session, self.job_id, self.attempt, progress)
+        except Exception as error:
+            if is_away(error) and (isinstance(error, DBAPIError) or not in_block):  # not a file that the kind misses
+                raise StopRequested(LEDGER_AWAY) from error
+            raise
         if self._stop is not None and (saved is not None or progress is not None):
             raise StopRequested(self._stop)
+
+    async def _fence(self, session: Session) -> None:
+        cancel_requested = await ledger.fence(session, self.job_id, self.attempt)
+        if cancel_requested is None:
+            raise StopRequested("lost")
+        if cancel_requested:
+            raise StopRequested("cancel")
 
     async def checkpoint(self, done: float, total: float, unit: str, saved: Mapping[str, Any] | None = None) -> None:
         """Commit how far the work is and what a later attempt needs."""
@@ -65,13 +86,15 @@ class FencedPerformance:
 
     async def parts(self) -> Sequence[tuple[int, int]]:
         """List the parts of a streamed payload: (part number from 1, number of items)."""
-        async with self._engine.connect() as session:
-            return await ledger.parts_of(session, self.job_id)
+        with _interrupted_while_away():
+            async with self._engine.connect() as session:
+                return await ledger.parts_of(session, self.job_id)
 
     async def part(self, number: int) -> bytes:
         """Read one part of the payload."""
-        async with self._engine.connect() as session:
-            body = await ledger.part(session, self.job_id, number)
+        with _interrupted_while_away():
+            async with self._engine.connect() as session:
+                body = await ledger.part(session, self.job_id, number)
         if body is None:
             raise LookupError(f"job {self.job_id} has no payload part {number}")
         return body
@@ -86,6 +109,18 @@ class FencedPerformance:
 
     async def content(self, name: str) -> AsyncIterator[bytes]:
         """Read the parts of a result file in order."""
-        async with self._engine.connect() as session:
-            async for body in ledger.artifact_content(session, self.job_id, name):
-                yield body
+        with _interrupted_while_away():
+            async with self._engine.connect() as session:
+                async for body in ledger.artifact_content(session, self.job_id, name):
+                    yield body
+
+
+@contextmanager
+def _interrupted_while_away() -> Iterator[None]:
+    """Stop the attempt, uncounted, when the ledger cannot be reached: that is no failure of the job's."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error):
+            raise StopRequested(LEDGER_AWAY) from error
+        raise

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from workers.messages import LONGEST_LINE, Surroundings, claim_message, line, ou
 log = logging.getLogger(__name__)
 
 _MEMORY_CHECK_S = 0.25
+_LONGEST_WARM_UP_S = 120.0
 
 
 class ChildProcess:
@@ -43,15 +45,19 @@ class ChildProcess:
                 sys.executable, "-m", "workers.child", str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, env=environment,
             )  # fmt: skip
+        except BaseException:
+            ours.close()
+            raise
         finally:
             theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
         child = cls(process, reader, writer)
-        writer.write(line(asdict(around)))
         try:
-            ready = await child._hear()
+            writer.write(line(asdict(around)))
+            async with asyncio.timeout(_LONGEST_WARM_UP_S):
+                ready = await child._hear()
         except BaseException:
-            child.kill()
+            await child.close()
             raise
         for kind, error in ready["cold"].items():
             log.error("%s is cold: %s", kind, error, extra={"action": "child.cold", "kind": kind})
@@ -74,10 +80,13 @@ class ChildProcess:
         self._writer.write(line(claim_message(claim)))
         guard = asyncio.create_task(self._guard(memory_mb, timeout_s))
         try:
-            return outcome_of(await self._hear())
+            return _outcome_for(claim, await self._hear())
         except (EOFError, ConnectionError, ValueError):
             await self._reap()
             return Failed(self._killed_for or self._died())
+        except BaseException:
+            self.kill()  # what it would still say must never be taken for the outcome of another attempt
+            raise
         finally:
             guard.cancel()
 
@@ -134,6 +143,12 @@ class ChildProcess:
         code = self.process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return JobError("child_died", f"The process that did the work {how}.")
+
+
+def _outcome_for(claim: Claim, message: Mapping[str, Any]) -> Outcome:
+    if (message.get("id"), message.get("attempt")) != (str(claim.id), claim.attempt):
+        raise ValueError("the child speaks of another attempt")
+    return outcome_of(message)
 
 
 def resident_mb(pid: int) -> int:

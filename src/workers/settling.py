@@ -1,23 +1,27 @@
 """The ends of attempts on their way into the ledger, many in one statement; kept until they are written."""
 
 import asyncio
-import contextlib
 import logging
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Settlement
-from invoicing.kit.db import driver
+from invoicing.jobs.model import Event, JobError, Settlement, State, Verdict
+from invoicing.kit.db import driver, is_away
 
 log = logging.getLogger(__name__)
 
+_FIRST_BACKOFF_S = 0.05
 _MOST_BACKOFF_S = 2.0
 
-UNREACHABLE = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
-"""What a database that is away, or is coming back, is reported as."""
+UNREACHABLE = (OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+"""What a round of a loop may meet when the database is away, or is coming back; the loop goes on."""
+
+_Waiting = tuple[Settlement, "asyncio.Future[bool]"]
 
 
 class Settler:
@@ -26,9 +30,10 @@ class Settler:
     def __init__(self, engine: AsyncEngine) -> None:
         """Write through an engine."""
         self._engine = engine
-        self._waiting: list[tuple[Settlement, asyncio.Future[bool]]] = []
+        self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     def start(self) -> None:
         """Begin to write."""
@@ -43,31 +48,57 @@ class Settler:
 
     async def stop(self) -> None:
         """Write what waits, then end."""
-        await asyncio.gather(*(written for _, written in self._waiting), return_exceptions=True)
+        self._stopping = True
+        self._wake.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await self._task
 
     async def _write_for_ever(self) -> None:
-        backoff = 0.05
-        while True:
+        while self._waiting or not self._stopping:
             await self._wake.wait()
             self._wake.clear()
             group, self._waiting = self._waiting, []
-            if not group:
-                continue
+            if group:
+                await self._write(group)
+
+    async def _write(self, group: list[_Waiting]) -> None:
+        """Write a group; one that cannot be written as it is must neither hold up the others nor be tried for ever."""
+        try:
+            settled = await self._write_when_there([settlement for settlement, _ in group])
+        except Exception as error:
+            if len(group) > 1:
+                for one in group:
+                    await self._write([one])
+                return
+            ((settlement, written),) = group
+            log.exception(
+                "an outcome cannot be written",
+                extra={"action": "settle.refused", "job_id": str(settlement.job_id), "error": type(error).__name__},
+            )
+            settled = await self._write_when_there([_unwritable(settlement)])
+        for settlement, written in group:
+            if not written.done():
+                written.set_result(settlement.job_id in settled)
+
+    async def _write_when_there(self, settlements: list[Settlement]) -> set[UUID]:
+        """Write as soon as the database can be used; raises what a database says that is there and refuses."""
+        backoff = _FIRST_BACKOFF_S
+        while True:
             try:
                 async with self._engine.connect() as session:
-                    settled = await ledger.settle(await driver(session), [settlement for settlement, _ in group])
-            except UNREACHABLE as error:
-                log.warning("cannot settle yet: %s", error, extra={"action": "settle.delayed", "count": len(group)})
-                self._waiting = [*group, *self._waiting]
-                self._wake.set()
-                await asyncio.sleep(backoff)
-                backoff = min(backoff * 2, _MOST_BACKOFF_S)
-                continue
-            backoff = 0.05
-            for settlement, written in group:
-                if not written.done():
-                    written.set_result(settlement.job_id in settled)
+                    return await ledger.settle(await driver(session), settlements)
+            except Exception as error:
+                if not is_away(error) and not isinstance(error, asyncpg.TransactionRollbackError):  # as at a deadlock
+                    raise
+                log.warning(
+                    "cannot settle yet: %s", error, extra={"action": "settle.delayed", "count": len(settlements)}
+                )
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, _MOST_BACKOFF_S)
+
+
+def _unwritable(settlement: Settlement) -> Settlement:
+    """End a job whose outcome the database refuses, as text with a NUL: what cannot be kept was not delivered."""
+    error = JobError("unwritable_outcome", "The work ended with a result that cannot be stored.")
+    verdict = Verdict(State.DEAD, Event.DEAD, settlement.verdict.failures, error=error)
+    return Settlement(settlement.job_id, settlement.attempt, verdict)

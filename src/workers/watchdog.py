@@ -84,5 +84,7 @@ class Watchdog:
                 await round_()
             except (RedisError, *UNREACHABLE) as error:
                 log.warning("a round failed: %s", error, extra={"action": "watchdog.round_failed"})
+            except Exception:
+                log.exception("a round failed", extra={"action": "watchdog.round_failed"})
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._ended.wait(), seconds)

@@ -18,7 +18,7 @@ class StopRequested(Exception):  # noqa: N818 - an order, not an error
     """The attempt must stop at this checkpoint; raised there, and caught by who runs the kind."""
 
     def __init__(self, why: str) -> None:
-        """Say why: `cancel`, `drain`, `yield` or `lost`."""
+        """Say why: `cancel`, `drain`, `yield`, `lost` or `ledger_away`."""
         super().__init__(why)
         self.why = why
 
