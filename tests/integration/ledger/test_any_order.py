@@ -1,0 +1,191 @@
+"""Whatever is called in whatever order, legal or not: every timeline is a path through the state chart."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+from typing import Any
+from uuid import UUID, uuid4
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
+from sqlalchemy.engine import RowMapping
+
+from invoicing.jobs import service as ledger
+from invoicing.jobs.kinds import StopRequested
+from invoicing.jobs.model import (
+    FINISHED,
+    TRANSITIONS,
+    Cancelled,
+    Claim,
+    Event,
+    Failed,
+    Interrupted,
+    JobError,
+    Outcome,
+    Priority,
+    Progress,
+    Rejected,
+    Size,
+    State,
+    Succeeded,
+    TimelineEntry,
+)
+from invoicing.jobs.tables import jobs, timeline
+from invoicing.kit.db import make_engine, transaction
+from workers.performance import FencedPerformance
+
+from ..book import Book
+
+WORKERS = [uuid4(), uuid4()]
+ERROR = JobError("broken", "It broke.")
+OUTCOMES: list[Outcome] = [
+    Succeeded({}), Rejected(ERROR), Failed(ERROR), Interrupted("drain"), Interrupted("yield", Size.LARGE), Cancelled(),
+]  # fmt: skip
+STAY_RUNNING = {Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED}
+SEEN: set[tuple[State, State]] = set()
+
+
+class Calls(RuleBasedStateMachine):
+    """Calls everything that changes a job, with jobs, tickets and claims from any time before."""
+
+    made = Bundle("made")
+    tickets = Bundle("tickets")
+    claims = Bundle("claims")
+
+    url: str
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.engine = make_engine(self.url, pool_size=2)
+        self.book = self.runner.run(Book.open(self.engine))
+        self.runner.run(self.book.do("TRUNCATE jobs CASCADE"))
+
+    def teardown(self) -> None:
+        self.runner.run(self.engine.dispose())
+        self.runner.close()
+
+    @initialize(target=made)
+    def some_jobs(self) -> Any:
+        return multiple(*self.runner.run(self.book.accept(*(self.book.request(seconds=0) for _ in range(3)))))
+
+    @rule(target=made)
+    def accept(self) -> UUID:
+        return self.runner.run(self.book.submit(seconds=0))
+
+    @rule(target=tickets, most=st.integers(1, 3), size=st.sampled_from([Size.SMALL, Size.LARGE]))
+    def release(self, most: int, size: Size) -> Any:
+        return multiple(*self.runner.run(self.book.release(most, (Priority.NORMAL, size))))
+
+    @rule(target=claims, size=st.sampled_from([Size.SMALL, Size.LARGE]), worker=st.sampled_from(WORKERS))
+    def start(self, size: Size, worker: UUID) -> Any:
+        released = self.runner.run(self.book.release(1, (Priority.NORMAL, size)))
+        return multiple(*self.runner.run(self.book.claim(worker, released)))
+
+    @rule(size=st.sampled_from([Size.SMALL, Size.LARGE]))
+    def withdraw(self, size: Size) -> None:
+        self.runner.run(self.book.withdraw((Priority.NORMAL, size)))
+
+    @rule(target=claims, ticket=tickets, worker=st.sampled_from(WORKERS))
+    def claim(self, ticket: tuple[UUID, int], worker: UUID) -> Any:
+        return multiple(*self.runner.run(self.book.claim(worker, [ticket, ticket])))
+
+    @rule(claim=claims, outcome=st.sampled_from(OUTCOMES))
+    def settle(self, claim: Claim, outcome: Outcome) -> None:
+        self.runner.run(self.book.settle(claim, outcome))
+
+    @rule(claim=claims, irrevocable=st.booleans())
+    def progress(self, claim: Claim, irrevocable: bool) -> None:  # noqa: FBT001 - hypothesis names its arguments
+        async def step() -> None:
+            performance = FencedPerformance(self.engine, claim, None, {})
+            async with performance.step(Progress(1, 2, "steps"), {"at": 1}, irrevocable=irrevocable):
+                pass
+
+        try:
+            self.runner.run(step())
+        except StopRequested as order:
+            assert order.why in {"lost", "cancel"}  # noqa: PT017 - no exception is as good
+
+    @rule(claim=claims, size=st.sampled_from(Size))
+    def reclass(self, claim: Claim, size: Size) -> None:
+        async def write() -> None:
+            async with transaction(self.engine) as session:
+                await ledger.reclass(session, claim.id, claim.attempt, size)
+
+        self.runner.run(write())
+
+    @rule(claim=claims, worker=st.sampled_from(WORKERS))
+    def renew(self, claim: Claim, worker: UUID) -> None:
+        self.runner.run(self.book.renew(worker, claim, lease=timedelta(seconds=30)))
+
+    @rule(job=made)
+    def lose(self, job: UUID) -> None:
+        self.runner.run(self.book.lose(job))
+
+    @rule(job=made)
+    def cancel(self, job: UUID) -> None:
+        self.runner.run(self.book.cancel(job))
+
+    async def everything(self) -> tuple[Sequence[RowMapping], dict[UUID, list[TimelineEntry]]]:
+        timelines: dict[UUID, list[TimelineEntry]] = {}
+        async with self.engine.connect() as session:
+            rows = (await session.execute(select(jobs))).mappings().all()
+            for job, *entry in await session.execute(
+                select(timeline.c.job_id, timeline.c.seq, timeline.c.at, timeline.c.event, timeline.c.state,
+                       timeline.c.attempt, timeline.c.data).order_by(timeline.c.job_id, timeline.c.seq)
+            ):  # fmt: skip
+                seq, at, event, state, attempt, data = entry
+                timelines.setdefault(job, []).append(TimelineEntry(seq, at, Event(event), State(state), attempt, data))
+        return rows, timelines
+
+    @invariant()
+    def every_timeline_is_a_path(self) -> None:
+        rows, timelines = self.runner.run(self.everything())
+        for row in rows:
+            entries = timelines[row["id"]]
+            check_path(entries)
+            assert row["revision"] == len(entries)
+            assert (row["state"], row["attempt"]) == (entries[-1].state, entries[-1].attempt)
+            assert (row["lease_until"] is not None) == (row["state"] == "running")
+            assert not (row["released_at"] and row["state"] not in {"queued", "retrying"})
+            assert not (row["cancel_requested_at"] and row["state"] in {"queued", "retrying"})
+
+
+def check_path(entries: list[TimelineEntry]) -> None:
+    """Hold a timeline against the state chart."""
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    assert (entries[0].event, entries[0].state, entries[0].attempt) == (Event.ACCEPTED, State.QUEUED, 0)
+    assert all(entry.state not in FINISHED for entry in entries[:-1])
+    for before, after in pairwise(entries):
+        if after.event in STAY_RUNNING:
+            assert before.state is after.state is State.RUNNING
+        else:
+            assert after.state in TRANSITIONS[before.state], (before, after)
+            SEEN.add((before.state, after.state))
+        assert after.attempt - before.attempt == (after.event is Event.STARTED)
+
+
+def test_any_order_of_calls_leaves_only_timelines_that_the_chart_allows(database_url: str) -> None:
+    SEEN.clear()
+
+    class CallsHere(Calls):
+        url = database_url
+
+    run_state_machine_as_test(
+        CallsHere,
+        settings=settings(
+            max_examples=30, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )
+    assert len(SEEN) >= 6, "the calls no longer reach most of the chart"

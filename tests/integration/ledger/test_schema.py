@@ -1,0 +1,156 @@
+"""The migrations make what the code expects, can be undone, and the hot statements find their indexes."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import alembic.command
+import alembic.config
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.jobs import service as ledger
+from invoicing.jobs.model import Priority, Size, State
+from invoicing.jobs.store import release
+from invoicing.jobs.store.attempt import _RENEW, _RESCUE
+from invoicing.jobs.store.read import page
+from invoicing.kit.db import Session
+
+from ..book import Book
+
+_ALEMBIC = Path(__file__).parents[3] / "alembic.ini"
+
+
+def migrate(url: str, command: Callable[..., Any], *arguments: str) -> None:
+    """Run Alembic beside the test's own event loop."""
+    config = alembic.config.Config(_ALEMBIC)
+    config.attributes["url"] = url
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(command, config, *arguments).result()
+
+
+async def described(url: str) -> list[tuple[Any, ...]]:
+    """Describe every column, constraint and index."""
+    connection = await asyncpg.connect(url)
+    rows = await connection.fetch("""
+        SELECT 'column', table_name::text, column_name::text, concat_ws(' ', data_type, is_nullable, column_default)
+        FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+        UNION ALL SELECT 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid)
+        FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text <> 'alembic_version'
+        UNION ALL SELECT 'index', tablename::text, indexname::text, indexdef
+        FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version' ORDER BY 1, 2, 3
+    """)
+    await connection.close()
+    return [tuple(row) for row in rows]
+
+
+def test_the_migrations_make_what_the_tables_say(database_url: str) -> None:
+    migrate(database_url, alembic.command.check)
+
+
+async def test_the_migrations_can_be_undone_and_done_again(database_url: str) -> None:
+    made = await described(database_url)
+    migrate(database_url, alembic.command.downgrade, "base")
+    assert await described(database_url) == []
+    migrate(database_url, alembic.command.upgrade, "head")
+    assert await described(database_url) == made
+
+
+@pytest.fixture
+async def many(book: Book) -> Book:
+    """20,000 jobs of two customers: most finished, as in a service that has run for a while."""
+    await book.do("INSERT INTO customers (id, slug, name) VALUES (:id, 'other', 'Other')", id=uuid4())
+    await book.do("""
+        INSERT INTO jobs (id, customer_id, kind, reference, priority, size, predicted_s, state, order_at, promise_due,
+            finished_at, lease_until, worker_id, attempt)
+        SELECT gen_random_uuid(), c.id, 'drill', 'R-' || n, (ARRAY['urgent','normal','bulk'])[1 + n % 3],
+            (ARRAY['small','medium','large','huge'])[1 + n % 4], 1,
+            CASE WHEN n % 10 < 7 THEN 'succeeded' WHEN n % 500 = 8 THEN 'running' ELSE 'queued' END,
+            now() + n * interval '1 ms', now(), CASE WHEN n % 10 < 7 THEN now() END,
+            CASE WHEN n % 10 >= 7 AND n % 500 = 8 THEN now() + interval '10 s' END,
+            CASE WHEN n % 10 >= 7 AND n % 500 = 8 THEN gen_random_uuid() END, 1
+        FROM generate_series(1, 10000) n CROSS JOIN customers c
+    """)
+    async with book.engine.connect() as session:
+        connection = await session.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("VACUUM ANALYZE jobs"))
+    return book
+
+
+@contextmanager
+def explained(monkeypatch: pytest.MonkeyPatch, engine: AsyncEngine) -> Iterator[list[str]]:
+    """Have PostgreSQL log nothing but tell the plan of every statement sent through SQLAlchemy."""
+    plans: list[str] = []
+    original = Session.execute
+
+    async def execute(session: Session, statement: Any, values: Any = None, **more: Any) -> Any:
+        compiled = statement.compile(engine.sync_engine, compile_kwargs={"render_postcompile": True})
+        rows = await session.exec_driver_sql(
+            "EXPLAIN " + str(compiled), tuple(compiled.construct_params(values or {})[n] for n in compiled.positiontup)
+        )
+        plans.append("\n".join(row[0] for row in rows))
+        return await original(session, statement, values, **more)
+
+    monkeypatch.setattr(Session, "execute", execute)
+    yield plans
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize(
+    ("index", "call"),
+    [
+        (
+            "ix_jobs_backlog",
+            lambda session, _: release.release(session, {(p, s): 3 for p in Priority for s in Size}),
+        ),
+        ("ix_jobs_customer_id_id", lambda session, book: page(session, book.customer_id, before=None, limit=50)),
+        (
+            "ix_jobs_customer_id_reference",
+            lambda session, book: page(session, book.customer_id, before=None, limit=50, reference="R-77"),
+        ),
+        (
+            "ix_jobs_customer_id_unfinished",
+            lambda session, book: page(
+                session, book.customer_id, before=None, limit=50, states=[State.QUEUED, State.RUNNING]
+            ),
+        ),
+        ("ix_jobs_runway", lambda session, _: release.runways(session)),
+    ],
+)
+async def test_what_runs_all_the_time_finds_its_index_among_20_000_jobs(
+    many: Book, monkeypatch: pytest.MonkeyPatch, index: str, call: Callable[[Session, Book], Any]
+) -> None:
+    with explained(monkeypatch, many.engine) as plans:
+        async with many.engine.connect() as session:
+            await call(session, many)
+    (plan,) = plans
+    assert index in plan, plan
+    assert "Seq Scan on jobs" not in plan, plan
+
+
+@pytest.mark.parametrize(
+    ("index", "statement", "types"),
+    [
+        ("ix_jobs_lease", _RESCUE, ""),
+        ("pk_jobs", _RENEW, "(uuid, uuid[], int[], interval)"),
+    ],
+)
+async def test_leases_are_looked_after_through_an_index(many: Book, index: str, statement: str, types: str) -> None:
+    values = f"('{uuid4()}', ARRAY['{uuid4()}'::uuid], ARRAY[1], '10 s')" if types else ""
+    async with many.engine.connect() as session:
+        await session.exec_driver_sql(f"PREPARE hot {types} AS {statement}")
+        rows = (await session.exec_driver_sql(f"EXPLAIN EXECUTE hot {values}")).all()
+    plan = "\n".join(row[0] for row in rows)
+    assert index in plan, plan
+    assert "Seq Scan on jobs" not in plan, plan
+
+
+async def test_a_release_of_many_lanes_takes_one_statement(many: Book) -> None:
+    async with many.engine.begin() as session:
+        released = await ledger.release(session, {(p, s): 3 for p in Priority for s in Size})
+    assert sum(map(len, released.values())) == 36
