@@ -2,10 +2,7 @@
 
 import asyncio
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from invoicing.cli import schema
@@ -13,7 +10,7 @@ from invoicing.cli.dev_keys import ensure_keys
 from invoicing.cli.faults import Fault
 from invoicing.cli.observe import Observer, Snapshot
 from invoicing.cli.parts import Part
-from invoicing.cli.ports import address
+from invoicing.cli.ports import address, answers
 from invoicing.cli.supervise import Supervisor
 from invoicing.kit.db import make_engine
 from invoicing.settings import Settings
@@ -128,10 +125,3 @@ async def _ensure_keys(url: str, home: Path) -> list[str]:
         return await ensure_keys(engine, home)
     finally:
         await engine.dispose()
-
-
-def answers(url: str) -> bool:
-    """Tell whether a URL is answered with success."""
-    with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http
-        return bool(response.status == 200)
-    return False

@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from invoicing.app import load_kinds
-from invoicing.cli.begin import answers
 from invoicing.cli.dev_keys_file import keys_file, read_keys
 from invoicing.cli.faults import Fault
-from invoicing.cli.ports import refuse_taken_port
+from invoicing.cli.ports import answers, refuse_taken_port
 from invoicing.cli.run_file import RunFile
 from invoicing.settings import Settings
 

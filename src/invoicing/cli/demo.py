@@ -22,6 +22,7 @@ from invoicing.cli.faults import REFUSED, Fault
 from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
+from invoicing.cli.ports import answers
 from invoicing.cli.run_file import RunFile
 from invoicing.cli.wording import clock, moment, sentences, span
 from invoicing.kit.clock import now
@@ -196,7 +197,7 @@ def _verdict(seen: Sequence[Seen], *, overtook: bool) -> str:
 @contextmanager
 def _running(home: Path, url: str | None, *, quiet: bool) -> Iterator[None]:
     """Make sure that a service runs: the one that is named, or that of the home folder, else one for this time."""
-    if url is not None or RunFile.of(home).read() is not None:
+    if url is not None or _is_up(home):
         yield
         return
     if not quiet:
@@ -225,9 +226,15 @@ def _running(home: Path, url: str | None, *, quiet: bool) -> Iterator[None]:
             ERRORS.print(f"The service did not stop in {_DOWN_WITHIN_S:.0f} s and was killed; nothing is lost.")
 
 
+def _is_up(home: Path) -> bool:
+    """Ask the service that the home folder names; after a `kill -9` of `up` its file is still there."""
+    running = RunFile.of(home).read()
+    return running is not None and answers(f"{running['url']}/readyz")
+
+
 def _await_up(process: "subprocess.Popen[bytes]", home: Path, log: Path) -> None:
     deadline = time.monotonic() + _UP_WITHIN_S
-    while RunFile.of(home).read() is None:
+    while not _is_up(home):
         if process.poll() is not None:
             words = log.read_text(encoding="utf-8", errors="replace").strip()
             raise Fault(f"The service did not start:\n{words}", f"`invoicing up --home {home}` shows more.")

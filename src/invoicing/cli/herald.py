@@ -1,6 +1,7 @@
 """What `up` has to say: a line at once where there is no board, and kept for the board to show."""
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,4 +33,5 @@ class Herald:
         told = Told(now(), text)
         self.told.append(told)
         if self.aloud:
-            say(f"{told.at.astimezone():%H:%M:%S} {escape(text)}")
+            with suppress(OSError):  # whoever read our output is gone: that must not keep us from stopping in order
+                say(f"{told.at.astimezone():%H:%M:%S} {escape(text)}")

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import State
 from invoicing.kit.clock import now
-from invoicing.kit.db import is_away, make_engine
+from invoicing.kit.db import make_engine
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import Worker
 
@@ -80,7 +80,5 @@ async def _look(engine: AsyncEngine) -> Snapshot:
                 await ledger.states(session),
                 tuple(await ledger.happened(session, _EVENTS)),
             )
-    except Exception as error:
-        if not is_away(error):
-            raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is shown, and the next look may succeed
         return Snapshot(now(), away=f"{type(error).__name__}: {error}".partition("\n")[0])

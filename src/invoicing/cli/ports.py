@@ -1,6 +1,9 @@
 """Where the web process listens: whether it can, and how this machine reaches it."""
 
 import socket
+import urllib.error
+import urllib.request
+from contextlib import suppress
 
 from invoicing.cli.faults import Fault
 from invoicing.settings import Settings
@@ -34,3 +37,10 @@ def address(settings: Settings) -> str:
     """Give the URL under which this machine reaches the web process."""
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
+
+
+def answers(url: str) -> bool:
+    """Tell whether a URL is answered with success."""
+    with suppress(OSError, urllib.error.URLError), urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - http
+        return bool(response.status == 200)
+    return False
