@@ -195,7 +195,7 @@ def _broken_item(data: mmap, part: Sequence[Piece]) -> Problem:
         except ValueError as error:
             line, column = line_and_column(data, piece.first)
             what = str(error).partition(" at line ")[0]
-            return no_json(f"{what}, in the item that begins at line {line} column {column}")
+            return no_json(f"the item here is wrong: {what} at line {line} column {column}")
     line, column = line_and_column(data, part[0].first)
     return no_json(f"expected other separators at line {line} column {column}")
 

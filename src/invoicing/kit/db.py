@@ -88,6 +88,7 @@ _AWAY = (
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database does not take connections now
     asyncpg.LockNotAvailableError,
 )
 

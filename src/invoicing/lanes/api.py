@@ -32,7 +32,7 @@ class PauseForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     until: Annotated[Moment, Field(description="The lane goes on by itself then.")]
-    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*\S[^\x00]*$")]
+    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 class PauseBody(BaseModel):

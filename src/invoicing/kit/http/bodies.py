@@ -123,10 +123,12 @@ async def timely(request: Request) -> AsyncIterator[bytes]:
 
 
 def too_large(most: int) -> Problem:
-    """Refuse a body over the limit, and the rest of the connection with it."""
+    """Refuse a body over the limit.
+
+    The connection stays open: closing it while the client still sends would reset it, and the client would not see why.
+    """
     return Problem(
         "too_large",
         f"The body is larger than {most} bytes.",
         remedy="Split the request, or send it as several.",
-        headers={"Connection": "close"},
     )

@@ -1,0 +1,66 @@
+"""Nothing of a customer's is seen, changed or hinted at by another: every operation with an id, read from the OpenAPI."""
+
+import re
+from typing import Any
+
+import pytest
+
+from invoicing.app.web import create_app
+from invoicing.settings import Settings
+
+SCHEMA = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none", drills=True)).openapi()
+WITH_A_JOB = [
+    (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{job_id}" in path
+]
+WITH_A_KEY = [
+    (method.upper(), path)
+    for path, methods in SCHEMA["paths"].items()
+    for method, operation in methods.items()
+    if operation["security"]
+]
+NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
+
+
+def filled(path: str, job_id: str) -> str:
+    return re.sub(r"\{\w+\}", "file.txt", path.replace("{job_id}", job_id))
+
+
+def test_the_operations_are_found() -> None:
+    assert len(WITH_A_JOB) >= 5
+    assert len(WITH_A_KEY) >= 15
+    ids = {name for path in SCHEMA["paths"] for name in re.findall(r"\{(\w+)\}", path)}
+    assert ids == {"job_id", "name", "kind", "lane"}, "a new kind of id needs its own case here"
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_A_JOB)
+async def test_anothers_job_answers_like_one_that_does_not_exist(service: Any, method: str, path: str) -> None:
+    job = await service.acme.job({"kind": "drill", "payload": {}, "reference": "secret"})
+    await service.hand.start(job["id"])
+    await service.hand.write(job["id"], "file.txt", b"secret", sha256="0" * 64)
+    before = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
+    answers = [
+        await service.other.request(method, filled(path, job_id), headers={"Prefer": "wait=1", "Range": "bytes=0-1"})
+        for job_id in (job["id"], NOBODYS)
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404]
+    if method != "HEAD":
+        told = [{**answer.json(), "support_reference": None} for answer in answers]
+        assert told[0] == told[1]
+    after = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
+    assert {**after, "cause": None} == {**before, "cause": None}
+    own = await service.acme.request(method, filled(path, job["id"]))
+    assert own.status_code < 400, own.text
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_A_KEY)
+async def test_nothing_is_open_without_a_key(service: Any, method: str, path: str) -> None:
+    for authorization in ("", "Bearer", "Bearer inv_customer_nope", "Basic YTpi", f"Token {service.acme.key}"):
+        answer = await service.acme.request(method, filled(path, NOBODYS), headers={"Authorization": authorization})
+        assert answer.status_code == 401, authorization
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_lists_hold_only_ones_own(service: Any) -> None:
+    mine, theirs = await service.acme.job(), await service.other.job()
+    assert [job["id"] for job in (await service.acme.get("/v1/jobs")).json()["items"]] == [mine["id"]]
+    assert [job["id"] for job in (await service.other.get("/v1/jobs")).json()["items"]] == [theirs["id"]]
