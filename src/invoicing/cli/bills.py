@@ -15,6 +15,7 @@ from typing import Any
 FIRST_DAY, LAST_DAY = date(2022, 1, 1), date(2025, 12, 31)
 _DAYS = (LAST_DAY - FIRST_DAY).days + 1
 _CENT = Decimal("0.01")
+_NO_ROUNDING = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,10 @@ class _Books:
         rate = line["vat"]["rate"]
         self.nets[rate] = self.nets.get(rate, Decimal(0)) + net
 
-    def payable(self) -> str:
+    def gross(self) -> Decimal:
         """Add VAT once per rate, on the sum (EN 16931-1, BR-CO-17)."""
-        vat = sum((net * Decimal(rate) / 100).quantize(_CENT, ROUND_HALF_UP) for rate, net in self.nets.items())
-        return str(sum(self.nets.values()) + vat)
+        vat = [(net * Decimal(rate) / 100).quantize(_CENT, ROUND_HALF_UP) for rate, net in self.nets.items()]
+        return sum([*self.nets.values(), *vat], Decimal(0))
 
 
 def large_request(seed: int, lines: int, issued: date) -> Iterator[bytes]:
@@ -78,7 +79,7 @@ def large_request(seed: int, lines: int, issued: date) -> Iterator[bytes]:
 
 
 def small_request(seed: int, issued: date, gross: Decimal = Decimal(300)) -> Iterator[bytes]:
-    """Write a request of three lines that comes to `gross` (EUR, with 19 % VAT)."""
+    """Write a request of three lines that comes to `gross` (EUR, with 19 % VAT; where no net does, it is rounded)."""
     net = (gross / Decimal("1.19")).quantize(_CENT, ROUND_HALF_UP)
     shares = random.Random(seed)  # noqa: S311 - sample data
     first = (net * shares.randint(40, 60) / 100).quantize(_CENT)
@@ -91,7 +92,8 @@ def small_request(seed: int, issued: date, gross: Decimal = Decimal(300)) -> Ite
         {"id": str(n), "name": name, "quantity": "1", "unit": "C62", "price": str(price), "vat": _vat("19")}
         for n, (name, price) in enumerate(named, 1)
     )
-    return _request(f"small-{seed}", issued, month, lines)
+    rounding = gross - net - (net * Decimal("0.19")).quantize(_CENT, ROUND_HALF_UP)
+    return _request(f"small-{seed}", issued, month, lines, rounding)
 
 
 def _metered(draw: random.Random, index: int, lines: int) -> dict[str, Any]:
@@ -114,7 +116,11 @@ def _vat(rate: str) -> dict[str, str]:
 
 
 def _request(
-    reference: str, issued: date, period: tuple[date, date], lines: Iterator[dict[str, Any]]
+    reference: str,
+    issued: date,
+    period: tuple[date, date],
+    lines: Iterator[dict[str, Any]],
+    rounding: Decimal = _NO_ROUNDING,
 ) -> Iterator[bytes]:
     """Write the whole request; the pieces are a few hundred bytes each."""
     start, end = period
@@ -128,6 +134,7 @@ def _request(
         "buyer": _BUYER,
         "buyer_reference": reference,
         "period": {"start": str(start), "end": str(end)},
+        "rounding": str(rounding),
         "payment": {"means": "58", "iban": "DE02120300000000202051", "terms": "14 days net"},
     }
     yield f'{{"kind": "invoice.issue", "reference": {json.dumps(reference)}, "payload": '.encode()
@@ -136,4 +143,4 @@ def _request(
     for number, line in enumerate(lines):
         books.add(line)
         yield (b",\n" if number else b"") + json.dumps(line).encode()
-    yield f'\n], "expected": {{"payable": {json.dumps(books.payable())}}}}}}}\n'.encode()
+    yield f'\n], "expected": {{"payable": {json.dumps(str(books.gross() + rounding))}}}}}}}\n'.encode()

@@ -28,6 +28,9 @@ _COLOURS = {
 }
 _EVENT_COLOURS = {Event.SUCCEEDED: "green", Event.DEAD: "red", Event.RETRYING: "yellow", Event.RESCUED: "yellow"}
 
+_FRAME = 5
+"""Lines of a table beside its rows: title, two blank ones, header, rule."""
+
 
 @dataclass(frozen=True)
 class View:
@@ -59,7 +62,7 @@ def draw(view: View) -> RenderableType:
             head, Text(f"The ledger does not answer: {why}", style="red"), _processes(view, ()), *_said(view, 5)
         )
     lanes, processes = _lanes(snapshot.standings), _processes(view, snapshot.workers)
-    taken = 1 + (4 + len(Size)) + (4 + processes.row_count) + 1 + 2
+    taken = 1 + (_FRAME + len(Size)) + (_FRAME + processes.row_count) + 1 + 1 + 1
     paused = _pauses(snapshot.standings)
     left = max(2, min(14, view.rows - taken - len(paused)))
     return Group(head, lanes, *paused, processes, states_line(snapshot.states), *_events(view, snapshot.happened, left))
