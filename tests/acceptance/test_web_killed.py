@@ -61,7 +61,7 @@ class Web:
         self.parent.stdin.write(b"start\n")
         self.child = int(await self.parent.stdout.readline())
         async with asyncio.timeout(60):
-            while not await self._ready(client):
+            while not await self._ready(client):  # noqa: ASYNC110 - another process tells us no other way
                 await asyncio.sleep(0.01)
 
     def kill(self) -> None:

@@ -44,7 +44,7 @@ class PauseBody(BaseModel):
     since: datetime
 
 
-class LaneBody(BaseModel):
+class LaneStandingBody(BaseModel):
     """How a lane is doing; rate and forecast are null while they are unknown."""
 
     name: str
@@ -64,7 +64,7 @@ class LaneBody(BaseModel):
 class LaneList(BaseModel):
     """Every lane."""
 
-    items: list[LaneBody]
+    items: list[LaneStandingBody]
     next_page_token: None
 
 
@@ -197,7 +197,7 @@ def add_lanes(router: Router, tower: Tower) -> None:
         tag=TAG,
         parameters=[lane],
         body=body,
-        answers={200: Given("The lane.", {"application/json": LaneBody})},
+        answers={200: Given("The lane.", {"application/json": LaneStandingBody})},
         problems=[400, 404, 408, 413, 415, 422],
     )
     router.operation(
@@ -208,7 +208,7 @@ def add_lanes(router: Router, tower: Tower) -> None:
         summary="Let a lane go on (ops)",
         tag=TAG,
         parameters=[lane],
-        answers={200: Given("The lane.", {"application/json": LaneBody})},
+        answers={200: Given("The lane.", {"application/json": LaneStandingBody})},
         problems=[404],
     )
     router.operation(

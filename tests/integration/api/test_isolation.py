@@ -1,4 +1,4 @@
-"""Nothing of a customer's is seen, changed or hinted at by another: every operation with an id, read from the OpenAPI."""
+"""Nothing of a customer's is seen, changed or hinted at by another: every operation with an id in the OpenAPI."""
 
 import re
 from typing import Any

@@ -1,13 +1,15 @@
 """What goes wrong is said in one form, without secrets, and leaves nothing half done."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from invoicing.customers import store
-from invoicing.kit.db import transaction
+from invoicing.kit.db import make_engine, transaction
+from invoicing.kit.ids import new_id
 from invoicing.kit.problems import Problem
 
 
@@ -54,8 +56,6 @@ async def test_a_ledger_that_is_away_gives_503_and_nothing_is_half_accepted(serv
     await service.acme.job()
     away, back = "ALTER DATABASE {} ALLOW_CONNECTIONS false", "ALTER DATABASE {} ALLOW_CONNECTIONS true"
     url = service.engine.url
-    from invoicing.kit.db import make_engine
-
     other = make_engine(str(url.set(database="postgres").render_as_string(hide_password=False)))
     async with other.connect() as plain:
         session = await plain.execution_options(isolation_level="AUTOCOMMIT")
@@ -92,14 +92,10 @@ async def test_an_unexpected_error_tells_nothing_of_the_inside(service: Any, mon
 
 async def test_one_request_that_cannot_be_written_does_not_hurt_those_beside_it(service: Any) -> None:
     reception = next(route for route in service.app.routes if route.name == "submit").endpoint.__self__
-    taken = []
+    taken: list[Any] = []
 
     async def both(key: str, reference: str | None) -> Any:
         job = taken[0]
-        from dataclasses import replace
-
-        from invoicing.kit.ids import new_id
-
         new = replace(job, id=new_id(), idempotency_key=key, reference=reference)
         return await reception.acceptor.accept(new)
 

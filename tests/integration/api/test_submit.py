@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from invoicing.kit.problems import Finding
+
 
 async def test_a_202_is_in_the_list_at_once(service: Any) -> None:
     for _ in range(50):
@@ -151,7 +153,6 @@ async def test_a_request_is_replayed_although_it_would_be_refused_today(service:
     first = await service.acme.job(key="earlier")
     reception = next(route for route in service.app.routes if route.name == "submit").endpoint.__self__
     kind = reception.submissions.kinds["drill"]
-    object.__setattr__(kind, "check", lambda _payload: (_ for _ in ()).throw(AssertionError))
     try:
         object.__setattr__(kind, "check", _refuse_all)
         assert (await service.acme.submit(key="later")).status_code == 422
@@ -161,8 +162,6 @@ async def test_a_request_is_replayed_although_it_would_be_refused_today(service:
 
 
 def _refuse_all(_payload: Any) -> Any:
-    from invoicing.kit.problems import Finding
-
     return [Finding("no_longer", "/seconds", "No longer.")]
 
 

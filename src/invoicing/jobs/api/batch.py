@@ -70,6 +70,8 @@ class BatchReception:
             body = await stack.enter_async_context(received(request, self.reception.largest))
             file = stack.enter_context(opened(body))
             lines = count(file, LONGEST_LINE)
+            if lines == 0:
+                raise Problem("bad_request", "The batch has no line.", remedy="Send one request a line.")
             if lines > MOST_LINES:
                 raise Problem(
                     "too_large",
@@ -170,5 +172,5 @@ def _request_body(submissions: Submissions, router: Router) -> Schema:
     lines = "\n".join(
         to_json({"kind": kind.name, "payload": dict(kind.example)}).decode() for kind in submissions.kinds.values()
     )
-    schema = {"type": "string", "description": f"Each line is one of {names}.", "example": lines}
+    schema = {"description": f"Each line is one of {names}.", "example": lines}
     return {"required": True, "content": {MEDIA: {"schema": schema}}}

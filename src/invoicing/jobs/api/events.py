@@ -42,8 +42,9 @@ class Teller:
         principal = await self.desk.gate.customer(request, "application/json", STREAM)
         tenant, job_id = tenant_of(principal), job_id_of(request)
         after = query_whole(request, "after") or 0
+        seen = _last_event_id(request)
         if prefers(request.headers.get("accept"), STREAM):
-            return await self._stream(tenant, job_id, _last_event_id(request, after))
+            return await self._stream(tenant, job_id, after if seen is None else seen)
         return await self._page(tenant, job_id, after, request)
 
     async def _page(self, tenant: UUID, job_id: UUID, after: int, request: Request) -> Response:
@@ -81,10 +82,10 @@ def _continued(owner: str, token: str, asked: int | None) -> tuple[int, int]:
     return begun, seq
 
 
-def _last_event_id(request: Request, after: int) -> int:
+def _last_event_id(request: Request) -> int | None:
     given = request.headers.get("last-event-id")
     if given is None:
-        return after
+        return None
     if not (given.isascii() and given.isdigit() and len(given) < 10):
         raise Problem(
             "bad_request",

@@ -173,6 +173,7 @@ def schemas_of(models: Sequence[type[BaseModel]]) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for model in dict.fromkeys(models):
         schema = TypeAdapter(model).json_schema(ref_template=REFS, mode="serialization")
-        found |= schema.pop("$defs", {})
-        found[model.__name__] = schema
+        for name, part in {**schema.pop("$defs", {}), model.__name__: schema}.items():
+            if found.setdefault(name, part) != part:
+                raise ValueError(f"two models are called {name}")
     return found
