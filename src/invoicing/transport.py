@@ -153,7 +153,7 @@ class Transport:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self.redis.aclose()
+        await self.redis.aclose(close_connection_pool=True)  # not by itself: the pool was made apart
 
 
 class WakeUps:
