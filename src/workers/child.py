@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -30,9 +30,10 @@ _PR_SET_PDEATHSIG = 1
 class Child:
     """Performs attempts in the main thread while another thread listens to the worker."""
 
-    def __init__(self, channel: socket.socket) -> None:
-        """Talk to the worker over a socket."""
+    def __init__(self, channel: socket.socket, load: Callable[[bool], Kinds]) -> None:
+        """Talk to the worker over a socket; `load(drills)` gives the kinds."""
         self._channel = channel
+        self._load = load
         self._lines = channel.makefile("rb")
         self._orders: asyncio.Queue[Claim] = asyncio.Queue()
         self._current: FencedPerformance | None = None
@@ -43,7 +44,7 @@ class Child:
         """Warm up, say so, then perform what is asked until the worker goes away."""
         around = surroundings_of(read(self._lines.readline()))
         engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child")
-        kinds = load_kinds(drills=around.drills)
+        kinds = self._load(around.drills)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
         cold = {name: str(error) for name, error in _warm_up(kinds, around.settings).items()}
@@ -138,12 +139,17 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def main() -> None:
+def builtin(drills: bool) -> Kinds:  # noqa: FBT001 - a setting, passed on
+    """Load the kinds that are installed."""
+    return load_kinds(drills=drills)
+
+
+def main(load: Callable[[bool], Kinds] = builtin) -> None:
     """Run as `python -m workers.child FD`."""
     _die_with_parent()
     logs.to_stderr(os.environ.get("INVOICING_LOG_LEVEL", "INFO"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the worker decides
-    asyncio.run(Child(socket.socket(fileno=int(sys.argv[1]))).run())
+    asyncio.run(Child(socket.socket(fileno=int(sys.argv[1])), load).run())
 
 
 if __name__ == "__main__":

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Sequence
 
 from invoicing.jobs.model import Size
 from workers.messages import Surroundings
-from workers.sandbox import ChildProcess, resident_mb
+from workers.sandbox import PROGRAM, ChildProcess, resident_mb
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ _START_BACKOFF_S = 1.0
 class Nursery:
     """Keeps `slots` children and a spare one warm."""
 
-    def __init__(self, around: Surroundings, slots: int) -> None:
+    def __init__(self, around: Surroundings, slots: int, program: Sequence[str] = PROGRAM) -> None:
         """Start nothing yet."""
         self._around = around
+        self._program = program
         self._wanted = slots + 1
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -90,7 +92,7 @@ class Nursery:
                 self._idle.remove(child)
             while self._short():
                 try:
-                    child = await ChildProcess.start(self._around)
+                    child = await ChildProcess.start(self._around, self._program)
                 except (OSError, EOFError, ValueError) as error:
                     log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400
                     await asyncio.sleep(_START_BACKOFF_S)

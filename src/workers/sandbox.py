@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from invoicing.jobs.model import Claim, Failed, JobError, Outcome
 from workers.messages import LONGEST_LINE, Surroundings, claim_message, line, outcome_of, read
 
 log = logging.getLogger(__name__)
+
+PROGRAM = ("-m", "workers.child")
 
 _MEMORY_CHECK_S = 0.25
 _LONGEST_WARM_UP_S = 120.0
@@ -36,13 +38,13 @@ class ChildProcess:
         self._killed_for: JobError | None = None
 
     @classmethod
-    async def start(cls, around: Surroundings) -> "ChildProcess":
-        """Start a child and wait until it is warm."""
+    async def start(cls, around: Surroundings, program: Sequence[str] = PROGRAM) -> "ChildProcess":
+        """Start a child and wait until it is warm; `program` are Python's arguments."""
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in ("PATH", "LANG", "INVOICING_LOG_LEVEL") if name in os.environ}
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "workers.child", str(theirs.fileno()),
+                sys.executable, *program, str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, env=environment,
             )  # fmt: skip
         except BaseException:

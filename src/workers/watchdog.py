@@ -19,8 +19,7 @@ from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
-_RESCUE_EVERY_S = 1.0
-_RECONCILE_EVERY_S = 1.0
+_EVERY_S = 1.0
 _FORGET_EVERY_S = 60.0
 _UNCLAIMED_FOR = timedelta(seconds=2)
 _DEAD_FOR = timedelta(minutes=10)
@@ -29,9 +28,18 @@ _DEAD_FOR = timedelta(minutes=10)
 class Watchdog:
     """Runs its rounds until told to stop; one that fails is logged and comes again."""
 
-    def __init__(self, engine: AsyncEngine, transport: Transport) -> None:
-        """Watch a ledger and the runways."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        transport: Transport,
+        *,
+        every_s: float = _EVERY_S,
+        unclaimed_for: timedelta = _UNCLAIMED_FOR,
+    ) -> None:
+        """Watch a ledger and the runways; a ticket may stay unclaimed for a while before it is looked for."""
         self._engine = engine
+        self._every_s = every_s
+        self._unclaimed_for = unclaimed_for
         self._transport = transport
         self._ended = asyncio.Event()
         self._missing: set[tuple[UUID, int]] = set()
@@ -43,8 +51,8 @@ class Watchdog:
     async def run(self) -> None:
         """Rescue, reconcile and forget, each at its own pace."""
         await asyncio.gather(
-            self._every(_RESCUE_EVERY_S, self.rescue),
-            self._every(_RECONCILE_EVERY_S, self.reconcile),
+            self._every(self._every_s, self.rescue),
+            self._every(self._every_s, self.reconcile),
             self._every(_FORGET_EVERY_S, self.forget),
         )
 
@@ -58,7 +66,7 @@ class Watchdog:
     async def reconcile(self) -> None:
         """Put tickets on the runway again that were missing there twice, in two rounds, though nobody claimed them."""
         async with self._engine.connect() as session:
-            unclaimed = await ledger.unclaimed(session, _UNCLAIMED_FOR)
+            unclaimed = await ledger.unclaimed(session, self._unclaimed_for)
         missing: dict[str, list[tuple[UUID, int]]] = {}
         for name in sorted({Lane(*lane).name for _, _, lane in unclaimed}):
             present = await self._transport.present(name)
