@@ -1,6 +1,7 @@
 """The command line explains itself and refuses wrong usage in clear words."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,3 +69,11 @@ def test_wrong_usage_gives_its_exit_code_and_what_to_do(
     assert ended.value.code == code, told
     assert says in told.replace("\n", " ")
     assert "Traceback" not in told
+
+
+OPERATIONS = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+
+
+def test_the_documentation_lists_every_exit_code_and_every_command() -> None:
+    assert [row for row in EXIT_CODES.items() if f"| {row[0]} | {row[1]} |" not in OPERATIONS] == []
+    assert [path for path in EVERY_COMMAND if f"`{' '.join(path)}`" not in OPERATIONS] == []
