@@ -82,9 +82,9 @@ async def _whole(job: Performance, shop: making.Workshop, header: Header, lines:
     judged = making.judge_draft(shop, header, lines, totals)
     if judged.faults:
         return _refused(judged)
-    number = await _number(job, header, totals)
+    number = await _number(job, header, totals, Progress(len(lines), len(lines), "lines"))
     files = making.write_files(header, lines, totals, number)
-    async with job.step(Progress(len(lines), len(lines), "lines")) as session:
+    async with job.step() as session:  # without progress: once it is issued there is nothing left to stop
         for name, content in files.items():
             await _write(job, session, name, content)
         await service.mark_issued(session, job.job_id, shop.judge.versions)
@@ -190,9 +190,9 @@ async def _write_large(
             await service.mark_issued(session, job.job_id, shop.judge.versions)
 
 
-async def _number(job: Performance, header: Header, totals: Totals) -> str:
+async def _number(job: Performance, header: Header, totals: Totals, progress: Progress | None = None) -> str:
     """Give the judged invoice its number: from here it will be issued, whatever happens."""
-    async with job.step(irrevocable=True) as session:
+    async with job.step(progress, irrevocable=True) as session:
         wanted = service.numbering(job.job_id, job.customer_id, header, totals.payable)
         return await service.number(session, wanted)
 

@@ -148,3 +148,19 @@ async def test_killed_between_its_number_and_its_issue_an_invoice_keeps_the_numb
     assert ended.files == undisturbed.files
     assert ended.job.result == undisturbed.job.result
     assert (await office.issue(customer, example("small"))).number == "2026-000002"
+
+
+async def test_told_to_stop_while_it_is_being_issued_an_invoice_is_finished_all_the_same(
+    office: Any, example: Example
+) -> None:
+    """Stopping would save nothing, and show a job in the queue whose files are issued already."""
+    job = await office.submit(await office.customer(), example("small"))
+    async with office.held_before_issuing(job):
+        attempt = await office.start(job)
+        await office.until_numbered(job)
+        office.stop(job, "drain")
+        await asyncio.sleep(0.05)
+    await attempt
+    ended = await office.job(job)
+    assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
+    assert (ended.progress.done, ended.progress.total) == (1, 1)
