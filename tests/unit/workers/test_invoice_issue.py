@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoicing.invoices import making
-from invoicing.invoices.chunks import DRAFT_NUMBER
+from invoicing.invoices.chunks import CHUNK_LINES, DRAFT_NUMBER
 from invoicing.invoices.model import DocumentType, Syntax
 from invoicing.invoices.payload import HeaderPart, InvoicePayload
 from invoicing.invoices.totals import Sums, finish
+from invoicing.jobs.model import Size
 from invoicing.kit.problems import Finding
+from invoicing.lanes.model import classify
 from workers.kinds.invoice_issue import EXAMPLE, KIND, Audit, size
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -143,9 +145,17 @@ def test_a_large_document_is_its_chunks_inside_the_frame_that_was_judged() -> No
         assert issued.head + b"".join(chunk[file] for chunk in chunks) + issued.tail == whole[file]
 
 
-def test_a_request_is_predicted_alike_with_its_lines_and_without() -> None:
-    """The class of a job must not depend on how its request was stored; more lines are never less work."""
-    whole = InvoicePayload.model_validate(_ten_lines())
-    header = HeaderPart.model_validate({name: value for name, value in _ten_lines().items() if name != "lines"})
-    assert size(header, 301) > size(whole, 0) > 0
-    assert size(header, 50_000) > size(header, 5_000)
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [(1, Size.SMALL), (10, Size.SMALL), (150, Size.SMALL), (300, Size.MEDIUM), (1_000, Size.MEDIUM),
+     (50_000, Size.LARGE), (200_000, Size.LARGE), (300_000, Size.HUGE)],
+)  # fmt: skip
+def test_an_invoice_is_taken_for_the_class_that_its_work_belongs_to(lines: int, expected: Size) -> None:
+    """Measured: 50 ms for one line, 0.7 s for 150, 1.6 s for 300, and 1 s for each 300 of a large one."""
+    payload = _ten_lines()
+    (line, *_) = payload.pop("lines")
+    if lines <= CHUNK_LINES:
+        predicted = size(InvoicePayload.model_validate({**payload, "lines": [line] * lines}), 0)
+    else:
+        predicted = size(HeaderPart.model_validate(payload), lines)
+    assert classify(predicted) is expected
