@@ -41,7 +41,14 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
         json_serializer=lambda value: to_json(value).decode(),
         json_deserializer=from_json,
         connect_args={
-            "server_settings": {"application_name": name, "timezone": "UTC", "jit": "off", "lock_timeout": "10s"},
+            "server_settings": {
+                "application_name": name,
+                "timezone": "UTC",
+                "jit": "off",
+                "lock_timeout": "10s",
+                # a process that is stopped inside a transaction must not hold its locks for ever: nobody could rescue
+                "idle_in_transaction_session_timeout": "60s",
+            },
             "timeout": 10,
         },
     )

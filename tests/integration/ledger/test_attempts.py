@@ -177,3 +177,19 @@ async def test_jobs_of_many_lanes_are_released_at_once_each_within_its_room(book
 
 def test_a_lease_outlives_four_beats() -> None:
     assert heartbeat.LEASE.total_seconds() >= 4 * heartbeat.EVERY_S
+
+
+async def test_a_process_that_is_stopped_inside_a_step_does_not_lock_its_job_for_ever(book: Book) -> None:
+    assert await book.scalar("SHOW idle_in_transaction_session_timeout") == "1min"
+
+
+async def test_a_connection_that_postgresql_closed_is_replaced_before_anybody_meets_it(book: Book) -> None:
+    await book.rows()
+    async with book.engine.connect() as session:  # another connection than the one that is idle
+        await book.rows()
+        await session.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        await asyncio.sleep(0.05)
+        await book.rows()
