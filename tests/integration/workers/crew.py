@@ -43,7 +43,7 @@ class Crew:
         self._run(Watchdog(self.engine, self.transport, every_s=0.2, unclaimed_for=timedelta(seconds=0.5)))
         return self
 
-    async def worker(self, slots: int = 2) -> LaneWorker:
+    async def worker(self, slots: int = 1) -> LaneWorker:
         """Start a worker in this process."""
         nursery = station.nursery(self.url, slots)
         self._nurseries.append(nursery)
@@ -52,7 +52,7 @@ class Crew:
         self._run(worker, worker.main())
         return worker
 
-    async def process(self, slots: int = 2) -> Process:
+    async def process(self, slots: int = 1) -> Process:
         """Start a worker in a process of its own; returns once it is registered."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, station.__file__, self.url, self.redis_url, str(slots)
@@ -88,7 +88,7 @@ class Crew:
         assert not late, "something did not stop"
         assert results == [None] * len(results), "something broke off"
 
-    async def ended(self, *ids: UUID, within: float = 15) -> list[RowMapping]:
+    async def ended(self, *ids: UUID, within: float = 45) -> list[RowMapping]:
         """Wait until jobs are finished; gives their rows."""
 
         async def finished() -> bool:
@@ -97,7 +97,7 @@ class Crew:
         await until(finished, within)
         return [await self.book.row(job_id) for job_id in ids]
 
-    async def running(self, *ids: UUID, within: float = 15) -> None:
+    async def running(self, *ids: UUID, within: float = 45) -> None:
         """Wait until all of some jobs run."""
 
         async def started() -> bool:
@@ -105,7 +105,7 @@ class Crew:
 
         await until(started, within)
 
-    async def progressed(self, job_id: UUID, at_least: float = 1, within: float = 15) -> None:
+    async def progressed(self, job_id: UUID, at_least: float = 1, within: float = 45) -> None:
         """Wait until a job has made that many checkpoints."""
 
         async def far_enough() -> bool:
@@ -129,7 +129,7 @@ class Crew:
         return dispatcher
 
 
-async def until(holds: Callable[[], Awaitable[bool]], within: float = 15) -> None:
+async def until(holds: Callable[[], Awaitable[bool]], within: float = 45) -> None:
     """Wait until something holds."""
     deadline = time.monotonic() + within
     while not await holds():

@@ -32,7 +32,7 @@ async def test_a_worker_told_to_end_hands_its_job_over_at_the_next_checkpoint(cr
     await crew.progressed(job, 3)
 
     first.send_signal(signal.SIGTERM)
-    assert await asyncio.wait_for(first.wait(), 5) == 0
+    assert await asyncio.wait_for(first.wait(), 20) == 0
     assert (await book.row(job))["state"] == "queued"
     await crew.worker()
     (row,) = await crew.ended(job)
@@ -50,7 +50,7 @@ async def test_a_worker_told_to_end_kills_what_does_not_stop_and_it_does_not_cou
 
     first.send_signal(signal.SIGTERM)
 
-    assert await asyncio.wait_for(first.wait(), 6) == 0
+    assert await asyncio.wait_for(first.wait(), 20) == 0
     row = await book.row(job)
     assert (row["state"], row["failures"]) == ("queued", 0)
 
@@ -76,26 +76,22 @@ async def test_the_job_of_a_killed_worker_is_done_by_another_and_its_children_di
 
 
 async def test_a_worker_that_slept_through_its_lease_gives_up_what_another_has_now(crew: Crew, book: Book) -> None:
+    """Its child is awake and goes on: the fence stops it at the first step after the rescue."""
     first = await crew.process()
-    job = await book.submit(seconds=1.2, chunks=20, claimed_seconds=0.5)
+    job = await book.submit(seconds=5, chunks=50, claimed_seconds=0.5)
     await crew.progressed(job, 1)
     first.send_signal(signal.SIGSTOP)
-    children = children_of(first.pid)
-    for child in children:
-        child.suspend()
     second = await crew.worker()
 
     async def taken() -> bool:
         return bool((await book.row(job))["worker_id"] == second.worker_id)
 
     await until(taken)
-    for child in children:
-        child.resume()
     first.send_signal(signal.SIGCONT)
     (row,) = await crew.ended(job)
 
     assert (row["state"], row["attempt"]) == ("succeeded", 2)
-    assert await chunks_done(book, job) == list(range(1, 21)), "two attempts wrote at the same time"
+    assert await chunks_done(book, job) == list(range(1, 51)), "two attempts wrote at the same time"
 
 
 async def test_emptying_redis_in_the_middle_loses_no_job_and_does_none_twice(crew: Crew, book: Book) -> None:
@@ -105,7 +101,7 @@ async def test_emptying_redis_in_the_middle_loses_no_job_and_does_none_twice(cre
         await asyncio.sleep(0.3)
         await crew.transport.redis.flushall()
 
-    rows = await crew.ended(*jobs, within=25)
+    rows = await crew.ended(*jobs)
 
     assert {(row["state"], row["attempt"]) for row in rows} == {("succeeded", 1)}
 
@@ -133,7 +129,7 @@ async def test_restarts_of_redis_and_postgresql_are_worked_through(
     crew = await Crew(url, redis_url).open()
     try:
         book = crew.book
-        await crew.worker()
+        await crew.worker(slots=2)
         long = await book.submit(seconds=2.5, chunks=25, claimed_seconds=0.5)
         await crew.progressed(long, 2)
 
@@ -145,7 +141,7 @@ async def test_restarts_of_redis_and_postgresql_are_worked_through(
         assert await asyncio.to_thread(postgres.start) == url
         after = [await _persistently(book) for _ in range(5)]
 
-        rows = await crew.ended(long, *after, within=30)
+        rows = await crew.ended(long, *after)
 
         assert {(row["state"], row["failures"]) for row in rows} == {("succeeded", 0)}
         assert await chunks_done(book, long) == list(range(1, 26))
