@@ -74,10 +74,10 @@ class Ended:
 class Office:
     """Takes requests in and has them performed, as the service does, but one step at a time where a test wants that."""
 
-    def __init__(self, url: str, folder: Path, slots: int) -> None:
+    def __init__(self, url: str, folder: Path, slots: int, settings: Mapping[str, str]) -> None:
         self.engine = make_engine(url, pool_size=20)
         self.kinds = load_kinds(drills=False)
-        self.nursery = Nursery(Surroundings(url, drills=False, settings={}), slots)
+        self.nursery = Nursery(Surroundings(url, drills=False, settings=settings), slots)
         self._settler = Settler(self.engine)
         self.runner = Runner(self.engine, self.kinds, self.nursery, self._settler, lambda: None)
         self._acceptor = Acceptor(self.engine)
@@ -239,12 +239,22 @@ def ledger_url(postgres_url: str, template: str, administrator: Any) -> Iterator
     administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(scope="module")
+def kind_settings() -> Mapping[str, str]:
+    """Give what the children are told; a module may have its own."""
+    return {}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def office(
-    request: pytest.FixtureRequest, ledger_url: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    ledger_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    kind_settings: Mapping[str, str],
 ) -> AsyncIterator[Office]:
     """Open an office; a module that performs several jobs at a time says so with `SLOTS`."""
-    office = Office(ledger_url, tmp_path_factory.mktemp("requests"), getattr(request.module, "SLOTS", 1))
+    slots = getattr(request.module, "SLOTS", 1)
+    office = Office(ledger_url, tmp_path_factory.mktemp("requests"), slots, kind_settings)
     await office.open()
     yield office
     await office.close()
