@@ -94,7 +94,7 @@ class Nursery:
                 try:
                     child = await ChildProcess.start(self._around, self._program)
                 except (OSError, EOFError, ValueError) as error:
-                    log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400
+                    log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
                     await asyncio.sleep(_START_BACKOFF_S)
                     continue
                 async with self._arrived:

@@ -1,0 +1,140 @@
+"""A job and what belongs to it, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from invoicing.jobs.model.outcomes import Verdict
+from invoicing.jobs.model.states import Event, Priority, Size, State
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How much of the work is done, in a unit that the customer knows."""
+
+    done: float
+    total: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the ledger holds it; the fields are the columns of its row."""
+
+    id: UUID
+    customer_id: UUID
+    kind: str
+    reference: str | None
+    priority: Priority
+    size: Size
+    predicted_s: float
+    state: State
+    revision: int
+    attempt: int
+    failures: int
+    due_at: datetime
+    order_at: datetime
+    released_at: datetime | None
+    submitted_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    deadline: datetime | None
+    promise_due: datetime
+    lease_until: datetime | None
+    worker_id: UUID | None
+    cancel_requested_at: datetime | None
+    irrevocable: bool
+    progress_done: float | None
+    progress_total: float | None
+    progress_unit: str | None
+    progressed_at: datetime | None
+    result: Mapping[str, Any] | None
+    error: Mapping[str, Any] | None
+    webhook: str | None
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the work is, once it has said so."""
+        if self.progress_done is None or self.progress_total is None:
+            return None
+        return Progress(self.progress_done, self.progress_total, self.progress_unit or "steps")
+
+
+@dataclass(frozen=True)
+class TimelineEntry:
+    """A row of a job's timeline; `seq` is the job's revision that it made."""
+
+    seq: int
+    at: datetime
+    event: Event
+    state: State
+    attempt: int
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A result file, or (while `complete` is false) the finished parts of one."""
+
+    name: str
+    media_type: str
+    bytes: int
+    sha256: str | None
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A job that this worker now holds: everything needed to perform one attempt."""
+
+    id: UUID
+    customer_id: UUID
+    kind: str
+    reference: str | None
+    attempt: int
+    failures: int
+    priority: Priority
+    size: Size
+    predicted_s: float
+    cancel_requested: bool
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """The end of an attempt, on its way into the ledger."""
+
+    job_id: UUID
+    attempt: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A checked request on its way into the ledger; `body` is what the customer sent, byte for byte."""
+
+    id: UUID
+    customer_id: UUID
+    key_id: UUID
+    kind: str
+    reference: str | None
+    priority: Priority
+    size: Size
+    predicted_s: float
+    order_delay: timedelta
+    promise: timedelta
+    deadline: datetime | None
+    webhook: str | None
+    body: bytes
+    idempotency_key: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What became of a request: the job it made, or the one that an earlier request with the same key had made."""
+
+    job_id: UUID
+    replayed: bool
+    submitted_at: datetime | None = None

@@ -1,0 +1,126 @@
+"""How an attempt may end, and what that makes of its job."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from invoicing.jobs.model.states import Event, Size, State
+
+
+@dataclass(frozen=True)
+class JobError:
+    """Why a job failed, in terms the reader can act on: rule, field (RFC 6901 pointer), message, remedy."""
+
+    code: str
+    message: str
+    field: str | None = None
+    rule: str | None = None
+    remedy: str | None = None
+    findings: tuple[Mapping[str, str], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the members that say something."""
+        members = {
+            "code": self.code,
+            "message": self.message,
+            "field": self.field,
+            "rule": self.rule,
+            "remedy": self.remedy,
+            "findings": [dict(finding) for finding in self.findings],
+        }
+        return {name: value for name, value in members.items() if value}
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The work is done; `result` is what the customer's program reads."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """The request cannot be carried out, however often it is tried."""
+
+    error: JobError
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The attempt failed in a way that another may not; `retry_after` is what a dependency asked for."""
+
+    error: JobError
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The attempt was stopped through no fault of the job: it goes back to the queue and the attempt does not count.
+
+    `size` is the class it turned out to belong to, where that differs.
+    """
+
+    why: str
+    size: Size | None = None
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The attempt stopped because the customer, or support, cancelled the job."""
+
+
+Outcome = Succeeded | Rejected | Failed | Interrupted | Cancelled
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often, and how far apart, a failed job is tried again."""
+
+    max_attempts: int = 3
+    first_delay: timedelta = timedelta(seconds=2)
+    longest_delay: timedelta = timedelta(minutes=10)
+
+    def delay_after(self, failures: int, jitter: float) -> timedelta:
+        """Wait twice as long after each failure; `jitter` in [0, 1) spreads jobs that failed together by up to half."""
+        doublings = min(failures - 1, 20)  # far beyond any longest delay, and a timedelta still holds it
+        delay = min(self.first_delay * (1 << doublings), self.longest_delay)
+        return delay * (1 + jitter / 2)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an outcome makes of a job: its next state, how many failures count so far, when it may run again."""
+
+    state: State
+    event: Event
+    failures: int
+    due_in: timedelta = timedelta(0)
+    error: JobError | None = None
+    result: Mapping[str, Any] | None = None
+    size: Size | None = None
+    why: str | None = None
+
+
+def judge(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) -> Verdict:
+    """Turn an outcome into a state; `failures` are the attempts that counted before this one."""
+    match outcome:
+        case Succeeded(result):
+            return Verdict(State.SUCCEEDED, Event.SUCCEEDED, failures, result=result)
+        case Rejected(error):
+            return Verdict(State.DEAD, Event.DEAD, failures + 1, error=error)
+        case Interrupted(why, size):
+            return Verdict(State.QUEUED, Event.INTERRUPTED, failures, size=size, why=why)
+        case Cancelled():
+            return Verdict(State.CANCELLED, Event.CANCELLED, failures)
+        case Failed(error, retry_after) if failures + 1 < policy.max_attempts:
+            delay = max(policy.delay_after(failures + 1, jitter), retry_after or timedelta(0))
+            return Verdict(State.RETRYING, Event.RETRYING, failures + 1, delay, error)
+        case Failed(error, _):
+            return Verdict(State.DEAD, Event.DEAD, failures + 1, error=error)
+
+
+def jitter() -> float:
+    """Draw the jitter that `judge` is given."""
+    return random.random()  # noqa: S311 - spreads load, guards nothing

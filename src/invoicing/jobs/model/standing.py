@@ -1,0 +1,53 @@
+"""What is known about a job beyond its row: why it does not move, when it should end, what is normal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A proven reason why an unfinished job does not move, in words for its customer."""
+
+    code: str
+    message: str
+    since: datetime | None
+    observed_at: datetime
+    next_update_by: datetime | None
+    evidence: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Eta:
+    """When a job is expected to end, as an interval; `similar_jobs` is what it was learned from.
+
+    `confidence` is the share of jobs that should end inside; None where it cannot be stated.
+    """
+
+    earliest: datetime
+    likely: datetime
+    latest: datetime
+    confidence: float | None
+    similar_jobs: int
+
+
+@dataclass(frozen=True)
+class Normal:
+    """How long jobs of this kind and size take (seconds), and where this one stands against that."""
+
+    p50_s: float | None
+    p90_s: float | None
+    verdict: str
+    similar_jobs: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known about a job beyond its row; None means unknown, never a guess. A finished job has no cause."""
+
+    ahead: int | None = None
+    """Jobs that start before this one in its lane; where the cause's evidence says `ahead_at_least`, there are more."""
+    eta: Eta | None = None
+    normal: Normal | None = None
+    cause: Cause | None = None
