@@ -42,10 +42,12 @@ async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
     nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots)
-    kinds = load_kinds(drills=settings.drills)
     async with _servers(settings, "worker") as (engine, transport):
         try:
-            await nursery.start()
+            starting = asyncio.create_task(nursery.start())
+            await asyncio.sleep(0)  # the first child is on its way while this process loads the kinds
+            kinds = load_kinds(drills=settings.drills)
+            await starting
             lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
             stop_on_signals(lane_worker)
             await lane_worker.main()

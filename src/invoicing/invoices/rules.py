@@ -94,7 +94,7 @@ class Judge:
 
     def __init__(self, rules_dir: Path | None = None) -> None:
         # Here, not above: the web process imports this module and must not load 60 MB of Saxon.
-        from saxonche import PySaxonProcessor  # noqa: PLC0415
+        from saxonche import PySaxonProcessor  # noqa: PLC0415 - see above
 
         self._lock = Lock()  # one processor serves one caller at a time
         self._processor = PySaxonProcessor(license=False)
@@ -121,7 +121,7 @@ class Judge:
             ]
 
     def _compiled(self, sheet: Stylesheet) -> "PyXsltExecutable":
-        from saxonche import PySaxonApiError  # noqa: PLC0415  # as above
+        from saxonche import PySaxonApiError  # noqa: PLC0415 - as above
 
         try:
             return self._processor.new_xslt30_processor().compile_stylesheet(stylesheet_text=sheet.text)
@@ -129,7 +129,7 @@ class Judge:
             raise RulesUnusableError(f"{sheet.name} does not compile: {error}") from error
 
     def _report(self, compiled: "PyXsltExecutable", document: bytes) -> bytes:
-        from saxonche import PySaxonApiError  # noqa: PLC0415  # as above
+        from saxonche import PySaxonApiError  # noqa: PLC0415 - as above
 
         try:
             node = self._processor.parse_xml(xml_text=document.decode())
