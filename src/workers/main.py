@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -44,10 +45,8 @@ async def _worker(settings: Settings) -> None:
     nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots)
     async with _servers(settings, "worker") as (engine, transport):
         try:
-            starting = asyncio.create_task(nursery.start())
-            await asyncio.sleep(0)  # the first child is on its way while this process loads the kinds
-            kinds = load_kinds(drills=settings.drills)
-            await starting
+            load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child
+            kinds, _ = await asyncio.gather(asyncio.to_thread(load), nursery.start())
             lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
             stop_on_signals(lane_worker)
             await lane_worker.main()
