@@ -19,6 +19,7 @@ from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
+from invoicing.diagnosis import service as diagnosis
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.api.artifacts import Archive, add_artifacts
@@ -34,7 +35,7 @@ from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import Priority
 from invoicing.jobs.submission import BatchLine, Placed, Submissions
-from invoicing.jobs.view import Explainer, Newcomer, just_accepted, nothing_known
+from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.http.edge import Edge, on_http_exception
@@ -64,7 +65,7 @@ def create_app(
     *,
     load: Callable[[], Kinds] | None = None,
     engine: AsyncEngine | None = None,
-    explain: Explainer = nothing_known,
+    explain: Explainer | None = None,
     newcomer: Newcomer = just_accepted,
     normals: Normals = nothing_learned,
 ) -> FastAPI:
@@ -78,8 +79,9 @@ def create_app(
     engine = engine or make_engine(settings.database_url, name="invoicing-web")
     followers = Followers()
     acceptor, intake = Acceptor(engine), Intake(load)
-    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
     kinds = load()
+    explain = explain or partial(diagnosis.explain, kinds=kinds)
+    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
     reception = Reception(desk, Submissions(kinds), acceptor, intake, place, newcomer, settings.largest_body)
     router = Router()
     add_submit(router, reception)

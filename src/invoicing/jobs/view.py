@@ -22,11 +22,6 @@ _LONGEST_PAUSE_S = 30
 _USUAL_PAUSE_S = 2
 
 
-async def nothing_known(_session: Session, _jobs: Sequence[Job]) -> Mapping[UUID, Standing]:
-    """Explain nothing."""
-    return {}
-
-
 def just_accepted(job: Job) -> Standing:
     """Say of a newcomer the one thing that is certain: it has waited for no time yet."""
     at = job.submitted_at

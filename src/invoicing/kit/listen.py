@@ -49,11 +49,14 @@ async def _listen_for_ever(
             try:
                 for channel in channels:
                     await connection.add_listener(channel, lambda _c, _p, name, payload: told(name, payload))
+                gone = asyncio.Event()
+                connection.add_termination_listener(lambda _c, gone=gone: gone.set())
                 missed()
                 backoff = 0.05
-                while True:
-                    await asyncio.sleep(_PROBE_S)
-                    await connection.fetchval("SELECT 1", timeout=_PROBE_S)
+                while not gone.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(gone.wait(), _PROBE_S)
+                    await connection.fetchval("SELECT 1", timeout=_PROBE_S)  # a dead one may look alive until asked
             finally:
                 connection.terminate()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:

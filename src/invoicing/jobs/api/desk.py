@@ -44,8 +44,7 @@ class Desk:
 
     async def shown(self, session: Session, principal: Principal, jobs: Sequence[Job]) -> list[dict[str, Any]]:
         """Show jobs with what is known of them and their result files."""
-        unfinished = [job for job in jobs if job.state not in FINISHED]
-        standings: Mapping[UUID, Standing] = await self.explain(session, unfinished) if unfinished else {}
+        standings: Mapping[UUID, Standing] = await self.explain(session, jobs) if jobs else {}
         begun = [job.id for job in jobs if job.attempt > 0]
         files: Mapping[UUID, Sequence[Artifact]] = await artifacts.of_jobs(session, begun) if begun else {}
         moment = now()
@@ -80,10 +79,10 @@ def no_such_job() -> Problem:
     return Problem("not_found", "There is no such job.", remedy="GET /v1/jobs lists your jobs.")
 
 
-def job_headers(job: Job, view: Mapping[str, Any], moment: datetime) -> dict[str, str]:
-    """Give the headers of an answer that is one job: its revision, and when to ask again."""
+def job_headers(job: Job, view: Mapping[str, Any] | None, moment: datetime) -> dict[str, str]:
+    """Give the headers of an answer that is one job: its revision, and when to ask again; a 304 has no view."""
     headers = {"ETag": f'"{job.revision}"'}
     if job.state not in FINISHED:
-        eta = view["eta"]
+        eta = view["eta"] if view else None
         headers["Retry-After"] = str(pause_before_asking(eta and eta["likely"], moment))
     return headers

@@ -45,9 +45,11 @@ class Reader:
             job = await read.get(session, tenant_of(principal), job_id)
             if job is None:
                 raise no_such_job()
-            (view,) = await self.desk.shown(session, principal, [job])
+            view = None
+            if none_match(known, str(job.revision)):
+                (view,) = await self.desk.shown(session, principal, [job])
         headers = {**job_headers(job, view, now()), **applied, "Cache-Control": "private, no-cache"}
-        if none_match(known, str(job.revision)):
+        if view is not None:
             return answer(view, 200, headers)
         self.desk.gate.forgive(principal)
         return Response(None, 304, headers)

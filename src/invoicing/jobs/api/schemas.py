@@ -36,7 +36,7 @@ class EtaBody(BaseModel):
     earliest: datetime
     likely: datetime
     latest: datetime
-    confidence: float
+    confidence: float | None = Field(description="Null while it is unknown.")
     similar_jobs: int
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from invoicing.kit.problems import Problem
 
@@ -102,14 +103,11 @@ async def _spool(path: Path, chunks: list[bytes], stream: AsyncIterator[bytes], 
 async def timely(request: Request) -> AsyncIterator[bytes]:
     """Read a body chunk by chunk, as long as it comes fast enough."""
     loop = asyncio.get_running_loop()
-    began, size = loop.time(), 0
-    stream = request.stream()
-    while True:
+    began, size, more = loop.time(), 0, True
+    while more:
         try:
             async with asyncio.timeout_at(began + _PATIENCE_S + size / _SLOWEST_BYTES_PER_S):
-                chunk = await anext(stream)
-        except StopAsyncIteration:
-            return
+                message = await request.receive()
         except TimeoutError as error:
             raise Problem(
                 "request_timeout",
@@ -117,6 +115,10 @@ async def timely(request: Request) -> AsyncIterator[bytes]:
                 remedy="Send it again over a faster connection; nothing was accepted.",
                 headers={"Connection": "close"},
             ) from error
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
         size += len(chunk)
         if chunk:
             yield chunk
