@@ -1,7 +1,7 @@
 """Invoices issued per second and core: through the whole service, beside the bare functions in a loop.
 
 The bare loop does the same work (check, judge in both syntaxes, write UBL, CII and PDF) in one process that does
-nothing else; what the service adds is everything that makes it safe: durable accept, ledger, lanes, fenced attempts, files.
+nothing else; what the service adds is what makes it safe: durable accept, ledger, lanes, fenced attempts, files.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """A load of HTTP requests from a process of its own: n connections, each sends its next request when it is answered.
 
-`python -m benchmarks.load URL SECONDS CONNECTIONS KEY BODY_FILE` prints one JSON object. It is written on asyncio protocols,
+`python -m benchmarks.load URL SECONDS CONNECTIONS KEY BODY_FILE` prints one JSON object. Written on asyncio protocols,
 so that it takes as little of the cores as may be from what is measured; every server is loaded by the same one.
 """
 
@@ -11,6 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import uvloop
@@ -36,8 +37,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._send()
 
     def data_received(self, data: bytes) -> None:

@@ -279,8 +279,7 @@ def upgrade() -> None:
         sa.Column("preceding_number", sa.Text(), nullable=True),
         sa.Column("numbered_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("rules", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.CheckConstraint("(issued_at IS NULL) = (rules IS NULL)", name=op.f("ck_invoices_judged")),
+        sa.Column("rules", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_invoices_job_id_jobs")),
         sa.PrimaryKeyConstraint("job_id", name=op.f("pk_invoices")),
         sa.UniqueConstraint(

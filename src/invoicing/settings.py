@@ -44,7 +44,7 @@ VARIABLES = {
     "INVOICING_DRILLS": "1 offers the kind `drill`, for rehearsals (default 0)",
     "INVOICING_SLOTS": "jobs one worker process runs at a time (default: 2, or the number of cores if larger)",
     "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
-    "INVOICING_RULES_DIR": "folder of further compiled rules (*.xslt) that every invoice must satisfy",
+    "INVOICING_RULES_DIR": "folder of further compiled rules (ubl/*.xslt, cii/*.xslt) that every invoice must satisfy",
     "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
 }
 """Every variable with what it means; the documentation prints this table."""

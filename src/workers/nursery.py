@@ -90,6 +90,7 @@ class Nursery:
             self._grow.clear()
             for child in [child for child in self._idle if not child.alive]:
                 self._idle.remove(child)
+                await child.close()
             while self._short():
                 try:
                     child = await ChildProcess.start(self._around, self._program)

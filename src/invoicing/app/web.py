@@ -26,7 +26,7 @@ from invoicing.jobs.api.artifacts import Archive, add_artifacts
 from invoicing.jobs.api.batch import BatchReception, add_batch
 from invoicing.jobs.api.desk import Desk
 from invoicing.jobs.api.events import Teller, add_events
-from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds, nothing_learned
+from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds
 from invoicing.jobs.api.list import Lister, add_list
 from invoicing.jobs.api.read import Reader, add_read
 from invoicing.jobs.api.submit import Reception, add_submit
@@ -67,7 +67,7 @@ def create_app(
     engine: AsyncEngine | None = None,
     explain: Explainer | None = None,
     newcomer: Newcomer = just_accepted,
-    normals: Normals = nothing_learned,
+    normals: Normals = diagnosis.normal_times,
 ) -> FastAPI:
     """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
 

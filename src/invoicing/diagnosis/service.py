@@ -18,7 +18,7 @@ from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, lanes_before
 from invoicing.diagnosis.words import FALLBACK, say
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Standing
+from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane
 
@@ -69,6 +69,24 @@ async def look(session: Session, jobs: Sequence[Job]) -> Snapshot:
         attempts=await store.attempts(session, begun) if begun else {},
         history=await _history(session, queued.now),
     )
+
+
+_TYPICAL_S: Mapping[Size, float] = MappingProxyType(
+    {Size.SMALL: 0.3, Size.MEDIUM: 5.0, Size.LARGE: 150.0, Size.HUGE: 3600.0}
+)
+"""Predicted seconds that stand for a whole size class where no single job is asked about."""
+
+
+async def normal_times(session: Session, kind: str) -> Mapping[Size, Normal]:
+    """Say how long jobs of a kind take, for each size class of which enough have finished."""
+    history = await _history(session, (await store.queues(session, set(), [])).now)
+    found = {}
+    for size, typical_s in _TYPICAL_S.items():
+        prediction = history.predict(kind, typical_s)
+        if prediction is not None:
+            p50, p90 = prediction.quantile(0.5), prediction.quantile(0.9)
+            found[size] = Normal(round(p50, 3), round(p90, 3), "normal", history.similar(kind, typical_s))
+    return found
 
 
 def _standing(facts: Facts, language: str) -> Standing:

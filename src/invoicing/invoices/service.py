@@ -1,6 +1,7 @@
 """Numbering an invoice once, and declaring it issued."""
 
 import hashlib
+from collections.abc import Mapping
 from decimal import Decimal
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from invoicing.invoices.store import Chunk, Numbering, add_chunk, chunks_of, mar
 from invoicing.kit.db import Session
 
 
-def numbering(job_id: UUID, customer_id: UUID, header: Header, payable: Decimal) -> Numbering:
+def numbering(job_id: UUID, customer_id: UUID, header: Header, payable: Decimal, rules: Mapping[str, str]) -> Numbering:
     """Say what an invoice is numbered under: its customer, its seller and its series."""
     preceding = header.preceding_invoice
     return Numbering(
@@ -22,6 +23,7 @@ def numbering(job_id: UUID, customer_id: UUID, header: Header, payable: Decimal)
         currency=header.currency,
         payable=payable,
         preceding_number=None if preceding is None else preceding.number,
+        rules=rules,
     )
 
 

@@ -30,6 +30,8 @@ class Numbering:
     currency: str
     payable: Decimal
     preceding_number: str | None
+    rules: Mapping[str, str]
+    """The rules that judged it, by name and version: judged first, numbered then."""
 
 
 @dataclass(frozen=True)
@@ -73,16 +75,15 @@ async def add_invoice(session: Session, numbering: Numbering, sequence: int, num
             currency=numbering.currency,
             payable=numbering.payable,
             preceding_number=numbering.preceding_number,
+            rules=dict(numbering.rules),
         )
     )
 
 
-async def mark_issued(session: Session, job_id: UUID, rules: Mapping[str, str]) -> None:
-    """Declare a numbered invoice issued, with the versions of the rules that judged it."""
+async def mark_issued(session: Session, job_id: UUID) -> None:
+    """Declare a numbered invoice issued."""
     await session.execute(
-        update(invoices)
-        .where(invoices.c.job_id == job_id, invoices.c.issued_at.is_(None))
-        .values(issued_at=func.now(), rules=dict(rules))
+        update(invoices).where(invoices.c.job_id == job_id, invoices.c.issued_at.is_(None)).values(issued_at=func.now())
     )
 
 

@@ -26,7 +26,7 @@ def just_accepted(job: Job) -> Standing:
     """Say of a newcomer the one thing that is certain: it has waited for no time yet."""
     at = job.submitted_at
     return Standing(
-        cause=Cause("running_normally", "Accepted this moment; its lane comes next.", at, at, None, {"elapsed_s": 0})
+        cause=Cause("starting", "Accepted this moment; its lane comes next.", at, at, None, {"elapsed_s": 0})
     )
 
 

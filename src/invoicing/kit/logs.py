@@ -33,5 +33,5 @@ def to_stderr(level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for chatty in ("uvicorn.access", "httpx", "arq.worker"):
+    for chatty in ("uvicorn.access", "httpx", "arq.worker", "pikepdf"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -82,15 +82,16 @@ async def perform(job: Performance, payload: HeaderPart) -> Outcome:
 
 async def _whole(job: Performance, shop: making.Workshop, header: Header, lines: Sequence[Line]) -> Outcome:
     totals = finish(Sums.of(lines), header)
-    judged = making.judge_draft(shop, header, lines, totals)
-    if judged.faults:
-        return _refused(judged)
-    number = await _number(job, header, totals, Progress(len(lines), len(lines), "lines"))
+    if not await _is_numbered(job):
+        judged = making.judge_draft(shop, header, lines, totals)
+        if judged.faults:
+            return _refused(judged)
+    number = await _number(job, shop, header, totals, Progress(len(lines), len(lines), "lines"))
     files = making.write_files(header, lines, totals, number)
     async with job.step() as session:  # without progress: once it is issued there is nothing left to stop
         for name, content in files.items():
             await _write(job, session, name, content)
-        await service.mark_issued(session, job.job_id, shop.judge.versions)
+        await service.mark_issued(session, job.job_id)
     return _issued(number, header, totals)
 
 
@@ -138,14 +139,15 @@ async def _finalise(job: Performance, shop: making.Workshop, header: Header, par
     for chunk in chunks:
         sums += Sums.from_json(chunk.sums)
     totals = finish(sums, header)
-    judged = making.judge_frame(shop, header, sums, totals)
-    if not judged.faults:
-        judged = await _against_schemas(job, shop, header, totals, judged)
-    if judged.faults:
-        return _refused(judged)
+    if not await _is_numbered(job):
+        judged = making.judge_frame(shop, header, sums, totals)
+        if not judged.faults:
+            judged = await _against_schemas(job, shop, header, totals, judged)
+        if judged.faults:
+            return _refused(judged)
     months = making.add_months(chunk.months for chunk in chunks)
-    number = await _number(job, header, totals)
-    await _write_large(job, shop, header, totals, months, number, parts)
+    number = await _number(job, shop, header, totals)
+    await _write_large(job, header, totals, months, number, parts)
     return _issued(number, header, totals)
 
 
@@ -166,7 +168,6 @@ async def _against_schemas(
 
 async def _write_large(
     job: Performance,
-    shop: making.Workshop,
     header: Header,
     totals: Totals,
     months: Mapping[str, making.Month],
@@ -190,13 +191,23 @@ async def _write_large(
             for name, sha256 in hashes.items():
                 await job.complete(session, name, sha256)
             await _write_stream(job, session, making.PDF, pdf)
-            await service.mark_issued(session, job.job_id, shop.judge.versions)
+            await service.mark_issued(session, job.job_id)
 
 
-async def _number(job: Performance, header: Header, totals: Totals, progress: Progress | None = None) -> str:
+async def _is_numbered(job: Performance) -> bool:
+    """Tell whether an earlier attempt judged and numbered the invoice: then it will be issued, not judged again."""
+    if job.attempt == 1:
+        return False
+    async with job.step() as session:
+        return await service.number_of(session, job.job_id) is not None
+
+
+async def _number(
+    job: Performance, shop: making.Workshop, header: Header, totals: Totals, progress: Progress | None = None
+) -> str:
     """Give the judged invoice its number: from here it will be issued, whatever happens."""
     async with job.step(progress, irrevocable=True) as session:
-        wanted = service.numbering(job.job_id, job.customer_id, header, totals.payable)
+        wanted = service.numbering(job.job_id, job.customer_id, header, totals.payable, shop.judge.versions)
         return await service.number(session, wanted)
 
 

@@ -74,7 +74,7 @@ def test_a_rule_cannot_make_the_judge_read_a_file(tmp_path: Path, reader: str) -
     secret.write_text("<secret>the secret</secret>")
     folder = _with_rule(tmp_path, f'<xsl:value-of select="{reader.format(uri=secret.as_uri())}"/>')
     with pytest.raises((RulesUnusableError, ValueError)) as refused:
-        Judge(folder)
+        Judge(folder).judge(Syntax.UBL, canary.healthy(Syntax.UBL))
     assert "the secret" not in str(refused.value)
 
 

@@ -22,11 +22,6 @@ Normals = Callable[[Session, str], Awaitable[Mapping[Size, Normal]]]
 """Says how long jobs of a kind take, per size class, as far as that has been learned."""
 
 
-async def nothing_learned(_session: Session, _kind: str) -> Mapping[Size, Normal]:
-    """Know of no normal times."""
-    return {}
-
-
 @dataclass(frozen=True)
 class Catalogue:
     """Shows the kinds on offer."""
