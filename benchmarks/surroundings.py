@@ -100,7 +100,7 @@ def web(app: str, servers_: Servers) -> Iterator[str]:
     port = free_port()
     command = [
         *(sys.executable, "-m", "uvicorn", app, "--port", str(port), "--loop", "uvloop", "--http", "httptools"),
-        *("--no-access-log", "--no-server-header", "--log-level", "warning", "--lifespan", "on"),
+        *("--no-access-log", "--no-server-header", "--no-proxy-headers", "--log-level", "warning", "--lifespan", "on"),
     ]
     with process(command, servers_.environment()) as started:
         wait_for_port(port, started)

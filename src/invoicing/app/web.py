@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
-from starlette.exceptions import HTTPException
 
 from invoicing.app import METADATA, load_kinds
+from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
@@ -38,7 +38,6 @@ from invoicing.jobs.submission import BatchLine, Placed, Submissions
 from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
-from invoicing.kit.http.edge import Edge, on_http_exception
 from invoicing.kit.listen import listening
 from invoicing.lanes.api import Tower, add_lanes
 from invoicing.lanes.model import classify, order_delay
@@ -113,7 +112,8 @@ def create_app(
 
 
 def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
-    app = FastAPI(
+    app = Application(
+        router,
         title="invoicing",
         version=version("invoicing"),
         summary="Asynchronous e-invoices and back-office jobs.",
@@ -121,9 +121,6 @@ def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - Fa
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.add_middleware(Edge)
-    app.add_exception_handler(HTTPException, on_http_exception)
-    app.router.routes.extend(router.routes)  # including them would put a second matching before each
     app.openapi = partial(_described, app, router)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 
@@ -161,6 +158,7 @@ def serve(settings: Settings) -> None:
         ws="none",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks for the address or the scheme of the client
         log_config=None,
         timeout_graceful_shutdown=20,
         backlog=2048,
