@@ -42,7 +42,11 @@ class Child:
 
     async def run(self) -> None:
         """Warm up, say so, then perform what is asked until the worker goes away."""
-        around = surroundings_of(read(self._lines.readline()))
+        self._load(False)
+        told = self._lines.readline()
+        if not told:  # the worker ended before it had anything to tell
+            return
+        around = surroundings_of(read(told))
         engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child")
         kinds = self._load(around.drills)
         loop = asyncio.get_running_loop()

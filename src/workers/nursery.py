@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from invoicing.jobs.model import Size
 from workers.messages import Surroundings
-from workers.sandbox import PROGRAM, ChildProcess, resident_mb
+from workers.sandbox import PROGRAM, ChildProcess, Launched, resident_mb
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,13 @@ _START_BACKOFF_S = 1.0
 class Nursery:
     """Keeps `slots` children and a spare one warm."""
 
-    def __init__(self, around: Surroundings, slots: int, program: Sequence[str] = PROGRAM) -> None:
-        """Start nothing yet."""
+    def __init__(
+        self, around: Surroundings, slots: int, program: Sequence[str] = PROGRAM, launched: Launched | None = None
+    ) -> None:
+        """Start nothing yet; `launched` becomes the first child."""
         self._around = around
         self._program = program
+        self._launched = launched
         self._wanted = slots + 1
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
@@ -93,7 +96,8 @@ class Nursery:
                 await child.close()
             while self._short():
                 try:
-                    child = await ChildProcess.start(self._around, self._program)
+                    launched, self._launched = self._launched, None
+                    child = await ChildProcess.start(self._around, self._program, launched)
                 except (OSError, EOFError, ValueError) as error:
                     log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
                     await asyncio.sleep(_START_BACKOFF_S)

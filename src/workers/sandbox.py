@@ -6,9 +6,10 @@ import logging
 import os
 import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,36 @@ _MEMORY_CHECK_S = 0.25
 _LONGEST_WARM_UP_S = 120.0
 
 
+@dataclass(frozen=True)
+class Launched:
+    """A process that loads its code and waits to be told its surroundings."""
+
+    process: "subprocess.Popen[bytes]"
+    channel: socket.socket
+
+
+def launch(program: Sequence[str] = PROGRAM) -> Launched:
+    """Launch a child; it needs to know nothing yet, so this can be done while the servers still start."""
+    ours, theirs = socket.socketpair()
+    environment = {name: os.environ[name] for name in ("PATH", "LANG", "INVOICING_LOG_LEVEL") if name in os.environ}
+    command = [sys.executable, *program, str(theirs.fileno())]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - no shell; the arguments are ours
+            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Launched(process, ours)
+
+
 class ChildProcess:
     """One child process; performs one attempt at a time."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         """Wrap a process that was just started."""
         self.process = process
@@ -38,22 +64,13 @@ class ChildProcess:
         self._killed_for: JobError | None = None
 
     @classmethod
-    async def start(cls, around: Surroundings, program: Sequence[str] = PROGRAM) -> "ChildProcess":
-        """Start a child and wait until it is warm; `program` are Python's arguments."""
-        ours, theirs = socket.socketpair()
-        environment = {name: os.environ[name] for name in ("PATH", "LANG", "INVOICING_LOG_LEVEL") if name in os.environ}
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, *program, str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL, env=environment,
-            )  # fmt: skip
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=LONGEST_LINE)
-        child = cls(process, reader, writer)
+    async def start(
+        cls, around: Surroundings, program: Sequence[str] = PROGRAM, launched: Launched | None = None
+    ) -> "ChildProcess":
+        """Start a child, or take one that was launched before, and wait until it is warm."""
+        launched = launched or launch(program)
+        reader, writer = await asyncio.open_connection(sock=launched.channel, limit=LONGEST_LINE)
+        child = cls(launched.process, reader, writer)
         try:
             writer.write(line(asdict(around)))
             async with asyncio.timeout(_LONGEST_WARM_UP_S):
@@ -73,7 +90,7 @@ class ChildProcess:
     @property
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return self.process.returncode is None
+        return self.process.poll() is None
 
     async def perform(self, claim: Claim, *, memory_mb: int, timeout_s: float) -> Outcome:
         """Have an attempt performed, within limits; a child that dies or breaks them makes the attempt fail."""
@@ -128,7 +145,7 @@ class ChildProcess:
     async def _reap(self) -> None:
         self._writer.close()
         self.kill()
-        await self.process.wait()
+        await asyncio.to_thread(self.process.wait)
 
     async def _guard(self, memory_mb: int, timeout_s: float) -> None:
         """Kill the process when it breaks a limit."""

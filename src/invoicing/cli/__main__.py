@@ -1,5 +1,5 @@
 """`python -m invoicing.cli` is `invoicing`."""
 
-from invoicing.cli import main
+from invoicing.cli.command import main
 
 main()

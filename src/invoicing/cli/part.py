@@ -36,6 +36,12 @@ def load(role: str) -> Process:
     raise LookupError(f"nothing installed offers the process {role!r} (entry points `invoicing.processes`)")
 
 
+def prepare(role: str) -> None:
+    """Begin what a role can begin before it has its settings (entry points `invoicing.preparations`)."""
+    for entry in entry_points(group="invoicing.preparations", name=role):
+        entry.load()()
+
+
 def settings_line(settings: Settings) -> bytes:
     """Write settings for a part to read."""
     return json.dumps(asdict(settings), default=str).encode() + b"\n"
@@ -57,6 +63,7 @@ def _leave_with_parent() -> None:
 def main() -> None:
     """Run one role."""
     run = load(sys.argv[1])
+    prepare(sys.argv[1])
     line = sys.stdin.buffer.readline()
     if not line:
         sys.exit(_ORPHANED)

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from invoicing.cli import build, main
+from invoicing.cli.command import build, main
 from invoicing.cli.faults import EXIT_CODES
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from invoicing.cli import main
+from invoicing.cli.command import main
 from invoicing.customers import service as customers
 from invoicing.kit.clock import now
 from invoicing.kit.db import make_engine, transaction

@@ -7,7 +7,8 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from invoicing.cli import main, schema
+from invoicing.cli import schema
+from invoicing.cli.command import main
 
 
 def test_the_newest_revision_is_the_one_that_alembic_names() -> None:
