@@ -16,17 +16,10 @@ from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
 from workers.lane_worker import LaneWorker, stop_on_signals
+from workers.launching import launched_ahead
 from workers.messages import Surroundings
 from workers.nursery import Nursery
-from workers.sandbox import Launched, launch
 from workers.watchdog import Watchdog
-
-_launched: list[Launched] = []
-
-
-def prepare_worker() -> None:
-    """Launch the first child, which loads its code while this process still waits for its settings."""
-    _launched.append(launch())
 
 
 def worker(settings: Settings) -> None:
@@ -50,9 +43,7 @@ def watchdog(settings: Settings) -> None:
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
-    nursery = Nursery(
-        Surroundings(url, settings.drills, of_kinds), settings.slots, launched=_launched.pop() if _launched else None
-    )
+    nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots, launched=launched_ahead())
     async with _servers(settings, "worker") as (engine, transport):
         try:
             load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child

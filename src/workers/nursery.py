@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from invoicing.jobs.model import Size
+from workers.launching import PROGRAM, Launched
 from workers.messages import Surroundings
-from workers.sandbox import PROGRAM, ChildProcess, Launched, resident_mb
+from workers.sandbox import ChildProcess, resident_mb
 
 log = logging.getLogger(__name__)
 

@@ -5,48 +5,20 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from invoicing.jobs.model import Claim, Failed, JobError, Outcome
+from workers.launching import PROGRAM, Launched, launch
 from workers.messages import LONGEST_LINE, Surroundings, claim_message, line, outcome_of, read
 
 log = logging.getLogger(__name__)
 
-PROGRAM = ("-m", "workers.child")
-
 _MEMORY_CHECK_S = 0.25
 _LONGEST_WARM_UP_S = 120.0
-
-
-@dataclass(frozen=True)
-class Launched:
-    """A process that loads its code and waits to be told its surroundings."""
-
-    process: "subprocess.Popen[bytes]"
-    channel: socket.socket
-
-
-def launch(program: Sequence[str] = PROGRAM) -> Launched:
-    """Launch a child; it needs to know nothing yet, so this can be done while the servers still start."""
-    ours, theirs = socket.socketpair()
-    environment = {name: os.environ[name] for name in ("PATH", "LANG", "INVOICING_LOG_LEVEL") if name in os.environ}
-    command = [sys.executable, *program, str(theirs.fileno())]
-    try:
-        process = subprocess.Popen(  # noqa: S603 - no shell; the arguments are ours
-            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment
-        )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return Launched(process, ours)
 
 
 class ChildProcess:
