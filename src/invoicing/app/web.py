@@ -15,6 +15,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from invoicing.app import METADATA, load_kinds
 from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
+from invoicing.app.pages import Pages
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.limits import Limiter
@@ -119,8 +120,10 @@ def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - Fa
         summary="Asynchronous e-invoices and back-office jobs.",
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,  # its page is made of scripts from elsewhere
         redoc_url=None,
     )
+    app.add_route("/docs", Pages(partial(_described, app, router)).docs, include_in_schema=False)
     app.openapi = partial(_described, app, router)  # type: ignore[method-assign]  # FastAPI's documented way
     return app
 

@@ -1,6 +1,9 @@
 """What `up` prints when it is ready: lines to copy, from the first request to the finished invoice."""
 
 import shlex
+import shutil
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from rich.markup import escape
@@ -11,6 +14,16 @@ from invoicing.kit.clock import now
 from invoicing.kit.embedded.files import write_text
 
 _SEED = 7
+
+
+def command() -> str:
+    """Say how this command is called: by its name where a shell finds it, else by its place."""
+    here = Path(sys.argv[0])
+    if shutil.which("invoicing") or here.name != "invoicing":
+        return "invoicing"
+    with suppress(ValueError):
+        here = here.absolute().relative_to(Path.cwd())
+    return shlex.quote(str(here))
 
 
 def next_steps(url: str, home: Path, seconds: float) -> str:
@@ -33,10 +46,11 @@ def next_steps(url: str, home: Path, seconds: float) -> str:
         f"  {escape(submit)}",
         f'  curl -sS {url}/v1/jobs -H "Authorization: Bearer $KEY"',
         "or without curl:",
-        f"  invoicing jobs submit {escape(request_at)} --wait --output .{escape(where)}",
+        f"  {command()} jobs submit {escape(request_at)} --wait --output .{escape(where)}",
         "A small invoice beside one over four years of bills:",
-        f"  invoicing demo{escape(where)}",
-        f"Keys: {escape(keys)}   logs: {escape(str(home / 'logs'))}   something wrong: invoicing doctor{escape(where)}",
+        f"  {command()} demo{escape(where)}",
+        f"Keys: {escape(keys)}   logs: {escape(str(home / 'logs'))}",
+        f"Something wrong: {command()} doctor{escape(where)}",
         "",
     )
     return "\n".join(lines)

@@ -66,7 +66,8 @@ def job_view(
         "started_at": _utc(job.started_at),
         "finished_at": _utc(job.finished_at),
         "attempt": job.attempt,
-        "progress": progress and {"done": progress.done, "total": progress.total, "unit": progress.unit},
+        "progress": progress
+        and {"done": _plain(progress.done), "total": _plain(progress.total), "unit": progress.unit},
         "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
         "eta": eta
         and {
@@ -89,6 +90,11 @@ def job_view(
         "result": job.result,
         "error": job.error,
     }
+
+
+def _plain(count: float) -> float | int:
+    """Write 31 lines as 31, not as 31.0."""
+    return int(count) if count == int(count) else count
 
 
 def _cause(cause: Cause | None, now: datetime) -> dict[str, Any]:
