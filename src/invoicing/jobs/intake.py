@@ -57,12 +57,14 @@ class Intake:
     async def check(self, request: Path, parts: Path) -> Verdict:
         """Check a request; raises `Problem` with what is wrong. Waits while others are being checked."""
         async with self._places:
+            children = self._children()
             try:
                 async with asyncio.timeout(_LONGEST_S):
-                    verdict = await asyncio.get_running_loop().run_in_executor(self._children(), _check, request, parts)
+                    verdict = await asyncio.get_running_loop().run_in_executor(children, _check, request, parts)
             except (BrokenProcessPool, TimeoutError) as error:
                 log.exception("the child that checked a request is gone", extra={"action": "intake.broken"})
-                self.close()
+                if self._pool is children:  # else the request beside it has ended them already, and others began
+                    self.close()
                 raise Problem(
                     "unavailable",
                     "The request could not be checked; nothing was accepted.",
