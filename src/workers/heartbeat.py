@@ -82,6 +82,8 @@ class Heartbeat:
                         await self._beat(session)
                 except UNREACHABLE as error:
                     log.warning("no heartbeat: %s", error, extra={"action": "heartbeat.failed"})
+                except Exception:  # without this thread every lease runs out, while the worker goes on to take jobs
+                    log.exception("no heartbeat", extra={"action": "heartbeat.failed"})
                 await asyncio.to_thread(self._ended.wait, self._every_s)
         finally:
             await engine.dispose()
