@@ -54,7 +54,7 @@ class Acceptor:
         """Make a request durable; returns after the commit.
 
         Raises `Problem`: `idempotency_key_reused` when the key was used for another body, `unavailable` when the
-        ledger cannot be written (nothing is half accepted: the same request may be sent again).
+        ledger did not answer (nothing is half accepted, and the same request may be sent again).
         """
         waiting = _Waiting(job, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -129,8 +129,8 @@ def _refusal(error: Exception) -> Exception:
     if is_away(error):
         return Problem(
             "unavailable",
-            "The request could not be stored; nothing was accepted.",
-            remedy="Send the same request with the same Idempotency-Key again.",
+            "The ledger cannot be reached at the moment; whether the request was stored is not known.",
+            remedy="Send the same request with the same Idempotency-Key again: it makes no second job.",
             headers={"Retry-After": "5"},
         )
     return error
