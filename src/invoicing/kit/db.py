@@ -48,6 +48,10 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
                 "lock_timeout": "10s",
                 # a process that is stopped inside a transaction must not hold its locks for ever: nobody could rescue
                 "idle_in_transaction_session_timeout": "60s",
+                # nor may a machine that lost its power: the lock of the dispatcher that leads lives on its connection
+                "tcp_keepalives_idle": "10",
+                "tcp_keepalives_interval": "5",
+                "tcp_keepalives_count": "3",
             },
             "timeout": 10,
         },
