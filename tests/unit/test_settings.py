@@ -64,6 +64,6 @@ def test_no_other_module_reads_the_environment_of_the_service() -> None:
     }
     assert readers <= {
         "invoicing/settings.py",
-        "workers/sandbox.py",  # hands a child PATH, LANG and the log level, and nothing else
+        "workers/launching.py",  # hands a child PATH, LANG and the log level, and nothing else
         "workers/child.py",  # its log level, before it has heard anything
     } | {path for path in readers if path.startswith("invoicing/cli/")}

@@ -1,7 +1,13 @@
 """Submitting many at once: an answer for each line, in order, and a bad line fails alone."""
 
+import asyncio
 import json
+from itertools import pairwise
 from typing import Any
+
+import pytest
+
+from invoicing.jobs.submission import Submission, Submissions
 
 LINE = {"kind": "drill", "payload": {"seconds": 1}}
 KEY = {"Idempotency-Key": "a"}
@@ -34,6 +40,27 @@ async def test_ten_thousand_lines_become_ten_thousand_jobs_and_again_the_same(se
     assert all(one["replayed"] for one in again)
     async with service.engine.connect() as session:
         assert (await session.exec_driver_sql("SELECT count(*) FROM jobs")).scalar_one() == 10_000
+
+
+async def test_others_get_their_turn_between_two_lines(acme: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, seen, read = 0, [], Submissions.read
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def noted(submissions: Submissions, body: bytes) -> Submission:
+        seen.append(turns)
+        return read(submissions, body)
+
+    monkeypatch.setattr(Submissions, "read", noted)
+    other_request = asyncio.create_task(other())
+    await batch(acme, [LINE] * 20)
+    other_request.cancel()
+    assert len(seen) == 20
+    assert all(later > earlier for earlier, later in pairwise(seen))
 
 
 async def test_more_lines_are_refused_before_any_is_accepted(acme: Any) -> None:

@@ -86,9 +86,15 @@ def test_further_rules_are_judged_beside_the_official_ones(tmp_path: Path) -> No
     assert [(each.rule, each.flag) for each in judge.judge(Syntax.UBL, document)] == [("HOUSE-1", "warning")]
 
 
-def test_a_judge_whose_rules_refuse_everything_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(RulesUnusableError, match="refuse a correct invoice: HOUSE-1"):
-        Judge(_with_rule(tmp_path, _HOUSE_RULE.format(test="true()")))
+def test_a_judge_whose_official_rules_refuse_everything_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canary, "healthy", canary.sick)
+    with pytest.raises(RulesUnusableError, match="refuse a correct invoice"):
+        Judge()
+
+
+def test_further_rules_may_ask_for_more_than_the_canary_says(tmp_path: Path) -> None:
+    judge = Judge(_with_rule(tmp_path, _HOUSE_RULE.format(test="true()")))
+    assert [each.rule for each in judge.judge(Syntax.UBL, canary.healthy(Syntax.UBL))] == ["HOUSE-1"]
 
 
 def test_a_judge_that_is_blind_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
