@@ -96,15 +96,22 @@ class BatchReception:
     async def _take_in(
         self, request: Request, principal: Principal, key: str, group: Sequence[Line]
     ) -> Sequence[_Taken]:
-        return await asyncio.gather(*(self._take(request, principal, key, line) for line in group))
-
-    async def _take(self, request: Request, principal: Principal, key: str, line: Line) -> _Taken:
-        try:
+        read: list[_Taken] = []
+        for line in group:
             await asyncio.sleep(0)  # other requests get their turn between two lines
-            new = self._read(principal, key, line)
-            return _Taken(line, new, await self.reception.acceptor.accept(new))
-        except Exception as error:  # noqa: BLE001 - a bad line fails alone
-            return _Taken(line, problem=problem_of(error, support_reference(request)))
+            try:
+                read.append(_Taken(line, self._read(principal, key, line)))
+            except Exception as error:  # noqa: BLE001 - a bad line fails alone
+                read.append(_Taken(line, problem=problem_of(error, support_reference(request))))
+        return await asyncio.gather(*(self._accepted(request, one) for one in read))
+
+    async def _accepted(self, request: Request, one: _Taken) -> _Taken:
+        if one.new is None:
+            return one
+        try:
+            return _Taken(one.line, one.new, await self.reception.acceptor.accept(one.new))
+        except Exception as error:  # noqa: BLE001 - a line that cannot be stored fails alone
+            return _Taken(one.line, problem=problem_of(error, support_reference(request)))
 
     def _read(self, principal: Principal, key: str, line: Line) -> NewJob:
         if line.content is None:
