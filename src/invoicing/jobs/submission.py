@@ -36,8 +36,12 @@ class Submission(BaseModel):
     payload: Any
     priority: Annotated[Priority | None, Field(description="Left out: what is usual for the kind.")] = None
     reference: Annotated[Reference | None, Field(description="Your own name for it; jobs can be listed by it.")] = None
-    webhook: Annotated[Webhook | None, Field(description="Where to tell you of its changes; kept, nothing is sent yet.")] = None
-    deadline: Annotated[Moment | None, Field(description="When it is of no more use to you; kept, nothing acts on it yet.")] = None
+    webhook: Annotated[
+        Webhook | None, Field(description="Where to tell you of its changes; kept, nothing is sent yet.")
+    ] = None
+    deadline: Annotated[
+        Moment | None, Field(description="When it is of no more use to you; kept, nothing acts on it yet.")
+    ] = None
 
 
 class BatchLine(Submission):
