@@ -156,6 +156,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("finished_at IS NULL"),
     )
+    op.create_index("ix_jobs_due_at", "jobs", ["due_at"], unique=False, postgresql_where=sa.text("state = 'retrying'"))
     op.create_index(
         "ix_jobs_lease", "jobs", ["lease_until"], unique=False, postgresql_where=sa.text("state = 'running'")
     )
@@ -336,6 +337,7 @@ def downgrade() -> None:
         table_name="jobs",
         postgresql_where=sa.text("state IN ('queued', 'retrying') AND released_at IS NOT NULL"),
     )
+    op.drop_index("ix_jobs_due_at", table_name="jobs", postgresql_where=sa.text("state = 'retrying'"))
     op.drop_index("ix_jobs_lease", table_name="jobs", postgresql_where=sa.text("state = 'running'"))
     op.drop_index("ix_jobs_customer_id_unfinished", table_name="jobs", postgresql_where=sa.text("finished_at IS NULL"))
     op.drop_index("ix_jobs_customer_id_reference", table_name="jobs", postgresql_where=sa.text("reference IS NOT NULL"))

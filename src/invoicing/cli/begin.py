@@ -47,7 +47,8 @@ class Beginning:
             if self._stopping():
                 return False
             step()
-        # these take processor time from what a first job needs, and nothing waits for them
+        # these take processor time from what a first job needs
+        self._supervisor.load([Part("dispatcher", "dispatcher")])
         self._supervisor.load([Part(f"worker-{number}", "worker") for number in range(2, workers + 1)])
         self._supervisor.load([Part("watchdog", "watchdog")])
         self._supervisor.go(self.settings)
@@ -82,7 +83,6 @@ class Beginning:
 
     def _let_parts_begin(self) -> None:
         url, _ = self.settings.servers()
-        self._supervisor.load([Part("dispatcher", "dispatcher")])
         self._supervisor.go(self.settings)
         self._observer = Observer(url)
         self._observer.start()

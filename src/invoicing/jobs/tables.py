@@ -84,6 +84,8 @@ jobs = Table(
         "released_at",
         postgresql_where=text(f"{_waiting} AND released_at IS NOT NULL"),
     ),
+    # only a job that is tried again is due later; the dispatcher asks in every round when the next one is
+    Index("ix_jobs_due_at", "due_at", postgresql_where=text("state = 'retrying'")),
     Index("ix_jobs_lease", "lease_until", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_worker_id", "worker_id", postgresql_where=text("state = 'running'")),
     Index("ix_jobs_customer_id_id", "customer_id", "id"),

@@ -40,7 +40,7 @@ WHERE state IN ('queued', 'retrying') AND due_at <= now() GROUP BY priority, siz
 
 _NEXT_DUE = text("""
 SELECT extract(epoch FROM min(due_at) - now()) FROM jobs
-WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND due_at > now()
+WHERE state = 'retrying' AND due_at > now()
 """)
 
 _RUNNING = text("SELECT priority, size, count(*) AS running FROM jobs WHERE state = 'running' GROUP BY priority, size")
