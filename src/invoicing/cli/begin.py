@@ -66,6 +66,7 @@ class Beginning:
 
     def _start_servers(self) -> None:
         self.settings = self._supervisor.start_servers(self.settings)
+        self._supervisor.load([Part("web", "web")])  # not before: the first child needs the processor longer
 
     def _prepare_database(self) -> None:
         url, _ = self.settings.servers()

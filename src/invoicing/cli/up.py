@@ -56,8 +56,8 @@ def up(
         supervisor = Supervisor(held.path, servers, herald.tell)
         supervisor.clear()
         refuse_taken_port(settings.host, settings.port)
-        # what takes longest to load goes first, and all that this process needs is imported while they load
-        supervisor.load([Part("worker-1", "worker"), Part("web", "web")])
+        # what takes longest to become warm goes first, and all that this process needs is imported meanwhile
+        supervisor.load([Part("worker-1", "worker")])
         from invoicing.cli.live import Up  # noqa: PLC0415 - see above
 
         Up(held.path, settings, supervisor, herald).run(workers)
