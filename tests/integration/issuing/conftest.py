@@ -236,7 +236,7 @@ def ledger_url(postgres_url: str, template: str, administrator: Any) -> Iterator
     name = f"test_{uuid4().hex}"
     administrator.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     yield urlunsplit(urlsplit(postgres_url)._replace(path=f"/{name}"))
-    administrator.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    administrator.drop(name)
 
 
 @pytest.fixture(scope="module")
