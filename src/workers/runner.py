@@ -24,7 +24,7 @@ from invoicing.jobs.model import (
     judge,
 )
 from invoicing.kit.db import transaction
-from invoicing.lanes.model import LIMITS_S, classify
+from invoicing.lanes.model import POLICY
 from workers.nursery import NICE, Nursery
 from workers.sandbox import ChildProcess
 from workers.settling import UNREACHABLE, Settler
@@ -161,7 +161,7 @@ class Runner:
 
     def _watch_class(self, attempt: Attempt, elapsed_s: float) -> None:
         """Set the timer that re-classes the attempt when it outlives its class."""
-        limit = LIMITS_S.get(attempt.size)
+        limit = POLICY.cutoffs.limit(attempt.size)
         if limit is not None:
             left = limit * OVERRUN - elapsed_s
             loop = asyncio.get_running_loop()
@@ -169,7 +169,7 @@ class Runner:
 
     def _overran(self, attempt: Attempt, elapsed_s: float) -> None:
         """Count the attempt against the class that it turned out to belong to, and give its process less weight."""
-        attempt.size = classify(elapsed_s)
+        attempt.size = POLICY.cutoffs.classify(elapsed_s)
         if attempt.child is not None:
             attempt.child.renice(NICE[attempt.size])
         self._watch_class(attempt, elapsed_s)

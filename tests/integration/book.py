@@ -31,7 +31,7 @@ from invoicing.jobs.store.read import entries
 from invoicing.jobs.tables import jobs
 from invoicing.kit.db import driver, transaction
 from invoicing.kit.ids import new_id
-from invoicing.lanes.model import classify, order_delay
+from invoicing.lanes.model import POLICY
 
 LEASE = timedelta(seconds=10)
 SOON = RetryPolicy(max_attempts=3, first_delay=timedelta(0))
@@ -59,10 +59,11 @@ class Book:
         body = json.dumps({"kind": kind, "payload": payload}).encode()
         job_id = new_id()
         predicted = payload.get("claimed_seconds", payload.get("seconds", 1.0))
-        lane = Priority(priority), classify(predicted)
+        lane = Priority(priority), POLICY.cutoffs.classify(predicted)
         return NewJob(
             id=job_id, customer_id=self.customer_id, key_id=job_id, kind=kind, reference=None, priority=lane[0],
-            size=lane[1], predicted_s=predicted, order_delay=order_delay(*lane), promise=timedelta(minutes=5),
+            size=lane[1], predicted_s=predicted, estimated_s=predicted,
+            order_delay=POLICY.due_after(*lane), promise=timedelta(minutes=5),
             deadline=None, webhook=None, body=body, idempotency_key=key or str(job_id),
             body_hash=hashlib.sha256(body).digest(),
         )  # fmt: skip

@@ -41,7 +41,7 @@ from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
 from invoicing.lanes.api import Tower, add_lanes
-from invoicing.lanes.model import classify, order_delay
+from invoicing.lanes.model import POLICY
 from invoicing.settings import Settings
 
 
@@ -56,8 +56,8 @@ register_url_convertor("name", _Name())
 
 def place(predicted_s: float, priority: Priority) -> Placed:
     """Apply the lanes' rules to a new job."""
-    size = classify(predicted_s)
-    return Placed(size, order_delay(priority, size))
+    size = POLICY.cutoffs.classify(predicted_s)
+    return Placed(size, POLICY.due_after(priority, size))
 
 
 def create_app(

@@ -27,6 +27,11 @@ customers = Table(
     Column("rate_per_s", Double, nullable=False, server_default="100"),
     Column("burst", Integer, nullable=False, server_default="1000"),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("weight", Double, nullable=False, server_default="1"),
+    Column("max_running", Integer),
+    Column("max_waiting", Integer),
+    CheckConstraint("weight > 0", name="weight"),
+    CheckConstraint("max_running > 0 AND max_waiting > 0", name="caps"),
     CheckConstraint("slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'", name="slug"),
     CheckConstraint("rate_per_s > 0 AND burst > 0", name="rate"),
 )

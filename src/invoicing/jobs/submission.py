@@ -198,6 +198,7 @@ def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, b
         priority=checked.priority,
         size=placed.size,
         predicted_s=checked.predicted_s,
+        estimated_s=checked.predicted_s,
         order_delay=placed.order_delay,
         promise=kind.promise[placed.size],
         deadline=checked.deadline,

@@ -1,5 +1,7 @@
 """Tables of jobs and all that belongs to one."""
 
+from uuid import UUID
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -63,15 +65,19 @@ jobs = Table(
     Column("result", JSONB),
     Column("error", JSONB),
     Column("webhook", Text),
+    Column("key_id", Uuid, nullable=False, server_default=str(UUID(int=0))),
+    Column("estimated_s", Double),
+    Column("parked_at", _when),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
-    # the backlog of a lane in the order in which it is released
+    # the backlog of a key in the order in which it is released
     Index(
         "ix_jobs_backlog",
-        "priority",
+        "customer_id",
+        "key_id",
         "size",
         "order_at",
         "id",
@@ -91,6 +97,8 @@ jobs = Table(
     Index("ix_jobs_customer_id_id", "customer_id", "id"),
     Index("ix_jobs_customer_id_reference", "customer_id", "reference", postgresql_where=text("reference IS NOT NULL")),
     Index("ix_jobs_customer_id_unfinished", "customer_id", "id", postgresql_where=text("finished_at IS NULL")),
+    # what finished since it was last learned from
+    Index("ix_jobs_finished", "finished_at", "id", postgresql_where=text("state = 'succeeded'")),
     # the last jobs of a kind and a power of ten of predicted seconds, from which normal times are learned
     Index(
         "ix_jobs_similar",

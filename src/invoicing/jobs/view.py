@@ -169,6 +169,9 @@ def as_accepted(new: NewJob, accepted: Accepted) -> Job:
         error=None,
         webhook=new.webhook,
         irrevocable=False,
+        key_id=new.key_id,
+        estimated_s=new.estimated_s,
+        parked_at=None,
     )
 
 

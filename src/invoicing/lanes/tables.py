@@ -1,6 +1,23 @@
-"""Tables of pauses and of the workers that serve the lanes."""
+"""Tables of pauses, of the workers that serve the lanes, and of what the scheduling policy knows."""
 
-from sqlalchemy import ARRAY, Boolean, CheckConstraint, Column, DateTime, Index, Integer, Table, Text, Uuid, text
+from uuid import UUID
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import func
 
 from invoicing.kit.db import metadata
@@ -35,4 +52,60 @@ workers = Table(
     Column("beat_at", _when, nullable=False, server_default=func.now(), index=True),
     Column("loop_beat_at", _when, nullable=False, server_default=func.now()),
     Column("stopping", Boolean, nullable=False, server_default="false"),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("priority", Text, primary_key=True),
+    Column("size", Text, primary_key=True),
+    Column("waiting", BigInteger, nullable=False),
+    Column("work_s", Double, nullable=False),
+)
+
+# written by a trigger on `jobs` in each statement that changes what waits; folded into `tallies`
+tally_changes = Table(
+    "tally_changes",
+    metadata,
+    Column("customer_id", Uuid, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("size", Text, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("work_s", Double, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("customer_id", Uuid, primary_key=True),
+    Column("served_s", Double, nullable=False),
+    Column("updated_at", _when, nullable=False, server_default=func.now()),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("settings", JSONB, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", _when, nullable=False, server_default=func.now()),
+)
+
+size_models = Table(
+    "size_models",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("customer_id", Uuid, primary_key=True, server_default=str(UUID(int=0))),
+    Column("learned", JSONB, nullable=False),
+    Column("updated_at", _when, nullable=False, server_default=func.now()),
+)
+
+learning = Table(
+    "learning",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", JSONB, nullable=False),
+    Column("updated_at", _when, nullable=False, server_default=func.now()),
 )

@@ -32,7 +32,7 @@ def waiting(waited: float = 1, **changed: Any) -> Job:
         released_at=None, submitted_at=ago(waited), started_at=None, finished_at=None, deadline=None,
         promise_due=ago(-300), lease_until=None, worker_id=None, cancel_requested_at=None, progress_done=None,
         progress_total=None, progress_unit=None, progressed_at=None, result=None, error=None, webhook=None,
-        irrevocable=False,
+        irrevocable=False, key_id=UUID(int=0), estimated_s=None, parked_at=None,
     )  # fmt: skip
     return replace(job, **changed)
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from invoicing.jobs.model import Priority, Size
-from invoicing.lanes.model import BY_NAME, LANES, LIMITS_S, SIZES, classify, free_for, larger, order_delay, quotas
+from invoicing.lanes.model import BY_NAME, LANES, POLICY, SIZES, free_for, larger, quotas
 
 slot_counts = st.integers(2, 500)
 runnings = st.dictionaries(st.sampled_from(SIZES), st.integers(0, 600))
@@ -21,17 +21,19 @@ runnings = st.dictionaries(st.sampled_from(SIZES), st.integers(0, 600))
     ],
 )  # fmt: skip
 def test_work_has_the_class_of_its_length(seconds: float, size: Size) -> None:
-    assert classify(seconds) is size
+    assert POLICY.cutoffs.classify(seconds) is size
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1e7))
 def test_more_work_is_never_a_smaller_class(one: float, other: float) -> None:
-    assert SIZES.index(classify(min(one, other))) <= SIZES.index(classify(max(one, other)))
+    assert SIZES.index(POLICY.cutoffs.classify(min(one, other))) <= SIZES.index(
+        POLICY.cutoffs.classify(max(one, other))
+    )
 
 
 def test_every_class_but_the_largest_has_a_next_and_a_limit() -> None:
     assert [larger(size) for size in SIZES] == [*SIZES[1:], None]
-    assert list(LIMITS_S) == list(SIZES[:-1])
+    assert [size for size in SIZES if POLICY.cutoffs.limit(size) is not None] == list(SIZES[:-1])
 
 
 def test_there_is_one_lane_for_every_priority_and_class_and_smaller_ones_are_looked_at_first() -> None:
@@ -42,20 +44,20 @@ def test_there_is_one_lane_for_every_priority_and_class_and_smaller_ones_are_loo
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_more_urgent_is_due_earlier_in_every_class(size: Size) -> None:
-    delays = [order_delay(priority, size) for priority in (Priority.URGENT, Priority.NORMAL, Priority.BULK)]
+    delays = [POLICY.due_after(priority, size) for priority in (Priority.URGENT, Priority.NORMAL, Priority.BULK)]
     assert delays == sorted(set(delays))
     assert delays[0] >= timedelta(0)
 
 
 @pytest.mark.parametrize("priority", Priority)
 def test_the_smaller_is_due_earlier_in_every_priority(priority: Priority) -> None:
-    delays = [order_delay(priority, size) for size in SIZES]
+    delays = [POLICY.due_after(priority, size) for size in SIZES]
     assert delays == sorted(set(delays))
 
 
 @pytest.mark.parametrize(
     ("slots", "expected"),
-    [(1, (1, 1, 1, 1)), (2, (2, 1, 1, 1)), (4, (4, 3, 2, 1)), (8, (8, 7, 6, 5)), (32, (32, 28, 24, 20))],
+    [(1, (2, 1, 1, 1)), (2, (3, 2, 2, 2)), (4, (5, 4, 3, 3)), (8, (9, 7, 6, 5)), (32, (33, 28, 24, 20))],
 )
 def test_larger_work_leaves_slots_to_smaller(slots: int, expected: tuple[int, ...]) -> None:
     assert tuple(quotas(slots).values()) == expected
@@ -65,9 +67,9 @@ def test_larger_work_leaves_slots_to_smaller(slots: int, expected: tuple[int, ..
 def test_small_work_may_use_every_slot_and_larger_never_the_last(slots: int) -> None:
     quota = [quotas(slots)[size] for size in SIZES]
     assert quota == sorted(quota, reverse=True)
-    assert quota[0] == slots
+    assert quota[0] == slots + POLICY.spare
     assert quota[-1] >= 1
-    assert quota[1] < slots
+    assert quota[1] <= slots < quota[0]
 
 
 @given(slot_counts, st.data())
@@ -78,7 +80,7 @@ def test_work_that_is_what_it_was_taken_for_never_exceeds_the_slots_or_its_quota
     for size in data.draw(st.lists(st.sampled_from(SIZES), max_size=40)):
         free = free_for(size, running, slots)
         running[size] += data.draw(st.integers(0, free))
-        assert sum(running.values()) <= slots
+        assert sum(running.values()) <= slots + POLICY.spare
         for place, larger_or_same in enumerate(SIZES):
             assert sum(running[each] for each in SIZES[place:]) <= quotas(slots)[larger_or_same]
 
@@ -88,7 +90,7 @@ def test_however_much_outgrew_its_class_small_work_still_gets_the_slots_kept_for
     slots: int, running: dict[Size, int]
 ) -> None:
     running[Size.SMALL] = 0
-    kept = slots - quotas(slots)[Size.MEDIUM]
+    kept = slots + POLICY.spare - quotas(slots)[Size.MEDIUM]
     assert kept >= 1
     assert free_for(Size.SMALL, running, slots) >= kept
 
@@ -96,7 +98,7 @@ def test_however_much_outgrew_its_class_small_work_still_gets_the_slots_kept_for
 @given(slot_counts, runnings, st.sampled_from(SIZES), st.sampled_from(SIZES))
 def test_another_running_job_never_frees_a_slot(slots: int, running: dict[Size, int], size: Size, added: Size) -> None:
     more = {**running, added: running.get(added, 0) + 1}
-    assert 0 <= free_for(size, more, slots) <= free_for(size, running, slots) <= slots
+    assert 0 <= free_for(size, more, slots) <= free_for(size, running, slots) <= slots + POLICY.spare
 
 
 @given(slot_counts, runnings)

@@ -17,7 +17,7 @@ from invoicing.invoices.payload import HeaderPart, InvoicePayload
 from invoicing.invoices.totals import Sums, finish
 from invoicing.jobs.model import Size
 from invoicing.kit.problems import Finding
-from invoicing.lanes.model import classify
+from invoicing.lanes.model import POLICY
 from workers.kinds.invoice_issue import EXAMPLE, KIND, Audit, size
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -158,4 +158,4 @@ def test_an_invoice_is_taken_for_the_class_that_its_work_belongs_to(lines: int, 
         predicted = size(InvoicePayload.model_validate({**payload, "lines": [line] * lines}), 0)
     else:
         predicted = size(HeaderPart.model_validate(payload), lines)
-    assert classify(predicted) is expected
+    assert POLICY.cutoffs.classify(predicted) is expected

@@ -11,7 +11,7 @@ from math import ceil, exp, floor, log, log10, sqrt
 from statistics import NormalDist, fmean, stdev
 
 from invoicing.jobs.model import Size
-from invoicing.lanes.model import classify
+from invoicing.lanes.model import POLICY
 
 FEWEST = 3
 """With fewer similar jobs nothing is said about what is normal."""
@@ -183,7 +183,7 @@ def _ratios(groups: Iterable[Group]) -> Mapping[Size, Ratio]:
     samples = [pair for group in groups for pair in _pairs(group)]
     if len(samples) < FEWEST:
         return {}
-    by_size = {size: [pair for pair in samples if classify(pair[0]) is size] for size in Size}
+    by_size = {size: [pair for pair in samples if POLICY.cutoffs.classify(pair[0]) is size] for size in Size}
     return {size: _ratio(own if len(own) >= FEWEST else samples) for size, own in by_size.items()}
 
 

@@ -53,6 +53,12 @@ class Job:
     result: Mapping[str, Any] | None
     error: Mapping[str, Any] | None
     webhook: str | None
+    key_id: UUID
+    """The key that submitted it; nil for jobs older than this column."""
+    estimated_s: float | None
+    """What its kind estimated (seconds), before `predicted_s` was corrected by experience."""
+    parked_at: datetime | None
+    """Since when it waits to go on, having given way to other work."""
 
     @property
     def progress(self) -> Progress | None:
@@ -122,6 +128,7 @@ class NewJob:
     priority: Priority
     size: Size
     predicted_s: float
+    estimated_s: float
     order_delay: timedelta
     promise: timedelta
     deadline: datetime | None

@@ -1,0 +1,34 @@
+"""The rules of lanes: classes, quotas, order, fairness and giving way; pure, over plain values."""
+
+from invoicing.lanes.model.lane import BY_NAME, LANES, SIZES, Lane, larger, smaller
+from invoicing.lanes.model.policy import POLICY, Cutoffs, Policy
+from invoicing.lanes.model.quota import Left, fits, free_for, left_of, quotas, used
+from invoicing.lanes.model.running import Running
+from invoicing.lanes.model.scheduler import Queue, Scheduler, Waiting
+from invoicing.lanes.model.workers import Pause, Worker
+from invoicing.lanes.model.yielding import asked_to_give_way
+
+__all__ = [
+    "BY_NAME",
+    "LANES",
+    "POLICY",
+    "SIZES",
+    "Cutoffs",
+    "Lane",
+    "Left",
+    "Pause",
+    "Policy",
+    "Queue",
+    "Running",
+    "Scheduler",
+    "Waiting",
+    "Worker",
+    "asked_to_give_way",
+    "fits",
+    "free_for",
+    "larger",
+    "left_of",
+    "quotas",
+    "smaller",
+    "used",
+]

@@ -1,0 +1,40 @@
+"""Lanes: priority x size class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from invoicing.jobs.model import Priority, Size
+
+SIZES = tuple(Size)
+"""From the smallest class to the largest."""
+
+
+@dataclass(frozen=True, order=True)
+class Lane:
+    """A queue: one priority and one size class."""
+
+    priority: Priority
+    size: Size
+
+    @property
+    def name(self) -> str:
+        """What people call it, as in `normal-small`."""
+        return f"{self.priority}-{self.size}"
+
+
+LANES = tuple(Lane(priority, size) for size in Size for priority in Priority)
+"""Every lane: the smaller class first, and within a class the more urgent first."""
+
+BY_NAME: Mapping[str, Lane] = MappingProxyType({lane.name: lane for lane in LANES})
+
+
+def larger(size: Size) -> Size | None:
+    """Give the next larger class, None for the largest."""
+    place = SIZES.index(size) + 1
+    return SIZES[place] if place < len(SIZES) else None
+
+
+def smaller(size: Size) -> tuple[Size, ...]:
+    """Give the classes below one, the smallest first."""
+    return SIZES[: SIZES.index(size)]
