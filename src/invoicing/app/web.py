@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 import uvicorn
 from fastapi import FastAPI
@@ -54,10 +55,10 @@ class _Name(StringConvertor):
 register_url_convertor("name", _Name())
 
 
-def place(predicted_s: float, priority: Priority) -> Placed:
+def place(_kind: str, _customer_id: UUID, estimated_s: float, priority: Priority) -> Placed:
     """Apply the lanes' rules to a new job."""
-    size = POLICY.cutoffs.classify(predicted_s)
-    return Placed(size, POLICY.due_after(priority, size))
+    size = POLICY.cutoffs.classify(estimated_s)
+    return Placed(size, POLICY.due_after(priority, size), estimated_s)
 
 
 def create_app(

@@ -145,8 +145,8 @@ def _split(data: mmap, outline: Outline, out: BinaryIO) -> Verdict:
         findings += below("/payload", audit.end())
     if submission is None or findings:
         raise refused(findings)
-    predicted_s = float(outline.kind.size(submission.payload, count))
-    return Verdict(without_payload(outline.kind, submission, predicted_s), tuple(parts))
+    estimated_s = float(outline.kind.size(submission.payload, count))
+    return Verdict(without_payload(outline.kind, submission, estimated_s), tuple(parts))
 
 
 def _header(data: mmap, outline: Outline, findings: list[Finding]) -> Submission | None:

@@ -55,14 +55,17 @@ class BatchLine(Submission):
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a job goes: its size class, and how long after its acceptance it counts as due in its lane."""
+    """Where a job goes: its size class, how long after its acceptance it counts as due, and its predicted work."""
 
     size: Size
     order_delay: timedelta
+    predicted_s: float
+    """What its kind estimated (seconds), corrected by experience where there is some."""
 
 
-Placement = Callable[[float, Priority], Placed]
-"""Decides from the predicted work (seconds) and the priority; the lanes' rule, handed in from above."""
+Placement = Callable[[str, UUID, float, Priority], Placed]
+"""Decides from the kind, the customer, what the kind estimated (seconds) and the priority; the lanes' rule, handed in
+from above. It is asked for every request, so it looks nothing up."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Checked:
     reference: str | None
     webhook: str | None
     deadline: datetime | None
-    predicted_s: float
+    estimated_s: float
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def submission_model(kind: JobKind, payload: type[BaseModel], form: type[Submiss
     return create_model(title, __base__=form, __doc__=kind.title, **fields)
 
 
-def without_payload(kind: JobKind, submission: Submission, predicted_s: float) -> Checked:
+def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -> Checked:
     """Keep of a request in which nothing is wrong what its job needs."""
     return Checked(
         kind=kind.name,
@@ -147,7 +150,7 @@ def without_payload(kind: JobKind, submission: Submission, predicted_s: float) -
         reference=submission.reference,
         webhook=submission.webhook,
         deadline=submission.deadline,
-        predicted_s=predicted_s,
+        estimated_s=estimated_s,
     )
 
 
@@ -188,7 +191,7 @@ def idempotency_key(given: str | None) -> str:
 
 def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes) -> NewJob:
     """Make a checked request into a job to be accepted."""
-    placed = place(checked.predicted_s, checked.priority)
+    placed = place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
     return NewJob(
         id=new_id(),
         customer_id=origin.customer_id,
@@ -197,8 +200,8 @@ def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, b
         reference=checked.reference,
         priority=checked.priority,
         size=placed.size,
-        predicted_s=checked.predicted_s,
-        estimated_s=checked.predicted_s,
+        predicted_s=placed.predicted_s,
+        estimated_s=checked.estimated_s,
         order_delay=placed.order_delay,
         promise=kind.promise[placed.size],
         deadline=checked.deadline,
