@@ -35,7 +35,8 @@ from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.submission import BatchLine, Checked, Placed, Submissions
+from invoicing.jobs.model import Priority
+from invoicing.jobs.submission import BatchLine, Placed, Submissions
 from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
