@@ -73,7 +73,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_backlog",
         "jobs",
-        ["customer_id", "key_id", "size", "order_at", "id"],
+        ["customer_id", "key_id", "size", "priority", "order_at", "id"],
         postgresql_where=sa.text(f"{_WAITING} AND released_at IS NULL"),
     )
     op.create_table(

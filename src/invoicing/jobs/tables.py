@@ -79,6 +79,7 @@ jobs = Table(
         "customer_id",
         "key_id",
         "size",
+        "priority",
         "order_at",
         "id",
         postgresql_where=text(f"{_waiting} AND released_at IS NULL"),

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from invoicing.jobs.model import Size
 from invoicing.lanes.model.lane import SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.quota import Left, fits, used
@@ -12,11 +11,11 @@ from invoicing.lanes.model.quota import Left, fits, used
 
 @dataclass(frozen=True)
 class Queue:
-    """The waiting jobs that one key of a customer submitted in one size class, in the order in which they are due."""
+    """The waiting jobs that one key of a customer has in one lane, in the order in which they are due."""
 
     customer_id: UUID
     key_id: UUID
-    size: Size
+    lane: Lane
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Waiting:
     @property
     def queue(self) -> Queue:
         """The queue it waits in."""
-        return Queue(self.customer_id, self.key_id, self.lane.size)
+        return Queue(self.customer_id, self.key_id, self.lane)
 
 
 class Scheduler:
