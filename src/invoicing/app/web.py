@@ -19,6 +19,7 @@ from invoicing.app.health import Ward, add_health
 from invoicing.app.pages import Pages
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
+from invoicing.customers.api.limits import LimitsOffice, add_limits
 from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
@@ -94,6 +95,7 @@ def create_app(
     add_kinds(router, Catalogue(desk, kinds, normals))
     add_lanes(router, Tower(desk.gate, engine))
     add_admin(router, Office(desk.gate, engine))
+    add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
 
     @asynccontextmanager

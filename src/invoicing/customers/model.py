@@ -30,6 +30,21 @@ class Customer:
     rate_per_s: float
     burst: int
     created_at: datetime
+    weight: float = 1.0
+    """Its share of the slots against the others'."""
+    max_running: int | None = None
+    """How many of its jobs may run at once; None: as many as there are slots for."""
+    max_waiting: int | None = None
+    """How many of its jobs may wait; None: what the lanes' policy says."""
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """What a customer may have of the lanes, where that is not the usual."""
+
+    weight: float = 1.0
+    max_running: int | None = None
+    max_waiting: int | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import store
 from invoicing.customers.model import Customer, KeyRecord, Principal, Role, fingerprint, hint, new_key
+from invoicing.customers.store import allotments
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 
@@ -41,6 +42,30 @@ async def all_customers(session: Session) -> list[Customer]:
     return await store.all_customers(session)
 
 
+async def set_limits(
+    session: Session, principal: Principal, slug: str, limits: Mapping[str, float | None], reason: str
+) -> Customer:
+    """Change some of a customer's limits and write both the old and the new ones into the audit.
+
+    Raises `Problem` when there is no such customer. Web processes and the dispatcher notice within seconds; the rate
+    within `REMEMBERED`.
+    """
+    before = await store.limits_locked(session, slug)
+    if before is None:
+        raise no_such_customer(slug)
+    after = await store.set_limits(session, before.id, limits)
+    changed = {name: {"from": getattr(before, name), "to": getattr(after, name)} for name in limits}
+    await audit(session, principal, "customer.limited", f"customer:{before.id}", reason, changed)
+    return after
+
+
+def no_such_customer(slug: str) -> Problem:
+    """Refuse what is asked about somebody unknown."""
+    return Problem(
+        "bad_input", f"There is no customer {slug!r}.", field="/customer", remedy="POST /v1/admin/customers first."
+    )
+
+
 async def owner_of_key(session: Session, role: Role, slug: str | None) -> Customer | None:
     """Find the customer that a new key is to act for; raises `Problem` when role and customer do not go together."""
     if (role is Role.CUSTOMER) != (slug is not None):
@@ -54,9 +79,7 @@ async def owner_of_key(session: Session, role: Role, slug: str | None) -> Custom
         return None
     found = await store.customer_by_slug(session, slug)
     if found is None:
-        raise Problem(
-            "bad_input", f"There is no customer {slug!r}.", field="/customer", remedy="POST /v1/admin/customers first."
-        )
+        raise no_such_customer(slug)
     return found
 
 
@@ -122,3 +145,22 @@ class Keys:
         if len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
         self._known[hashed] = (now, principal)
+
+
+__all__ = [
+    "REMEMBERED",
+    "USUAL_BURST",
+    "USUAL_RATE_PER_S",
+    "Keys",
+    "add_customer",
+    "all_customers",
+    "all_keys",
+    "allotments",
+    "audit",
+    "create_key",
+    "ensure_customer",
+    "no_such_customer",
+    "owner_of_key",
+    "revoke_key",
+    "set_limits",
+]

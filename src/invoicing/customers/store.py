@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from invoicing.customers.model import Customer, KeyRecord, Principal, Role
+from invoicing.customers.model import Allotment, Customer, KeyRecord, Principal, Role
 from invoicing.customers.tables import api_keys, audit_entries, customers
 from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
@@ -43,11 +43,33 @@ async def customer_by_slug(session: Session, slug: str) -> Customer | None:
     return None if row is None else Customer(**row)
 
 
-async def set_rate(session: Session, customer_id: UUID, rate_per_s: float, burst: int) -> None:
-    """Set how many requests a second a customer may make, and how many at once."""
-    await session.execute(
-        update(customers).where(customers.c.id == customer_id).values(rate_per_s=rate_per_s, burst=burst)
+async def limits_locked(session: Session, slug: str) -> Customer | None:
+    """Find a customer by its slug and hold its row, so that nobody changes its limits before this transaction ends."""
+    row = (
+        (await session.execute(select(customers).where(customers.c.slug == slug).with_for_update()))
+        .mappings()
+        .one_or_none()
     )
+    return None if row is None else Customer(**row)
+
+
+async def set_limits(session: Session, customer_id: UUID, limits: Mapping[str, float | None]) -> Customer:
+    """Change some of a customer's limits, given by the names of their columns."""
+    changed = await session.execute(
+        update(customers).where(customers.c.id == customer_id).values(**limits).returning(customers)
+    )
+    return Customer(**changed.mappings().one())
+
+
+async def allotments(session: Session) -> dict[UUID, Allotment]:
+    """Give what customers may have of the lanes, of those alone for whom that is not the usual."""
+    c = customers.c
+    rows = await session.execute(
+        select(c.id, c.weight, c.max_running, c.max_waiting).where(
+            or_(c.weight != 1, c.max_running.is_not(None), c.max_waiting.is_not(None))
+        )
+    )
+    return {row.id: Allotment(row.weight, row.max_running, row.max_waiting) for row in rows}
 
 
 async def add_key(

@@ -40,7 +40,7 @@ async def test_the_rate_is_told_and_held(service: Any) -> None:
     async with transaction(service.engine) as session:
         acme = await store.customer_by_slug(session, "acme")
         assert acme is not None
-        await store.set_rate(session, acme.id, 1.0, 3)
+        await store.set_limits(session, acme.id, {"rate_per_s": 1.0, "burst": 3})
     answers = [await service.acme.get("/v1/jobs") for _ in range(5)]
     assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
     assert answers[0].headers["ratelimit-policy"] == '"requests";q=3;w=3'

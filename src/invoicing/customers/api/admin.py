@@ -43,6 +43,9 @@ class CustomerBody(BaseModel):
     name: str
     rate_per_s: float = Field(description="Requests a second, on average.")
     burst: int = Field(description="Requests at once.")
+    weight: float = Field(description="Its share of the slots against the others'.")
+    max_running: int | None = Field(description="Jobs that may run at once; null: as many as there are slots for.")
+    max_waiting: int | None = Field(description="Jobs that may wait; null: what the policy of the lanes says.")
     created_at: datetime
 
 
@@ -118,6 +121,9 @@ def _view(customer: Customer) -> dict[str, Any]:
         "name": customer.name,
         "rate_per_s": customer.rate_per_s,
         "burst": customer.burst,
+        "weight": customer.weight,
+        "max_running": customer.max_running,
+        "max_waiting": customer.max_waiting,
         "created_at": customer.created_at.astimezone(UTC),
     }
 
