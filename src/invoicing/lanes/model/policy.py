@@ -65,6 +65,15 @@ class Policy:
     runway_s: float = 0.1
     """Predicted work on a runway beyond its free slots, for each slot (seconds): hides a round trip, no more."""
 
+    patience: Mapping[Priority, float] = field(
+        default_factory=lambda: {Priority.URGENT: 4.0, Priority.NORMAL: 2.0, Priority.BULK: 1.0}
+    )
+    """How many times the promise of its class a job's predicted wait may be before it is refused: bulk is refused first,
+    urgent last."""
+    max_waiting: int = 100_000
+    """How many jobs of a customer may wait where the customer has no limit of its own: a loop gone wild is stopped
+    before it fills the ledger, and no honest month's end comes near it."""
+
     def due_after(self, priority: Priority, size: Size) -> timedelta:
         """How long after its acceptance a job of a lane counts as due."""
         return timedelta(seconds=self.delays_s[priority][size])
