@@ -42,6 +42,8 @@ _BOUNDS: Mapping[str, _Bounds] = {
     "quantum_s": _Bounds(0.05, 3_600.0, "seconds; below 0.05 nothing gets done between two checkpoints"),
     "turn_s": _Bounds(0.05, 86_400.0, "seconds; below 0.05 nothing gets done between two checkpoints"),
     "runway_s": _Bounds(0.0, 60.0, "seconds of work per slot; more would put order and pauses off"),
+    "patience": _Bounds(0.01, 1_000.0, "how many times its promise a new job's predicted wait may be"),
+    "max_waiting": _Bounds(1, 10_000_000, "waiting jobs of a customer"),
     SLOTS: _Bounds(1, _MOST_SLOTS, "slots of each worker of the host"),
 }
 """By the first step of a setting's path; what is not named here is a time."""

@@ -64,11 +64,10 @@ class Policy:
     """How long work runs before it gives way to its equals (seconds)."""
     runway_s: float = 0.1
     """Predicted work on a runway beyond its free slots, for each slot (seconds): hides a round trip, no more."""
-
     patience: Mapping[Priority, float] = field(
         default_factory=lambda: {Priority.URGENT: 4.0, Priority.NORMAL: 2.0, Priority.BULK: 1.0}
     )
-    """How many times the promise of its class a job's predicted wait may be before it is refused: bulk is refused first,
+    """How many times the promise of its class the predicted wait of a new job may be; beyond, it is refused: bulk first,
     urgent last."""
     max_waiting: int = 100_000
     """How many jobs of a customer may wait where the customer has no limit of its own: a loop gone wild is stopped
