@@ -76,6 +76,17 @@ class Ended:
         return None if self.finished_s is None else (self.finished_s - self.work.at_s) / self.work.size_s
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How things stood at a moment."""
+
+    at_s: float
+    busy: int
+    """Slots in use, those of work set aside not counted."""
+    waiting: int
+    """Jobs that were due and held no slot."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of a load on a fleet under a policy."""
@@ -90,6 +101,8 @@ class Outcome:
     """Part of it in which a slot was idle although a job waited."""
     served_s: Mapping[tuple[str, Priority, Size], float]
     """Work that was done, by customer, priority and the class that the job had at that time (seconds)."""
+    course: tuple[Moment, ...] = ()
+    """How things stood over the time: evenly spread, some hundreds of them whatever the number of events."""
 
     @property
     def idle_while_waiting(self) -> float:
