@@ -69,12 +69,19 @@ def upgrade() -> None:
     op.add_column("jobs", sa.Column("key_id", sa.Uuid(), server_default=_NOBODY, nullable=False))
     op.add_column("jobs", sa.Column("estimated_s", sa.Double(), nullable=True))
     op.add_column("jobs", sa.Column("parked_at", _WHEN, nullable=True))
+    op.add_column("jobs", sa.Column("expedited_at", _WHEN, nullable=True))
     op.drop_index("ix_jobs_backlog", table_name="jobs")
     op.create_index(
         "ix_jobs_backlog",
         "jobs",
         ["customer_id", "key_id", "size", "priority", "order_at", "id"],
         postgresql_where=sa.text(f"{_WAITING} AND released_at IS NULL"),
+    )
+    op.create_index(
+        "ix_jobs_expedited",
+        "jobs",
+        ["expedited_at", "id"],
+        postgresql_where=sa.text(f"{_WAITING} AND released_at IS NULL AND expedited_at IS NOT NULL"),
     )
     op.create_table(
         "tallies",
@@ -144,11 +151,13 @@ def downgrade() -> None:
         ["priority", "size", "order_at", "id"],
         postgresql_where=sa.text(f"{_WAITING} AND released_at IS NULL"),
     )
+    op.drop_index("ix_jobs_expedited", table_name="jobs")
+    op.drop_column("jobs", "expedited_at")
     op.drop_column("jobs", "parked_at")
     op.drop_column("jobs", "estimated_s")
     op.drop_column("jobs", "key_id")
-    op.drop_constraint("caps", "customers")
-    op.drop_constraint("weight", "customers")
+    op.drop_constraint(op.f("ck_customers_caps"), "customers")
+    op.drop_constraint(op.f("ck_customers_weight"), "customers")
     op.drop_column("customers", "max_waiting")
     op.drop_column("customers", "max_running")
     op.drop_column("customers", "weight")

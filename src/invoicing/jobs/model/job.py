@@ -59,6 +59,8 @@ class Job:
     """What its kind estimated (seconds), before `predicted_s` was corrected by experience."""
     parked_at: datetime | None
     """Since when it waits to go on, having given way to other work."""
+    expedited_at: datetime | None = None
+    """Since when it goes before the fair order, because our staff said so; until it starts."""
 
     @property
     def progress(self) -> Progress | None:
