@@ -5,6 +5,7 @@ from invoicing.lanes.model.policy import POLICY, Cutoffs, Policy
 from invoicing.lanes.model.quota import Left, fits, free_for, left_of, quotas, used
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.scheduler import Queue, Scheduler, Waiting
+from invoicing.lanes.model.tally import Tally
 from invoicing.lanes.model.workers import Pause, Worker
 from invoicing.lanes.model.yielding import asked_to_give_way
 
@@ -21,6 +22,7 @@ __all__ = [
     "Queue",
     "Running",
     "Scheduler",
+    "Tally",
     "Waiting",
     "Worker",
     "asked_to_give_way",

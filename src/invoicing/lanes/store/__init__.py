@@ -1,0 +1,20 @@
+"""Statements about pauses, workers and what waits, a file for each noun."""
+
+from invoicing.lanes.store.pauses import active_pauses, database_time, pause, resume
+from invoicing.lanes.store.tallies import fold_tallies, tallies
+from invoicing.lanes.store.workers import ALIVE_FOR, all_workers, beat, forget_dead, leave, register
+
+__all__ = [
+    "ALIVE_FOR",
+    "active_pauses",
+    "all_workers",
+    "beat",
+    "database_time",
+    "fold_tallies",
+    "forget_dead",
+    "leave",
+    "pause",
+    "register",
+    "resume",
+    "tallies",
+]

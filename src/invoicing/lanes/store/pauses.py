@@ -1,0 +1,48 @@
+"""Statements about pauses."""
+
+from datetime import datetime
+
+from sqlalchemy import func, insert, select, text, update
+
+from invoicing.kit.db import Session
+from invoicing.kit.ids import new_id
+from invoicing.lanes.model import Pause
+from invoicing.lanes.tables import pauses
+
+
+async def active_pauses(session: Session) -> list[Pause]:
+    """List the pauses that hold now."""
+    rows = await session.execute(
+        select(pauses.c.lane, pauses.c.since, pauses.c.until, pauses.c.reason, pauses.c.by).where(
+            pauses.c.ended_at.is_(None), pauses.c.until > func.now()
+        )
+    )
+    return [Pause(row.lane, row.since, row.until, row.reason, row.by) for row in rows]
+
+
+async def pause(session: Session, lane: str, until: datetime, reason: str, by: str) -> Pause:
+    """Pause a lane; an earlier pause of it is replaced."""
+    await resume(session, lane)
+    row = (
+        await session.execute(
+            insert(pauses).values(id=new_id(), lane=lane, until=until, reason=reason, by=by).returning(pauses.c.since)
+        )
+    ).one()
+    return Pause(lane, row.since, until, reason, by)
+
+
+async def resume(session: Session, lane: str) -> bool:
+    """End a lane's pause; tells whether it was paused."""
+    ended = await session.execute(
+        update(pauses)
+        .where(pauses.c.lane == lane, pauses.c.ended_at.is_(None))
+        .values(ended_at=func.now())
+        .returning(pauses.c.until > func.now())
+    )
+    return any(ended.scalars())
+
+
+async def database_time(session: Session) -> datetime:
+    """Read PostgreSQL's clock."""
+    moment: datetime = (await session.execute(text("SELECT now()"))).scalar_one()
+    return moment

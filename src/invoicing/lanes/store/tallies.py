@@ -1,0 +1,47 @@
+"""How much waits, counted where it changes; folded now and then, so that counting again costs little."""
+
+from sqlalchemy import text
+
+from invoicing.jobs.model import Priority, Size
+from invoicing.kit.db import Session
+from invoicing.lanes.model import Lane, Tally
+
+# The truth is the sum of both tables, and one statement sees both as they were at one moment.
+_READ = text("""
+SELECT customer_id, priority, size, sum(waiting)::bigint AS waiting, sum(work_s) AS work_s FROM (
+    SELECT customer_id, priority, size, waiting, work_s FROM tallies
+    UNION ALL SELECT customer_id, priority, size, waiting, work_s FROM tally_changes
+) AS counted
+GROUP BY customer_id, priority, size HAVING sum(waiting) > 0
+""")
+
+# Only the dispatcher that leads folds; were there two, they would pass over each other's rows.
+_FOLD = text("""
+WITH taken AS (
+    DELETE FROM tally_changes WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM tally_changes LIMIT :most FOR UPDATE SKIP LOCKED
+    )) RETURNING customer_id, priority, size, waiting, work_s
+), folded AS (
+    INSERT INTO tallies (customer_id, priority, size, waiting, work_s)
+    SELECT customer_id, priority, size, sum(waiting), sum(work_s) FROM taken
+    GROUP BY customer_id, priority, size ORDER BY customer_id, priority, size
+    ON CONFLICT (customer_id, priority, size)
+    DO UPDATE SET waiting = tallies.waiting + excluded.waiting, work_s = tallies.work_s + excluded.work_s
+)
+SELECT count(*) FROM taken
+""")
+
+
+async def tallies(session: Session) -> list[Tally]:
+    """Tell how much each customer has waiting in each lane, as of one moment; what is empty is left out."""
+    rows = await session.execute(_READ)
+    return [
+        Tally(row.customer_id, Lane(Priority(row.priority), Size(row.size)), row.waiting, max(0.0, row.work_s))
+        for row in rows
+    ]
+
+
+async def fold_tallies(session: Session, most: int) -> int:
+    """Add up to so many changes to the tallies; gives how many there were to add."""
+    folded: int = (await session.execute(_FOLD, {"most": most})).scalar_one()
+    return folded
