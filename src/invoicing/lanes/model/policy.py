@@ -67,8 +67,8 @@ class Policy:
     patience: Mapping[Priority, float] = field(
         default_factory=lambda: {Priority.URGENT: 4.0, Priority.NORMAL: 2.0, Priority.BULK: 1.0}
     )
-    """How many times the promise of its class the predicted wait of a new job may be; beyond, it is refused: bulk first,
-    urgent last."""
+    """How many times the promise of its class the predicted wait of a new job may be; beyond, it is refused: bulk
+    first, urgent last."""
     max_waiting: int = 100_000
     """How many jobs of a customer may wait where the customer has no limit of its own: a loop gone wild is stopped
     before it fills the ledger, and no honest month's end comes near it."""
