@@ -1,52 +1,17 @@
 """The scheduling policy that holds now: defaults, what was learned, what people set for the fleet and for a host."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-
-from pydantic_core import to_json
-from sqlalchemy import text
 
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Finding, Problem
+from invoicing.lanes import store
 from invoicing.lanes.model import POLICY, Policy
 from invoicing.lanes.model.overrides import Settings, applied, contradictions, laid, merged, misfits, slots_of
+from invoicing.lanes.store import CHANGED, Override
 
 FLEET = "fleet"
-CHANGED = "invoicing_policy"
-"""The PostgreSQL channel on which a change is told; the payload is its scope."""
-
-_READ = text("""
-SELECT scope, settings, by, reason, at FROM policies
-UNION ALL SELECT 'learned', state, '', '', updated_at FROM learning WHERE name = 'cutoffs' ORDER BY scope
-""")
-
-# a host's settings are checked against the fleet's, which must not change meanwhile
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('invoicing.policies'))")
-
-_WRITE = text("""
-INSERT INTO policies (scope, settings, by, reason) VALUES (:scope, CAST(:settings AS jsonb), :by, :reason)
-ON CONFLICT (scope) DO UPDATE SET settings = excluded.settings, by = excluded.by, reason = excluded.reason, at = now()
-""")
-
-_REMOVE = text("DELETE FROM policies WHERE scope = :scope")
-
-_TELL = text(f"SELECT pg_notify('{CHANGED}', :scope)")
-
-
-@dataclass(frozen=True)
-class Override:
-    """What people set for a scope (`fleet` or `host:<name>`): who last, why, when."""
-
-    scope: str
-    settings: Settings
-    by: str
-    reason: str
-    at: datetime
-
-    @property
-    def host(self) -> str | None:
-        """The host it is for; None: the fleet."""
-        return None if self.scope == FLEET else self.scope.partition(":")[2]
+_HOST = "host:"
 
 
 @dataclass(frozen=True)
@@ -54,7 +19,8 @@ class Policies:
     """What holds for the fleet and for each host, at one moment."""
 
     fleet: Policy = POLICY
-    overrides: tuple[Override, ...] = ()
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    """What people set, by scope."""
     learned: Settings = field(default_factory=dict)
     """The cut-offs that were learned from the load; what people set stands above them."""
 
@@ -68,7 +34,7 @@ class Policies:
 
     def settings(self, scope: str) -> Settings:
         """Give what people set for a scope."""
-        return next((one.settings for one in self.overrides if one.scope == scope), {})
+        return self.overrides[scope].settings if scope in self.overrides else {}
 
 
 async def policy_for(session: Session, host: str | None = None) -> Policy:
@@ -78,13 +44,10 @@ async def policy_for(session: Session, host: str | None = None) -> Policy:
 
 async def all_policies(session: Session) -> Policies:
     """Read what holds for the fleet and for each host that people set something for."""
-    rows = (await session.execute(_READ)).all()
-    learned: Settings = next((row.settings for row in rows if row.scope == "learned"), {})
-    found = tuple(
-        Override(row.scope, row.settings, row.by, row.reason, row.at) for row in rows if row.scope != "learned"
-    )
-    set_by_people = next((one.settings for one in found if one.scope == FLEET), {})
-    return Policies(applied(_learned(learned), set_by_people), found, learned)
+    found, learned = await store.overrides(session)
+    by_scope = {one.scope: one for one in found}
+    people = by_scope[FLEET].settings if FLEET in by_scope else {}
+    return Policies(applied(_learned(learned), people), by_scope, learned)
 
 
 async def change(session: Session, changes: Settings, by: str, reason: str, host: str | None = None) -> Policies:
@@ -92,31 +55,27 @@ async def change(session: Session, changes: Settings, by: str, reason: str, host
 
     Raises `Problem` naming every setting that there is not, every value it may not have, and what contradicts.
     """
-    await session.execute(_LOCK)
+    await store.lock_overrides(session)
     present, scope = await all_policies(session), FLEET if host is None else scope_of(host)
     _refuse(misfits(changes, present.fleet, host=host is not None))
     wanted = merged(present.settings(scope), changes)
     fleet = laid(_learned(present.learned), wanted) if host is None else present.fleet
     _refuse(contradictions(fleet if host is None else laid(fleet, wanted)))
-    for other in present.overrides:
-        if host is None and other.host is not None:
+    for other in present.overrides.values():
+        if host is None and other.scope != FLEET:
             _refuse(contradictions(laid(fleet, other.settings)), f" (Together with the settings of {other.scope}.)")
-    await _write(session, scope, wanted, by, reason)
+    await store.write_override(session, scope, wanted, by, reason)
     return await all_policies(session)
-
-
-async def _write(session: Session, scope: str, settings: Settings, by: str, reason: str) -> None:
-    if settings:
-        row = {"scope": scope, "settings": to_json(settings).decode(), "by": by, "reason": reason}
-        await session.execute(_WRITE, row)
-    else:
-        await session.execute(_REMOVE, {"scope": scope})
-    await session.execute(_TELL, {"scope": scope})
 
 
 def scope_of(host: str) -> str:
     """Name the scope of a host."""
-    return f"host:{host}"
+    return _HOST + host
+
+
+def host_of(scope: str) -> str | None:
+    """Give the host that a scope is for; None: the fleet."""
+    return scope.removeprefix(_HOST) if scope.startswith(_HOST) else None
 
 
 def _learned(cutoffs: Settings) -> Policy:
@@ -129,3 +88,6 @@ def _refuse(found: list[Finding], beside: str = "") -> None:
         pointed = [Finding(one.code, f"/changes{one.field}", one.message + beside, one.remedy) for one in found]
         first = pointed[0]
         raise Problem("bad_input", first.message, field=first.field, remedy=first.remedy, findings=pointed)
+
+
+__all__ = ["CHANGED", "FLEET", "Override", "Policies", "all_policies", "change", "host_of", "policy_for", "scope_of"]

@@ -1,11 +1,14 @@
 """Statements about pauses, workers and what waits, a file for each noun."""
 
 from invoicing.lanes.store.pauses import active_pauses, database_time, pause, resume
+from invoicing.lanes.store.policies import CHANGED, Override, lock_overrides, overrides, write_override
 from invoicing.lanes.store.tallies import fold_tallies, tallies
 from invoicing.lanes.store.workers import ALIVE_FOR, all_workers, beat, forget_dead, leave, register
 
 __all__ = [
     "ALIVE_FOR",
+    "CHANGED",
+    "Override",
     "active_pauses",
     "all_workers",
     "beat",
@@ -13,8 +16,11 @@ __all__ = [
     "fold_tallies",
     "forget_dead",
     "leave",
+    "lock_overrides",
+    "overrides",
     "pause",
     "register",
     "resume",
     "tallies",
+    "write_override",
 ]
