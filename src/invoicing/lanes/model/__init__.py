@@ -4,10 +4,11 @@ from invoicing.lanes.model.lane import BY_NAME, LANES, SIZES, Lane, larger, smal
 from invoicing.lanes.model.policy import POLICY, Cutoffs, Policy
 from invoicing.lanes.model.quota import Left, fits, free_for, left_of, quotas, used
 from invoicing.lanes.model.running import Running
-from invoicing.lanes.model.scheduler import Queue, Scheduler, Waiting
+from invoicing.lanes.model.scheduler import Scheduler
 from invoicing.lanes.model.tally import Tally
+from invoicing.lanes.model.waiting import Queue, Waiting
 from invoicing.lanes.model.workers import Pause, Worker
-from invoicing.lanes.model.yielding import asked_to_give_way
+from invoicing.lanes.model.yielding import asked_to_give_way, gives_way_at, order_after_turn, outgrown
 
 __all__ = [
     "BY_NAME",
@@ -28,8 +29,11 @@ __all__ = [
     "asked_to_give_way",
     "fits",
     "free_for",
+    "gives_way_at",
     "larger",
     "left_of",
+    "order_after_turn",
+    "outgrown",
     "quotas",
     "smaller",
     "used",

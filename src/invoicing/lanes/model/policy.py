@@ -56,6 +56,18 @@ class Policy:
     """How long after its acceptance a job counts as due (seconds): among equally served, the earliest due starts."""
     slack_s: float = 0.1
     """Customers whose service differs by less (seconds of slot) count as equally served."""
+    lead_s: float = 30.0
+    """How much more service a customer may have had and still have its smaller work start before others' larger work
+    (seconds of slot): small work is quick as long as it comes in bursts, and nobody lives on it."""
+    size_share: Mapping[Size, float] = field(
+        default_factory=lambda: {Size.SMALL: 0.0, Size.MEDIUM: 0.05, Size.LARGE: 0.05, Size.HUGE: 0.05}
+    )
+    """Share of the service that a class gets at least while it waits, whatever else does; 0: order alone decides."""
+    priority_share: Mapping[Priority, float] = field(
+        default_factory=lambda: {Priority.URGENT: 0.0, Priority.NORMAL: 0.1, Priority.BULK: 0.05}
+    )
+    """The same for a priority. Nothing for urgent: it comes first as it is, and calling work urgent must gain nothing
+    beyond the own share."""
     quantum_s: float = 1.0
     """How long work runs before it gives way to smaller or more urgent work (seconds)."""
     turn_s: Mapping[Size, float] = field(

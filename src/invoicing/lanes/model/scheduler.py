@@ -1,44 +1,39 @@
-"""What starts next: the least served customer first, then what is due first, within the room that quotas leave."""
+"""What starts next: smaller work of the least served customers, within the room that quotas leave.
 
-from collections.abc import Iterable, Mapping, Sequence
+Each decision looks at the head of every lane in which a job would find room. A class or a priority that got less than
+its guaranteed share comes first. Otherwise a lane is passed over while its least served customer had more than that
+of another lane (smaller work is granted a lead over larger), and of what remains the earliest due starts.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from uuid import UUID
 
-from invoicing.lanes.model.lane import SIZES, Lane
+from invoicing.jobs.model import Size
+from invoicing.lanes.model.accounts import Customer, Key, due_of
+from invoicing.lanes.model.lane import LANES, SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.quota import Left, fits, used
+from invoicing.lanes.model.ring import Due, Ring
+from invoicing.lanes.model.running import Running
+from invoicing.lanes.model.shares import Shares
+from invoicing.lanes.model.waiting import Queue, Waiting
+
+_NEVER: Due = (inf, UUID(int=0))
 
 
 @dataclass(frozen=True)
-class Queue:
-    """The waiting jobs that one key of a customer has in one lane, in the order in which they are due."""
+class _Taken:
+    """A job that was taken, and how its accounts stood before: enough to put it back."""
 
-    customer_id: UUID
-    key_id: UUID
-    lane: Lane
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A job that could start."""
-
-    job_id: UUID
-    attempt: int
-    """The number that its next attempt will have."""
-    customer_id: UUID
-    key_id: UUID
-    lane: Lane
-    order_at: float
-    """When it counts as due (seconds since the epoch)."""
-    first_s: float
-    """What is charged when it is released (seconds): its predicted work, as far as it runs before it gives way."""
-    expedited: bool = False
-    """Our staff put it before the fair order: it starts as soon as there is room for it, and is charged all the same."""
-
-    @property
-    def queue(self) -> Queue:
-        """The queue it waits in."""
-        return Queue(self.customer_id, self.key_id, self.lane)
+    waiting: Waiting
+    customer: Customer
+    key: Key
+    served: float
+    key_served: float
+    key_virtual: float
 
 
 class Scheduler:
@@ -47,87 +42,228 @@ class Scheduler:
     def __init__(self, policy: Policy) -> None:
         """Start with nothing waiting and nobody served."""
         self.policy = policy
-        self._queues: dict[Queue, list[Waiting]] = {}
-        self._served: dict[tuple[UUID, UUID | None], float] = {}
-        self._weights: dict[UUID, float] = {}
+        self._customers: dict[UUID, Customer] = {}
+        self._rings = {lane: Ring(policy.slack_s) for lane in LANES}
+        self._shares = Shares(policy)
         self._virtual = 0.0
+        self._era = 0
+        self._numbers = 0
+        self._open: list[Lane] = []
+        self._full: set[UUID] = set()
+
+    def adopt(self, policy: Policy) -> None:
+        """Decide by another policy from now on; what was given stays counted, who is owed a share starts anew."""
+        self.policy = policy
+        self._shares = Shares(policy)
+        for lane in self._open:
+            self._shares.arrive(lane)
+        for ring in self._rings.values():
+            ring.slack = policy.slack_s
 
     def show(self, queue: Queue, heads: Sequence[Waiting]) -> None:
         """Tell which jobs come first in a queue, in order; none: nothing waits in it."""
+        customer = self._customer(queue.customer_id)
+        key = customer.key(queue.key_id)
         if heads:
-            self._queues[queue] = list(heads)
-            self._arrive((queue.customer_id, None))
-            self._arrive((queue.customer_id, queue.key_id))
+            if customer.away:
+                customer.served = max(customer.served, self._virtual)
+            if not key.queues:
+                key.served = max(key.served, customer.virtual)
+            key.queues[queue.lane] = deque(heads)
         else:
-            self._queues.pop(queue, None)
+            key.queues.pop(queue.lane, None)
+        customer.place(key, queue.lane)
+        self._seat(customer, queue.lane)
 
     def shown(self, queue: Queue) -> int:
         """How many jobs of a queue it still knows; at 0 it must be shown more."""
-        return len(self._queues.get(queue, ()))
+        customer = self._customers.get(queue.customer_id)
+        key = customer.keys.get(queue.key_id) if customer else None
+        return len(key.queues.get(queue.lane, ())) if key else 0
 
     def weigh(self, customer_id: UUID, weight: float) -> None:
         """Set a customer's weight: service counts 1/weight."""
-        self._weights[customer_id] = weight
+        self._customer(customer_id).weight = weight
 
-    def charge(self, customer_id: UUID, key_id: UUID, seconds: float) -> None:
-        """Count service (seconds of slot; negative where too much was charged)."""
-        for account in ((customer_id, None), (customer_id, key_id)):
-            weight = self._weights.get(customer_id, 1.0)
-            self._served[account] = self._served.get(account, self._virtual) + seconds / weight
+    def limit(self, customer_id: UUID, most: int | None) -> None:
+        """Set how many jobs of a customer may run; None: as many as there is room for."""
+        customer = self._customer(customer_id)
+        customer.cap = most
+        self._seat_all(customer)
+
+    def runs(self, customer_id: UUID, count: int) -> None:
+        """Tell how many jobs of a customer are released or running; a release counts itself, an end must be told."""
+        customer = self._customer(customer_id)
+        was = customer.full
+        customer.running = count
+        if customer.full != was:
+            self._seat_all(customer)
+
+    def charge(self, customer_id: UUID, key_id: UUID, seconds: float, lane: Lane | None = None) -> None:
+        """Count service (seconds of slot; negative where too much was charged), for the lane too where it is known."""
+        customer = self._customer(customer_id)
+        self._give(customer, customer.key(key_id), seconds)
+        if lane is not None:
+            self._shares.charge(lane, seconds)
 
     def counters(self) -> Mapping[UUID, float]:
-        """Give what each customer was given, to be kept."""
-        return {customer: served for (customer, key), served in self._served.items() if key is None}
+        """Give what each customer was given, to be kept; whoever is not named begins like a new customer."""
+        found: dict[UUID, float] = {}
+        for customer_id in list(self._customers):
+            customer = self._customer(customer_id)
+            if not (customer.away and customer.served <= self._virtual):
+                found[customer_id] = customer.served
+            elif customer.cap is None and customer.weight == 1.0:
+                del self._customers[customer_id]
+        return found
 
     def restore(self, counters: Mapping[UUID, float]) -> None:
         """Go on from counters that were kept."""
-        for customer, served in counters.items():
-            self._served[customer, None] = served
+        for customer_id, served in counters.items():
+            self._customer(customer_id).served = served
         self._virtual = min(counters.values(), default=0.0)
+
+    def full(self) -> Collection[UUID]:
+        """Name the customers whose work waits because as many of their jobs run as may."""
+        return [customer_id for customer_id in self._full if self._customers[customer_id].rings]
 
     def release(self, left: Left, most: Mapping[Lane, int] | None = None) -> list[Waiting]:
         """Take what starts next, in order, while there is room; `most` bounds single lanes (a paused one has 0)."""
-        bounds = dict(most or {})
-        taken: list[Waiting] = []
-        while (chosen := self._choose(left, bounds)) is not None:
-            left = used(left, chosen.lane.size)
-            if chosen.lane in bounds:
-                bounds[chosen.lane] -= 1
-            self._queues[chosen.queue].remove(chosen)
-            self._virtual = max(self._virtual, self._of(chosen.customer_id, None))
-            self.charge(chosen.customer_id, chosen.key_id, chosen.first_s)
-            taken.append(chosen)
+        taken = self._take(left, most or {}, None)
+        if not self._open:
+            self._era += 1
+        return [one.waiting for one in taken]
+
+    def blocked(self, count: int, most: Mapping[Lane, int] | None = None) -> list[Waiting]:
+        """Tell what would start next if there were room, without taking it."""
+        virtual, shares = self._virtual, self._shares.standing()
+        taken = self._take(dict.fromkeys(SIZES, count), most or {}, count)
+        for one in reversed(taken):
+            self._put_back(one)
+        self._virtual = virtual
+        self._shares.restore(shares)
+        return [one.waiting for one in taken]
+
+    def entitled(self, waiting: Waiting, running: Running) -> bool:
+        """Whether a waiting job would be chosen before a running one if that waited too, by what each was given."""
+        if self._shares.owes(waiting.lane) and not self._shares.owes(running.lane):
+            return True
+        lead = self.policy.lead_s if SIZES.index(waiting.lane.size) < SIZES.index(running.lane.size) else 0.0
+        theirs = self._customer(running.customer_id).served
+        return self._customer(waiting.customer_id).served <= theirs + self.policy.slack_s + lead
+
+    def _take(self, left: Left, most: Mapping[Lane, int], count: int | None) -> list[_Taken]:
+        bounds = dict(most)
+        taken: list[_Taken] = []
+        while self._open and (count is None or len(taken) < count):
+            room = [size for size in SIZES if fits(left, size)]
+            lanes = [lane for lane in self._open if lane.size in room and bounds.get(lane, 1) > 0]
+            if not lanes:
+                break
+            one = self._take_one(lanes)
+            lane = one.waiting.lane
+            left = used(left, lane.size)
+            if lane in bounds:
+                bounds[lane] -= 1
+            taken.append(one)
         return taken
 
-    def blocked(self, most: int) -> list[Waiting]:
-        """Tell what would start next if there were room, without taking it."""
-        every = dict.fromkeys(SIZES, most)
-        kept = {queue: list(heads) for queue, heads in self._queues.items()}
-        served, virtual = dict(self._served), self._virtual
-        found = self.release(every)[:most]
-        self._queues, self._served, self._virtual = kept, served, virtual
-        return found
+    def _take_one(self, lanes: Sequence[Lane]) -> _Taken:
+        owed = self._shares.owed(lanes)
+        lane, customer = self._first(owed or lanes)
+        key, waiting = customer.first(lane)
+        taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual)
+        if not owed:  # who is served by a guarantee may be far ahead: newcomers do not begin there
+            self._virtual = max(self._virtual, customer.served)
+        customer.virtual = max(customer.virtual, key.served)
+        queue = key.queues[lane]
+        queue.popleft()
+        if not queue:
+            del key.queues[lane]
+        customer.place(key, lane)
+        self._run(customer, +1)
+        self._seat(customer, lane)
+        self._give(customer, key, waiting.first_s)
+        self._shares.charge(lane, waiting.first_s)
+        return taken
 
-    def _choose(self, left: Left, bounds: Mapping[Lane, int]) -> Waiting | None:
-        open_ = [one for one in self._heads(bounds) if fits(left, one.lane.size)]
-        if not open_:
-            return None
-        if urged := [one for one in open_ if one.expedited]:
-            return min(urged, key=lambda one: (one.order_at, one.job_id))
-        least = min(self._of(one.customer_id, None) for one in open_) + self.policy.slack_s
-        fair = [one for one in open_ if self._of(one.customer_id, None) <= least]
-        return min(fair, key=lambda one: (one.order_at, one.job_id))
+    def _first(self, lanes: Sequence[Lane]) -> tuple[Lane, Customer]:
+        """Choose the earliest due of the lanes that what their customers were given entitles to start."""
+        least = {lane: self._rings[lane].least() or 0.0 for lane in lanes}
+        limits = self._limits(least)
+        seats = [(lane, self._rings[lane].first()) for lane in lanes if least[lane] <= limits[lane.size]]
+        lane, seat = min(seats, key=lambda one: one[1].due if one[1] else _NEVER)
+        assert seat is not None
+        assert isinstance(seat.account, Customer)
+        return lane, seat.account
 
-    def _heads(self, bounds: Mapping[Lane, int]) -> Iterable[Waiting]:
-        for heads in self._queues.values():
-            for one in heads:
-                if bounds.get(one.lane, 1) > 0:
-                    yield one
-                    break
+    def _limits(self, least: Mapping[Lane, float]) -> dict[Size, float]:
+        """Give the service up to which the least served of a class may be ahead of the others'."""
+        by_size = {size: min((had for lane, had in least.items() if lane.size is size), default=inf) for size in SIZES}
+        limits: dict[Size, float] = {}
+        for place, size in enumerate(SIZES):
+            same_or_smaller = min(by_size[other] for other in SIZES[: place + 1])
+            larger = min((by_size[other] for other in SIZES[place + 1 :]), default=inf)
+            limits[size] = min(same_or_smaller, larger + self.policy.lead_s) + self.policy.slack_s
+        return limits
 
-    def _of(self, customer_id: UUID, key_id: UUID | None) -> float:
-        return self._served.get((customer_id, key_id), self._virtual)
+    def _put_back(self, taken: _Taken) -> None:
+        customer, key, waiting = taken.customer, taken.key, taken.waiting
+        key.queues.setdefault(waiting.lane, deque()).appendleft(waiting)
+        customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
+        customer.place(key, waiting.lane)
+        self._run(customer, -1)
+        self._seat(customer, waiting.lane)
+        self._lowered(customer, key)
 
-    def _arrive(self, account: tuple[UUID, UUID | None]) -> None:
-        """Begin at the present virtual time: nobody saves up while away."""
-        self._served[account] = max(self._served.get(account, self._virtual), self._virtual)
+    def _give(self, customer: Customer, key: Key, seconds: float) -> None:
+        customer.give(key, seconds)
+        if seconds < 0:
+            self._lowered(customer, key)
+        for lane in customer.shared_lanes():
+            self._seat(customer, lane)
+
+    def _lowered(self, customer: Customer, key: Key) -> None:
+        for lane, ring in customer.rings.items():
+            ring.lowered(key)
+            self._rings[lane].lowered(customer)
+
+    def _run(self, customer: Customer, change: int) -> None:
+        self.runs(customer.id, customer.running + change)
+
+    def _customer(self, customer_id: UUID) -> Customer:
+        """Find a customer's account, even with the others' if nobody has waited meanwhile."""
+        customer = self._customers.get(customer_id)
+        if customer is None:
+            customer = Customer(self._numbers, self._virtual, customer_id, self._era)
+            self._customers[customer_id] = customer
+            self._numbers += 1
+        elif customer.era != self._era:
+            customer.served, customer.era = self._virtual, self._era
+        return customer
+
+    def _seat_all(self, customer: Customer) -> None:
+        if customer.full:
+            self._full.add(customer.id)
+        else:
+            self._full.discard(customer.id)
+        for lane in LANES:
+            self._seat(customer, lane)
+
+    def _seat(self, customer: Customer, lane: Lane) -> None:
+        """Let a customer stand in a lane's ring where the first of its jobs puts it."""
+        ring = self._rings[lane]
+        was = bool(ring.seats)
+        if lane in customer.rings and not customer.full:
+            ring.seat(customer, due_of(customer.first(lane)[1]))
+        else:
+            ring.leave(customer)
+        if bool(ring.seats) != was:
+            self._opened_or_emptied(lane)
+
+    def _opened_or_emptied(self, lane: Lane) -> None:
+        if self._rings[lane].seats:
+            self._shares.arrive(lane)
+        else:
+            self._shares.leave(lane)
+        self._open = [one for one in LANES if self._rings[one].seats]

@@ -1,38 +1,80 @@
-"""Which running work gives way to what waits."""
+"""Which running work gives way to what waits, and where the work that gave way waits then."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 
-from invoicing.lanes.model.lane import SIZES
+from invoicing.jobs.model import Priority, Size
+from invoicing.lanes.model.lane import SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.running import Running
-from invoicing.lanes.model.scheduler import Waiting
+from invoicing.lanes.model.waiting import Waiting
+
+Entitled = Callable[[Waiting, Running], bool]
+"""Whether the first would be chosen before the second if both waited, by what their customers were given."""
+
+_URGENCY = {priority: place for place, priority in enumerate(Priority)}
+_SIZE = {size: place for place, size in enumerate(SIZES)}
 
 
 def asked_to_give_way(
-    running: Sequence[Running], blocked: Sequence[Waiting], now: float, policy: Policy
+    running: Sequence[Running],
+    blocked: Sequence[Waiting],
+    now: float,
+    policy: Policy,
+    entitled: Entitled = lambda _waiting, _running: True,
 ) -> list[Running]:
     """Choose, for each waiting job that found no room, one running attempt that stops at its next checkpoint for it.
 
-    `blocked` are the jobs that would start next, in order. The largest class gives way first, then whoever ran
-    longest; nobody before its quantum, and to its equals only after its turn.
+    `blocked` are the jobs that would start next, in order; `running` are those not asked yet. The largest class gives
+    way first, then whoever ran longest; nobody before its quantum, and to its equals only after its turn.
     """
-    candidates = sorted(running, key=lambda one: (-SIZES.index(one.lane.size), one.since))
+    candidates = sorted(running, key=lambda one: (-_SIZE[one.lane.size], one.since))
     chosen: list[Running] = []
     for waiting in blocked:
-        victim = next((one for one in candidates if _gives_way(one, waiting, now, policy)), None)
+        victim = next((one for one in candidates if _gives_way(one, waiting, now, policy, entitled)), None)
         if victim is not None:
             candidates.remove(victim)
             chosen.append(victim)
     return chosen
 
 
-def _gives_way(running: Running, waiting: Waiting, now: float, policy: Policy) -> bool:
-    ran = now - running.since
-    mine, theirs = SIZES.index(running.lane.size), SIZES.index(waiting.lane.size)
-    if theirs < mine:
-        return ran >= policy.quantum_s
+def gives_way_at(running: Running, waiting: Waiting, policy: Policy) -> float | None:
+    """When a running attempt has had enough to give way to a waiting job (as its `since`); None: never."""
+    theirs, mine = _SIZE[waiting.lane.size], _SIZE[running.lane.size]
     if theirs > mine:
+        return None
+    more_urgent = _URGENCY[waiting.lane.priority] < _URGENCY[running.lane.priority]
+    if theirs < mine or more_urgent:
+        return running.since + policy.quantum_s
+    return running.since + policy.turn_s[running.lane.size]
+
+
+def order_after_turn(lane: Lane, order_at: float, now: float, policy: Policy, *, expedited: bool = False) -> float:
+    """When work that gave way counts as due: behind what waits in its lane already, unless somebody expedited it."""
+    return order_at if expedited else max(order_at, now + policy.delays_s[lane.priority][lane.size])
+
+
+def outgrown(running: Sequence[Running], quota: Mapping[Size, int]) -> list[Running]:
+    """Choose who gives way because more of a class run than may: they turned out larger than they were taken for.
+
+    Of the classes that are over their quota those go first that ran longest; whether anything waits does not matter.
+    """
+    return list(_surplus(sorted(running, key=attrgetter("since")), quota))
+
+
+def _surplus(running: list[Running], quota: Mapping[Size, int]) -> Iterator[Running]:
+    kept = running
+    for size in reversed(SIZES):
+        those = [one for one in kept if _SIZE[one.lane.size] >= _SIZE[size]]
+        over = those[: max(0, len(those) - quota[size])]
+        yield from over
+        kept = [one for one in kept if one not in over]
+
+
+def _gives_way(running: Running, waiting: Waiting, now: float, policy: Policy, entitled: Entitled) -> bool:
+    at = gives_way_at(running, waiting, policy)
+    if at is None or now < at:
         return False
-    if running.customer_id == waiting.customer_id:
-        return waiting.lane.priority < running.lane.priority and ran >= policy.quantum_s
-    return ran >= policy.turn_s[running.lane.size]
+    if waiting.order_at > order_after_turn(running.lane, running.order_at, now, policy):
+        return False
+    return entitled(waiting, running)

@@ -1,0 +1,36 @@
+"""What waits, as the policy sees it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from invoicing.lanes.model.lane import Lane
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The waiting jobs that one key of a customer has in one lane, in the order in which they are due."""
+
+    customer_id: UUID
+    key_id: UUID
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A job that could start."""
+
+    job_id: UUID
+    attempt: int
+    """The number that its next attempt will have."""
+    customer_id: UUID
+    key_id: UUID
+    lane: Lane
+    order_at: float
+    """When it counts as due (seconds since the epoch)."""
+    first_s: float
+    """What is charged when it is released (seconds): its predicted work, as far as it runs before it gives way."""
+
+    @property
+    def queue(self) -> Queue:
+        """The queue it waits in."""
+        return Queue(self.customer_id, self.key_id, self.lane)
