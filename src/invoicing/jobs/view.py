@@ -18,6 +18,9 @@ Newcomer = Callable[[Job], Standing]
 
 UNKNOWN = Standing()
 
+_FOR_STAFF = frozenset({"key_id", "staff"})
+"""Of what a timeline tells, the part that its customer is not shown: which key, which of our people, and why."""
+
 _LONGEST_PAUSE_S = 30
 _USUAL_PAUSE_S = 2
 
@@ -129,7 +132,7 @@ def entry_view(entry: TimelineEntry) -> dict[str, Any]:
         "event": entry.event,
         "state": entry.state,
         "attempt": entry.attempt,
-        "data": {name: value for name, value in entry.data.items() if name != "key_id"},
+        "data": {name: value for name, value in entry.data.items() if name not in _FOR_STAFF},
     }
 
 

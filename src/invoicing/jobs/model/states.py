@@ -31,6 +31,9 @@ class Event(StrEnum):
     RECLASSED = "reclassed"
     CANCEL_REQUESTED = "cancel_requested"
     CANCELLED = "cancelled"
+    EXPEDITED = "expedited"
+    MOVED = "moved"
+    RETRIED = "retried"
 
 
 class Priority(StrEnum):
