@@ -124,6 +124,7 @@ def upgrade() -> None:
         sa.Column("updated_at", _WHEN, server_default=sa.text("now()"), nullable=False),
         sa.PrimaryKeyConstraint("kind", "customer_id", name=op.f("pk_size_models")),
     )
+    op.create_index("ix_size_models_updated_at", "size_models", ["updated_at"])
     op.create_table(
         "learning",
         sa.Column("name", sa.Text(), nullable=False),

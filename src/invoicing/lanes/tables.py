@@ -99,7 +99,7 @@ size_models = Table(
     Column("kind", Text, primary_key=True),
     Column("customer_id", Uuid, primary_key=True, server_default=str(UUID(int=0))),
     Column("learned", JSONB, nullable=False),
-    Column("updated_at", _when, nullable=False, server_default=func.now()),
+    Column("updated_at", _when, nullable=False, server_default=func.now(), index=True),
 )
 
 learning = Table(

@@ -1,6 +1,4 @@
-"""Cut-offs follow the load: in order, within their bounds, slowly, and not where somebody has pinned them."""
-
-from dataclasses import replace
+"""Cut-offs follow the load: in order, within their bounds, and slowly."""
 
 import pytest
 from hypothesis import given
@@ -14,7 +12,6 @@ from invoicing.lanes.model.cutoffs import (
     LOWEST,
     Load,
     added,
-    applied,
     moved,
     wanted,
 )
@@ -88,18 +85,3 @@ def test_yesterday_counts_half() -> None:
     load = added(enough(1.0), [], DAY)
     assert load.jobs == pytest.approx(FEWEST_JOBS / 2)
     assert sum(load.work_s.values()) == pytest.approx(FEWEST_JOBS / 2)
-
-
-def test_a_pinned_policy_stays_as_it_is_and_another_takes_over_what_was_learned() -> None:
-    learned = Cutoffs(0.5, 20.0, 600.0)
-    assert applied(POLICY, learned, pinned=True) == POLICY
-    assert applied(POLICY, None, pinned=False) == POLICY
-    assert applied(POLICY, learned, pinned=False) == replace(POLICY, cutoffs=learned)
-
-
-@given(cutoffs)
-def test_what_was_learned_under_another_policy_stays_within_the_bounds_of_this_one(learned: Cutoffs) -> None:
-    found = applied(POLICY, learned, pinned=False).cutoffs
-    assert three(found) == sorted(three(found))
-    for one, default in zip(three(found), three(DEFAULTS), strict=True):
-        assert default * LOWEST * 0.999 <= one <= default * HIGHEST * 1.001

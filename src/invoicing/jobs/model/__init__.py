@@ -14,7 +14,7 @@ from invoicing.jobs.model.outcomes import (
     jitter,
     judge,
 )
-from invoicing.jobs.model.standing import Cause, Eta, Normal, Standing
+from invoicing.jobs.model.standing import Cause, Correction, Eta, Normal, Standing
 from invoicing.jobs.model.states import FINISHED, TRANSITIONS, WAITING, Event, Priority, Size, State
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Cancelled",
     "Cause",
     "Claim",
+    "Correction",
     "Eta",
     "Event",
     "Failed",

@@ -43,6 +43,22 @@ class Normal:
 
 
 @dataclass(frozen=True)
+class Correction:
+    """What experience makes of a kind's own estimates: actual / estimated of a job of usual size.
+
+    Nine of ten lie between `p05` and `p95`. The work grows as estimate^`exponent`. `own` is of one customer's jobs.
+    """
+
+    jobs: int
+    p05: float
+    p50: float
+    p95: float
+    exponent: float
+    own_jobs: int = 0
+    own_p50: float | None = None
+
+
+@dataclass(frozen=True)
 class Standing:
     """What is known about a job beyond its row; None means unknown, never a guess. A finished job has no cause."""
 

@@ -6,10 +6,10 @@ jobs ten times what cutting too low costs anybody.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import exp, floor, log, log2
 
-from invoicing.lanes.model.policy import Cutoffs, Policy
+from invoicing.lanes.model.policy import Cutoffs
 
 LOWEST, HIGHEST = 1 / 3, 1.5
 """How far a cut-off may move from where the policy puts it: further down than up."""
@@ -65,21 +65,6 @@ def moved(present: Cutoffs, target: Cutoffs, elapsed_s: float) -> Cutoffs:
         _toward(present.small_s, target.small_s, most),
         _toward(present.medium_s, target.medium_s, most),
         _toward(present.large_s, target.large_s, most),
-    )
-
-
-def applied(policy: Policy, learned: Cutoffs | None, *, pinned: bool) -> Policy:
-    """Put learned cut-offs into a policy, unless it pins its own; whatever was learned stays within its bounds."""
-    if learned is None or pinned:
-        return policy
-    here = policy.cutoffs
-    return replace(
-        policy,
-        cutoffs=Cutoffs(
-            _bounded(learned.small_s, here.small_s),
-            _bounded(learned.medium_s, here.medium_s),
-            _bounded(learned.large_s, here.large_s),
-        ),
     )
 
 

@@ -1,0 +1,110 @@
+"""Learning from jobs: each finished one once, whatever crashes; running ones as soon as they outlive their class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from math import floor
+from uuid import UUID
+
+from invoicing.jobs.model import State
+from invoicing.kit.db import Session
+from invoicing.lanes import learned
+from invoicing.lanes.learned import Ended, Late, Memory, Of, Place
+from invoicing.lanes.model import POLICY
+from invoicing.lanes.model.cutoffs import added, moved, wanted
+from invoicing.lanes.model.sizes import Seen, learn
+from invoicing.lanes.policies import policy_for
+
+MOST_AT_ONCE = 500
+"""Finished jobs learned from in one transaction: some 20 ms of CPU."""
+
+_MOST_LATE = 1_000
+"""Unfinished jobs that are kept in mind; beyond, they count once they end."""
+
+_MOVE_EVERY_S = 60.0
+"""Cut-offs move in steps of a minute: each step is a new policy for everybody."""
+
+_STEP = 0.5
+"""What a running job took is noted in steps of this much (log), not at every look at it."""
+
+
+_IN_VAIN = frozenset({State.DEAD, State.CANCELLED})
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What one round of learning did."""
+
+    jobs: int = 0
+    """Finished jobs that were read."""
+    late: int = 0
+    """Unfinished jobs that have outlived their class."""
+    wrote: bool = False
+    more: bool = False
+    """Whether more is there to be read at once."""
+
+
+async def learn_on(session: Session) -> Lesson:
+    """Learn from what finished since the last time, and from what runs too long; commit with the place reached.
+
+    Whoever comes while another learns does nothing. With nothing new nothing is written.
+    """
+    if not await learned.alone(session):
+        return Lesson()
+    before, now = await learned.horizon(session)
+    known = await learned.memory(session)
+    ended = await learned.finished(session, known.place, before, MOST_AT_ONCE)
+    late, given_up = await _late(session, known, ended)
+    lesson = Lesson(len(ended), len(late), wrote=bool(ended or given_up or late != known.late))
+    if not lesson.wrote:
+        return lesson
+    await _learn_sizes(session, ended, given_up, now)
+    place = Place(ended[-1].finished_at, ended[-1].id) if ended else known.place
+    worked = [one.worked_s for one in ended if one.worked_s is not None]
+    load = added(known.load, worked, now.timestamp()) if worked else known.load
+    then = _with_cutoffs(replace(known, place=place, load=load, late=late), now.timestamp())
+    await learned.remember(session, then)
+    if then.cutoffs is not None and then.cutoffs != known.cutoffs:
+        await learned.set_cutoffs(session, then.cutoffs)
+    return replace(lesson, more=len(ended) == MOST_AT_ONCE)
+
+
+async def _late(session: Session, known: Memory, ended: Sequence[Ended]) -> tuple[dict[UUID, Late], list[Late]]:
+    """Tell which jobs are late and not learned from yet, and which of those known as late were done in vain.
+
+    One that gave way is late as it waits, and one that has just succeeded until its turn to be read comes.
+    """
+    policy = await policy_for(session)
+    running = await learned.overdue(session, policy.cutoffs)
+    now_late = {one: _as_late(*found) for one, found in running.items()}
+    states = await learned.states(session, known.late.keys() - now_late.keys())
+    read = {one.id for one in ended}
+    later = {one: known.late[one] for one, state in states.items() if state not in _IN_VAIN and one not in read}
+    given_up = [known.late[one] for one, state in states.items() if state in _IN_VAIN]
+    return dict(islice({**now_late, **later}.items(), _MOST_LATE)), given_up
+
+
+def _as_late(of: Of, estimated_s: float, worked_s: float) -> Late:
+    seen = Seen.of(estimated_s, worked_s)
+    return Late(of, Seen(seen.x, floor(seen.off / _STEP) * _STEP))
+
+
+async def _learn_sizes(session: Session, ended: Sequence[Ended], given_up: Sequence[Late], now: datetime) -> None:
+    lessons = [
+        (one.of, Seen.of(one.estimated_s, one.worked_s), one.finished_at) for one in ended if one.worked_s is not None
+    ] + [(late.of, late.seen, now) for late in given_up]
+    kinds, customers = await learned.models(session, {of for of, _, _ in lessons})
+    for of, seen, at in lessons:
+        kinds[of[0]], customers[of] = learn(kinds[of[0]], customers[of], seen, at.timestamp())
+    if lessons:
+        await learned.keep_models(session, kinds, customers)
+
+
+def _with_cutoffs(known: Memory, now: float) -> Memory:
+    """Move the cut-offs by what the time since the last move allows; the first time is where it counts from."""
+    present = known.cutoffs or POLICY.cutoffs
+    if now - known.moved_at < _MOVE_EVERY_S:
+        return known
+    found = moved(present, wanted(known.load, POLICY.cutoffs), now - known.moved_at if known.moved_at else 0.0)
+    return replace(known, cutoffs=found if known.cutoffs or found != present else None, moved_at=now)

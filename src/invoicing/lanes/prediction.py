@@ -1,0 +1,107 @@
+"""What jobs will take, asked for every request: the models in memory, read anew every few seconds as far as changed."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from math import exp
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.jobs.model import Correction, Priority
+from invoicing.jobs.submission import Placed
+from invoicing.kit.db import Session, is_away
+from invoicing.lanes import learned
+from invoicing.lanes.learned import Of
+from invoicing.lanes.model import POLICY
+from invoicing.lanes.model.sizes import NOBODY, NOTHING, CustomerModel, KindModel, Seen, factor, predict
+from invoicing.lanes.policies import policy_for
+
+log = logging.getLogger(__name__)
+
+_REFRESH_EVERY_S = 2.0
+
+
+class Predictor:
+    """Corrects what kinds estimate; knows nothing until it is refreshed, and then believes the kinds."""
+
+    def __init__(self) -> None:
+        """Begin with nothing learned, and the policy as it comes."""
+        self.policy = POLICY
+        self._kinds: dict[str, KindModel] = {}
+        self._customers: dict[Of, CustomerModel] = {}
+        self._late: dict[Of, list[Seen]] = {}
+        self._since = datetime(2000, 1, 1, tzinfo=UTC)
+
+    def predicted(self, kind: str, customer_id: UUID, estimated_s: float) -> float:
+        """Correct an estimate (seconds)."""
+        model, own, late = self._of(kind, customer_id)
+        return estimated_s * factor(model, own, estimated_s, late)
+
+    def place(self, kind: str, customer_id: UUID, estimated_s: float, priority: Priority) -> Placed:
+        """Decide where a new job goes, by what it is predicted to take and by the policy that holds."""
+        predicted_s = self.predicted(kind, customer_id, estimated_s)
+        size = self.policy.cutoffs.classify(predicted_s)
+        return Placed(size, self.policy.due_after(priority, size), predicted_s)
+
+    def correction(self, kind: str, customer_id: UUID | None) -> Correction | None:
+        """Tell what was learned about a kind's estimates, at a usual size; None while that is nothing."""
+        model = self._kinds.get(kind, NOTHING)
+        if not model.jobs:
+            return None
+        usual_s = exp(model.usual_x)
+        anybodys = predict(model, NOBODY, usual_s)
+        own = None if customer_id is None else predict(*self._of(kind, customer_id)[:2], usual_s)
+        return Correction(
+            jobs=model.jobs,
+            p05=anybodys.p05_s / usual_s,
+            p50=anybodys.seconds / usual_s,
+            p95=anybodys.p95_s / usual_s,
+            exponent=1.0 + model.slope,
+            own_jobs=own.own_jobs if own else 0,
+            own_p50=own.seconds / usual_s if own else None,
+        )
+
+    async def refresh(self, session: Session) -> None:
+        """Take over what was learned since the last time, what runs too long, and the policy that holds."""
+        kinds, customers, self._since = await learned.changed_models(session, self._since)
+        self._kinds.update(kinds)
+        self._customers.update(customers)
+        late: dict[Of, list[Seen]] = {}
+        for one in (await learned.memory(session)).late.values():
+            late.setdefault(one.of, []).append(one.seen)
+        self._late = late
+        self.policy = await policy_for(session)
+
+    def _of(self, kind: str, customer_id: UUID) -> tuple[KindModel, CustomerModel, Sequence[Seen]]:
+        of = (kind, customer_id)
+        return self._kinds.get(kind, NOTHING), self._customers.get(of, NOBODY), self._late.get(of, ())
+
+
+@asynccontextmanager
+async def refreshed(
+    predictor: Predictor, engine: AsyncEngine, every_s: float = _REFRESH_EVERY_S
+) -> AsyncIterator[None]:
+    """Refresh a predictor again and again while the block runs; without the ledger it goes on with what it knows."""
+    task = asyncio.create_task(_refresh_for_ever(predictor, engine, every_s), name="predictions")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _refresh_for_ever(predictor: Predictor, engine: AsyncEngine, every_s: float) -> None:
+    while True:
+        try:
+            async with engine.connect() as session:
+                await predictor.refresh(session)
+        except Exception as error:
+            if is_away(error):
+                log.warning("cannot read what was learned: %s", error, extra={"action": "predictions.not_refreshed"})
+            else:
+                log.exception("cannot read what was learned", extra={"action": "predictions.not_refreshed"})
+        await asyncio.sleep(every_s)
