@@ -2,11 +2,12 @@
 
 Each decision looks at the head of every lane in which a job would find room. A class or a priority that got less than
 its guaranteed share comes first. Otherwise a lane is passed over while its least served customer had more than that
-of another lane (smaller work is granted a lead over larger), and of what remains the earliest due starts.
+of another lane (smaller work is granted a lead over larger), and of what remains the earliest due starts. Before all
+that stand the few jobs that our staff expedited.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from uuid import UUID
@@ -50,6 +51,7 @@ class Scheduler:
         self._numbers = 0
         self._open: list[Lane] = []
         self._full: set[UUID] = set()
+        self._expedited: dict[UUID, Waiting] = {}
 
     def adopt(self, policy: Policy) -> None:
         """Decide by another policy from now on; what was given stays counted, who is owed a share starts anew."""
@@ -72,6 +74,7 @@ class Scheduler:
             key.queues[queue.lane] = deque(heads)
         else:
             key.queues.pop(queue.lane, None)
+        self._note_expedited(queue, heads)
         customer.place(key, queue.lane)
         self._seat(customer, queue.lane)
 
@@ -146,6 +149,8 @@ class Scheduler:
 
     def entitled(self, waiting: Waiting, running: Running) -> bool:
         """Whether a waiting job would be chosen before a running one if that waited too, by what each was given."""
+        if waiting.expedited:
+            return True
         if self._shares.owes(waiting.lane) and not self._shares.owes(running.lane):
             return True
         lead = self.policy.lead_s if SIZES.index(waiting.lane.size) < SIZES.index(running.lane.size) else 0.0
@@ -169,15 +174,21 @@ class Scheduler:
         return taken
 
     def _take_one(self, lanes: Sequence[Lane]) -> _Taken:
-        owed = self._shares.owed(lanes)
-        lane, customer = self._first(owed or lanes)
-        key, waiting = customer.first(lane)
+        ahead = self._first_expedited(lanes)
+        owed = None if ahead else self._shares.owed(lanes)
+        if ahead is None:
+            lane, customer = self._first(owed or lanes)
+            key, waiting = customer.first(lane)
+        else:
+            lane, customer, waiting = ahead.lane, self._customer(ahead.customer_id), ahead
+            key = customer.key(waiting.key_id)
         taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual)
-        if not owed:  # who is served by a guarantee may be far ahead: newcomers do not begin there
+        if not (owed or ahead):  # who is served out of turn may be far ahead: newcomers do not begin there
             self._virtual = max(self._virtual, customer.served)
         customer.virtual = max(customer.virtual, key.served)
         queue = key.queues[lane]
         queue.popleft()
+        self._expedited.pop(waiting.job_id, None)
         if not queue:
             del key.queues[lane]
         customer.place(key, lane)
@@ -207,9 +218,25 @@ class Scheduler:
             limits[size] = min(same_or_smaller, larger + self.policy.lead_s) + self.policy.slack_s
         return limits
 
+    def _note_expedited(self, queue: Queue, heads: Iterable[Waiting]) -> None:
+        for job_id in [one.job_id for one in self._expedited.values() if one.queue == queue]:
+            del self._expedited[job_id]
+        self._expedited.update({one.job_id: one for one in heads if one.expedited})
+
+    def _first_expedited(self, lanes: Sequence[Lane]) -> Waiting | None:
+        """Give the expedited job that is due first of those that may start in these lanes."""
+        found = [one for one in self._expedited.values() if one.lane in lanes and self._heads_its_queue(one)]
+        return min(found, key=due_of, default=None)
+
+    def _heads_its_queue(self, one: Waiting) -> bool:
+        customer = self._customer(one.customer_id)
+        return not customer.full and customer.key(one.key_id).queues[one.lane][0] == one
+
     def _put_back(self, taken: _Taken) -> None:
         customer, key, waiting = taken.customer, taken.key, taken.waiting
         key.queues.setdefault(waiting.lane, deque()).appendleft(waiting)
+        if waiting.expedited:
+            self._expedited[waiting.job_id] = waiting
         customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
         customer.place(key, waiting.lane)
         self._run(customer, -1)

@@ -29,6 +29,8 @@ class Waiting:
     """When it counts as due (seconds since the epoch)."""
     first_s: float
     """What is charged when it is released (seconds): its predicted work, as far as it runs before it gives way."""
+    expedited: bool = False
+    """Our staff put it before the fair order: it starts as soon as its class has room, and is charged all the same."""
 
     @property
     def queue(self) -> Queue:
