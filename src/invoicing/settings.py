@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SHORTEST_SECRET = 16
+
 
 class SettingError(ValueError):
     """An environment variable has a value that cannot be used; the message names it, the rule and an example."""
@@ -24,6 +26,7 @@ class Settings:
     log_level: str = "INFO"
     rules_dir: Path | None = None
     largest_body: int = 64 * 1024 * 1024
+    metrics_token: str | None = field(default=None, repr=False)
 
     def servers(self) -> tuple[str, str]:
         """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
@@ -46,6 +49,7 @@ VARIABLES = {
     "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "INVOICING_RULES_DIR": "folder of further compiled rules (ubl/*.xslt, cii/*.xslt) that every invoice must satisfy",
     "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
+    "INVOICING_METRICS_TOKEN": "lets a monitoring system read /metrics without a key; 16 characters or more",
 }
 """Every variable with what it means; the documentation prints this table."""
 
@@ -65,6 +69,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         rules_dir=Path(rules) if rules else None,
         largest_body=_whole(env, "INVOICING_LARGEST_BODY", 64 * 1024 * 1024, 1024, 1024**3),
+        metrics_token=_secret(env, "INVOICING_METRICS_TOKEN"),
     )
 
 
@@ -73,6 +78,15 @@ def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int)
     if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
         raise SettingError(f"{name}={text!r}: must be a whole number from {low} to {high}, for example {default}")
     return int(text)
+
+
+def _secret(env: Mapping[str, str], name: str) -> str | None:
+    text = env.get(name) or None
+    if text is not None and (
+        len(text) < _SHORTEST_SECRET or not text.isascii() or not text.isprintable() or " " in text
+    ):
+        raise SettingError(f"{name}: must be {_SHORTEST_SECRET} or more ASCII characters without spaces")
+    return text
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

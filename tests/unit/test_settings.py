@@ -17,6 +17,7 @@ def test_every_variable_that_is_read_is_documented_and_every_documented_one_is_r
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_changes_something(name: str) -> None:
     others = {"INVOICING_PORT": "9", "INVOICING_SLOTS": "77", "INVOICING_DRILLS": "1", "INVOICING_LOG_LEVEL": "debug"}
+    others["INVOICING_METRICS_TOKEN"] = "0123456789abcdef"
     value = others.get(name, "4096")
     assert read({name: value}) != read({})
 
@@ -44,6 +45,14 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_a_wrong_value_is_refused_by_name_with_the_rule(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=rf"{name}='.*': must be "):
         read({name: value})
+
+
+@pytest.mark.parametrize("value", ["fifteen-letters", "with a space in it", "ключ-от-всех-дверей"])
+def test_a_weak_secret_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingError, match="INVOICING_METRICS_TOKEN: must be 16 or more") as refused:
+        read({"INVOICING_METRICS_TOKEN": value})
+    assert value not in str(refused.value)
+    assert "0123456789abcdef" not in repr(read({"INVOICING_METRICS_TOKEN": "0123456789abcdef"}))
 
 
 def test_a_single_process_says_which_servers_it_misses() -> None:

@@ -16,6 +16,7 @@ from starlette.convertors import StringConvertor, register_url_convertor
 from invoicing.app import METADATA, load_kinds
 from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
+from invoicing.app.metrics import Meter, add_metrics
 from invoicing.app.pages import Pages
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
@@ -44,6 +45,7 @@ from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
 from invoicing.lanes.api import Tower, add_lanes
 from invoicing.lanes.model import POLICY
+from invoicing.lanes.signals import SignalBox
 from invoicing.settings import Settings
 
 
@@ -97,6 +99,7 @@ def create_app(
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
+    add_metrics(router, Meter(desk.gate, SignalBox(engine), settings.metrics_token))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

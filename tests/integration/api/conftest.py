@@ -144,7 +144,9 @@ async def service(database_url: str) -> AsyncIterator[Service]:
                 ("admin", Role.ADMIN),
             ]
         }
-    settings = Settings(database_url=database_url, drills=True, largest_body=8 * 1024 * 1024)
+    settings = Settings(
+        database_url=database_url, drills=True, largest_body=8 * 1024 * 1024, metrics_token="a-token-of-monitoring"
+    )
     app = create_app(settings, load=partial(load_kinds, drills=True))
     server = QuietServer(uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=5))
     running = asyncio.create_task(server.serve())

@@ -99,6 +99,7 @@ ROUTES = [
     ("GET", "/v1/workers", {"support", "ops", "admin"}),
     ("POST", f"{LANE}:pause", {"ops", "admin"}),
     ("POST", f"{LANE}:resume", {"ops", "admin"}),
+    ("GET", "/metrics", {"ops", "admin"}),
     ("GET", "/v1/admin/customers", {"admin"}),
     ("POST", "/v1/admin/customers", {"admin"}),
     ("POST", "/v1/admin/keys", {"admin"}),

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import Request
@@ -38,8 +39,8 @@ class Gate:
         acceptable(request, *media_types)
         return principal
 
-    async def staff(self, request: Request, *roles: Role) -> Principal:
-        """Let our staff in, by role."""
+    async def staff(self, request: Request, *roles: Role, media_types: Sequence[str] = ()) -> Principal:
+        """Let our staff in, by role; who asks must accept one of the media types that the answer may have."""
         principal = await self._principal(request)
         if not principal.may_act_as(frozenset(roles)):
             needed = " or ".join(sorted({*roles, Role.ADMIN} & STAFF))
@@ -49,7 +50,7 @@ class Gate:
                 remedy=f"Use a key with the role {needed}.",
             )
         self._count(request, principal)
-        acceptable(request)
+        acceptable(request, *media_types)
         return principal
 
     def charge(self, request: Request, principal: Principal, cost: float) -> None:

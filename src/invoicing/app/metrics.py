@@ -1,0 +1,121 @@
+"""`GET /metrics`: the signals of the lanes as Prometheus reads them; the same few series however many customers."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.model import Role
+from invoicing.kit.http.contract import Given, Router
+from invoicing.lanes.model.signals import Signal, Signals
+from invoicing.lanes.signals import SignalBox
+
+TEXT = "text/plain"
+OPEN_METRICS = "application/openmetrics-text"
+
+_PREFIX = "invoicing_"
+
+_OF_A_LANE = {
+    "lane_waiting_jobs": "Jobs that wait in the lane, on the runway or not.",
+    "lane_waiting_work_seconds": "Predicted work of the jobs that wait in the lane.",
+    "lane_running_jobs": "Jobs of the lane that run.",
+    "lane_slots": "Slots of live workers that may serve the lane.",
+    "lane_drain_seconds": "Until those slots have done what waits in the lane and before it; +Inf: nothing serves it.",
+    "lane_paused": "1 while the lane is held.",
+}
+
+_OF_ALL = {
+    "workers": "Worker processes that are alive and take jobs.",
+    "workers_stopping": "Worker processes that are alive, but draining.",
+    "slots": "Slots of the workers that take jobs.",
+    "slots_wanted": "Slots that would let what runs go on and have what waits done when it is due.",
+}
+
+
+@dataclass(frozen=True)
+class Meter:
+    """Lets in who may know, and writes the signals down."""
+
+    gate: Gate
+    box: SignalBox
+    token: str | None
+    """Lets a monitoring system in that holds no key of the service."""
+
+    async def metrics(self, request: Request) -> Response:
+        """Answer `GET /metrics`."""
+        if not self._knows_the_token(request):
+            await self.gate.staff(request, Role.OPS, media_types=(TEXT, OPEN_METRICS))
+        registry = CollectorRegistry()
+        registry.register(_Collected(await self.box.signals()))
+        write, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(write(registry), media_type=media_type)
+
+    def _knows_the_token(self, request: Request) -> bool:
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if self.token is None or scheme.lower() != "bearer":
+            return False
+        return secrets.compare_digest(given.strip().encode(), self.token.encode())
+
+
+class _Collected(Collector):
+    """Signals as families of gauges."""
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every family."""
+        return families(self._signals)
+
+
+def families(signals: Signals) -> Iterator[Metric]:
+    """Write signals as gauges: one series for each lane or none, so their number is known beforehand."""
+    for name, meaning in _OF_A_LANE.items():
+        family = GaugeMetricFamily(_PREFIX + name, meaning, labels=("priority", "size"))
+        for signal in signals.lanes:
+            family.add_metric((signal.lane.priority, signal.lane.size), _of_a_lane(signal)[name])
+        yield family
+    for name, meaning in _OF_ALL.items():
+        yield GaugeMetricFamily(_PREFIX + name, meaning, value=_of_all(signals)[name])
+
+
+def _of_a_lane(signal: Signal) -> dict[str, float]:
+    return {
+        "lane_waiting_jobs": signal.waiting,
+        "lane_waiting_work_seconds": signal.work_s,
+        "lane_running_jobs": signal.running,
+        "lane_slots": signal.slots,
+        "lane_drain_seconds": signal.drain_s,
+        "lane_paused": signal.paused,
+    }
+
+
+def _of_all(signals: Signals) -> dict[str, float]:
+    return {
+        "workers": signals.workers,
+        "workers_stopping": signals.stopping,
+        "slots": signals.slots,
+        "slots_wanted": signals.wanted,
+    }
+
+
+def add_metrics(router: Router, meter: Meter) -> None:
+    """Add the route."""
+    text = {"type": "string", "description": "Prometheus text or OpenMetrics, as the Accept header asks."}
+    router.operation(
+        "GET",
+        "/metrics",
+        meter.metrics,
+        name="getMetrics",
+        summary="Read what waits and what serves it, for monitoring and scaling (ops)",
+        text="Open to INVOICING_METRICS_TOKEN, too, where it is set. One series for each lane, none for a customer. "
+        "Read from tallies, at most once a second.",
+        tag="health",
+        answers={200: Given("The signals.", {TEXT: text, OPEN_METRICS: text})},
+    )
