@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import text
 
 from invoicing.jobs.model import Claim, Priority, Progress, Settlement, Size
-from invoicing.jobs.store.channels import BACKLOG, TOLD_JOBS
+from invoicing.jobs.store.channels import ROOM, TOLD_JOBS, told_backlog
 from invoicing.kit.db import Session
 
 _CLAIM = f"""
@@ -18,17 +18,18 @@ WITH wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS w(id, attempt, place)
 ), changed AS (
     UPDATE jobs SET state = 'running', attempt = wanted.attempt, revision = revision + 1, worker_id = $3,
-        lease_until = now() + $4::interval, started_at = coalesce(started_at, now()), released_at = NULL
+        lease_until = now() + $4::interval, started_at = coalesce(started_at, now()), released_at = NULL,
+        expedited_at = NULL
     FROM wanted
-    WHERE jobs.id = wanted.id AND jobs.attempt = wanted.attempt - 1 AND state IN ('queued', 'retrying')
-      AND released_at IS NOT NULL
+    WHERE jobs.id = wanted.id AND jobs.attempt = wanted.attempt - 1
+      AND (state IN ('queued', 'retrying') AND released_at IS NOT NULL) IS TRUE
     RETURNING jobs.*, wanted.place
 ), begun AS (
     INSERT INTO attempts (job_id, number, worker_id) SELECT id, attempt, worker_id FROM changed
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt)
     SELECT id, revision, 'started', 'running', attempt FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM})
 SELECT changed.* FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true ORDER BY place
 """
 
@@ -49,8 +50,9 @@ WITH ended AS (
                            THEN now() END,
         lease_until = NULL, worker_id = NULL, released_at = NULL
     FROM ended
-    WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND jobs.state = 'running'
-    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, ended.error, ended.data, ended.event AS outcome,
+    WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND (jobs.state = 'running') IS TRUE
+    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
+        jobs.due_at, ended.error, ended.data, ended.event AS outcome,
         CASE jobs.state WHEN 'cancelled' THEN 'cancelled' ELSE ended.event END AS event
 ), closed AS (
     UPDATE attempts SET ended_at = now(), outcome = changed.outcome, error = changed.error::jsonb
@@ -58,7 +60,9 @@ WITH ended AS (
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, event, state, attempt, data::jsonb FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+), followers AS ({TOLD_JOBS}), dispatcher AS (
+    {told_backlog("changed", "state IN ('queued', 'retrying') AND due_at <= now()")}
+)
 SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """
 
@@ -109,8 +113,8 @@ WITH changed AS (
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, 'reclassed', 'running', attempt, jsonb_build_object('size', CAST(:size AS text)) FROM changed
-), followers AS ({TOLD_JOBS})
-SELECT id FROM changed LEFT JOIN followers ON true
+), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM})
+SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """)
 
 _RESCUE = f"""
@@ -122,7 +126,7 @@ WITH lost AS (
         finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
         revision = revision + 1, lease_until = NULL, worker_id = NULL, released_at = NULL
     FROM lost WHERE jobs.id = lost.id
-    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state
+    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size
 ), closed AS (
     UPDATE attempts SET ended_at = now(), outcome = 'lost' FROM changed
     WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
@@ -130,7 +134,9 @@ WITH lost AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, CASE state WHEN 'cancelled' THEN 'cancelled' ELSE 'rescued' END, state, attempt,
            jsonb_build_object('why', 'worker_lost') FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed LIMIT 1)
+), followers AS ({TOLD_JOBS}), dispatcher AS (
+    {told_backlog("changed", "state = 'queued'")}
+)
 SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """
 
