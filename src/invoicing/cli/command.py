@@ -15,6 +15,7 @@ _VERBS = {
     "keys": "keys",
     "jobs": "jobs",
     "lanes": "lanes",
+    "plan": "plan",
     "workers": "lanes",
     "web": "processes",
     "worker": "processes",
