@@ -5,7 +5,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
-from uuid import UUID
 
 import uvicorn
 from fastapi import FastAPI
@@ -37,14 +36,13 @@ from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import Priority
-from invoicing.jobs.submission import BatchLine, Placed, Submissions
+from invoicing.jobs.submission import BatchLine, Submissions
 from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
 from invoicing.lanes.api import Tower, add_lanes
-from invoicing.lanes.model import POLICY
+from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
 from invoicing.settings import Settings
 
@@ -56,12 +54,6 @@ class _Name(StringConvertor):
 
 
 register_url_convertor("name", _Name())
-
-
-def place(_kind: str, _customer_id: UUID, estimated_s: float, priority: Priority) -> Placed:
-    """Apply the lanes' rules to a new job."""
-    size = POLICY.cutoffs.classify(estimated_s)
-    return Placed(size, POLICY.due_after(priority, size), estimated_s)
 
 
 def create_app(
@@ -86,7 +78,8 @@ def create_app(
     kinds = load()
     explain = explain or partial(diagnosis.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
-    reception = Reception(desk, Submissions(kinds), acceptor, intake, place, newcomer, settings.largest_body)
+    predictor = Predictor()
+    reception = Reception(desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body)
     router = Router()
     add_submit(router, reception)
     add_list(router, Lister(desk))
@@ -94,7 +87,7 @@ def create_app(
     add_events(router, Teller(desk, followers))
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
-    add_kinds(router, Catalogue(desk, kinds, normals))
+    add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction))
     add_lanes(router, Tower(desk.gate, engine))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
@@ -109,6 +102,7 @@ def create_app(
             await stack.enter_async_context(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )
+            await stack.enter_async_context(refreshed(predictor, engine))
             await acceptor.start()
             stack.push_async_callback(acceptor.stop)
             app.state.followers = followers

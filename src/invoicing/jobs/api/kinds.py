@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 from pydantic import TypeAdapter
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 from invoicing.jobs.api.desk import Desk
 from invoicing.jobs.api.schemas import KindDetail, KindList
 from invoicing.jobs.kinds import JobKind, Kinds
-from invoicing.jobs.model import Normal, Size
+from invoicing.jobs.model import Correction, Normal, Size
 from invoicing.kit.db import Session
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
@@ -21,6 +22,9 @@ TAG = "kinds"
 Normals = Callable[[Session, str], Awaitable[Mapping[Size, Normal]]]
 """Says how long jobs of a kind take, per size class, as far as that has been learned."""
 
+Corrections = Callable[[str, UUID | None], Correction | None]
+"""Says what was learned about a kind's own estimates, for anybody and for one customer."""
+
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -29,6 +33,7 @@ class Catalogue:
     desk: Desk
     kinds: Kinds
     normals: Normals
+    corrections: Corrections
 
     async def list(self, request: Request) -> Response:
         """Answer `GET /v1/kinds`."""
@@ -37,20 +42,20 @@ class Catalogue:
 
     async def get(self, request: Request) -> Response:
         """Answer `GET /v1/kinds/{kind}`."""
-        await self.desk.gate.customer(request)
+        principal = await self.desk.gate.customer(request)
         kind = self.kinds.get(request.path_params["kind"])
         if kind is None:
             raise Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(self.kinds)}.")
         async with self.desk.engine.connect() as session:
             normal = await self.normals(session, kind.name)
-        return answer(_detail(kind, normal))
+        return answer(_detail(kind, normal, self.corrections(kind.name, principal.customer_id)))
 
 
 def _brief(kind: JobKind) -> dict[str, Any]:
     return {"kind": kind.name, "title": kind.title, "href": f"/v1/kinds/{kind.name}"}
 
 
-def _detail(kind: JobKind, normal: Mapping[Size, Normal]) -> dict[str, Any]:
+def _detail(kind: JobKind, normal: Mapping[Size, Normal], correction: Correction | None) -> dict[str, Any]:
     return {
         **_brief(kind),
         "default_priority": kind.default_priority,
@@ -58,6 +63,7 @@ def _detail(kind: JobKind, normal: Mapping[Size, Normal]) -> dict[str, Any]:
         "example": dict(kind.example),
         "promise": {size: kind.promise[size].total_seconds() for size in Size},
         "normal": {size: _normal(normal.get(size)) for size in Size},
+        "size_model": _size_model(correction),
     }
 
 
@@ -69,6 +75,20 @@ def _normal(normal: Normal | None) -> dict[str, Any] | None:
         "p90_s": normal.p90_s,
         "verdict": normal.verdict,
         "similar_jobs": normal.similar_jobs,
+    }
+
+
+def _size_model(correction: Correction | None) -> dict[str, Any] | None:
+    if correction is None:
+        return None
+    return {
+        "jobs": correction.jobs,
+        "factor_p05": correction.p05,
+        "factor_p50": correction.p50,
+        "factor_p95": correction.p95,
+        "exponent": correction.exponent,
+        "own_jobs": correction.own_jobs,
+        "own_factor_p50": correction.own_p50,
     }
 
 

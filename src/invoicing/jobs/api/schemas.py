@@ -128,6 +128,16 @@ class EntryPage(BaseModel):
     next_page_token: str | None
 
 
+class RefusedBody(ProblemBody):
+    """Why a job was not taken in; which of its own members are there depends on `code`."""
+
+    retry_after_s: int | None = Field(default=None, description="As in the header Retry-After.")
+    predicted_wait_s: float | None = Field(default=None, description="How long the job would wait for its start.")
+    allowed_wait_s: float | None = Field(default=None, description="Up to which wait such jobs are taken in.")
+    waiting: int | None = Field(default=None, description="How many of your jobs are waiting.")
+    max_waiting: int | None = Field(default=None, description="How many of them may.")
+
+
 class KindBody(BaseModel):
     """A kind of job that can be submitted."""
 
@@ -143,6 +153,21 @@ class KindList(BaseModel):
     next_page_token: None
 
 
+class SizeModelBody(BaseModel):
+    """What was learned about a kind's own estimates: by which factor (actual / estimated) jobs of usual size miss them.
+
+    Nine of ten lie from `factor_p05` to `factor_p95`; new jobs are placed by the corrected estimate.
+    """
+
+    jobs: int = Field(description="Finished jobs that it was learned from.")
+    factor_p05: float
+    factor_p50: float
+    factor_p95: float
+    exponent: float = Field(description="The work grows as the estimate to this power; 1 where it grows like it.")
+    own_jobs: int = Field(description="Of these, your own.")
+    own_factor_p50: float | None = Field(description="The factor of your own jobs; null for staff.")
+
+
 class KindDetail(KindBody):
     """A kind with the schema of its payload, an example, what is promised and what is normal per size class."""
 
@@ -151,3 +176,4 @@ class KindDetail(KindBody):
     example: dict[str, Any]
     promise: dict[str, float] = Field(description="Seconds, by size class.")
     normal: dict[str, NormalBody | None] = Field(description="By size class; null until learned.")
+    size_model: SizeModelBody | None = Field(description="Null until learned.")
