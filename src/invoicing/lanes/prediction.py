@@ -46,22 +46,23 @@ class Predictor:
         size = self.policy.cutoffs.classify(predicted_s)
         return Placed(size, self.policy.due_after(priority, size), predicted_s)
 
-    def correction(self, kind: str, customer_id: UUID | None) -> Correction | None:
+    def correction(self, kind: str, customer_id: UUID) -> Correction | None:
         """Tell what was learned about a kind's estimates, at a usual size; None while that is nothing."""
         model = self._kinds.get(kind, NOTHING)
         if not model.jobs:
             return None
         usual_s = exp(model.usual_x)
         anybodys = predict(model, NOBODY, usual_s)
-        own = None if customer_id is None else predict(*self._of(kind, customer_id)[:2], usual_s)
+        model, customer, late = self._of(kind, customer_id)
+        own = predict(model, customer, usual_s, late)
         return Correction(
             jobs=model.jobs,
             p05=anybodys.p05_s / usual_s,
             p50=anybodys.seconds / usual_s,
             p95=anybodys.p95_s / usual_s,
             exponent=1.0 + model.slope,
-            own_jobs=own.own_jobs if own else 0,
-            own_p50=own.seconds / usual_s if own else None,
+            own_jobs=own.own_jobs,
+            own_p50=own.seconds / usual_s,
         )
 
     async def refresh(self, session: Session) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from pydantic import TypeAdapter
 
-from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.desk import Desk, tenant_of
 from invoicing.jobs.api.schemas import KindDetail, KindList
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import Correction, Normal, Size
@@ -22,7 +22,7 @@ TAG = "kinds"
 Normals = Callable[[Session, str], Awaitable[Mapping[Size, Normal]]]
 """Says how long jobs of a kind take, per size class, as far as that has been learned."""
 
-Corrections = Callable[[str, UUID | None], Correction | None]
+Corrections = Callable[[str, UUID], Correction | None]
 """Says what was learned about a kind's own estimates, for anybody and for one customer."""
 
 
@@ -48,7 +48,7 @@ class Catalogue:
             raise Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(self.kinds)}.")
         async with self.desk.engine.connect() as session:
             normal = await self.normals(session, kind.name)
-        return answer(_detail(kind, normal, self.corrections(kind.name, principal.customer_id)))
+        return answer(_detail(kind, normal, self.corrections(kind.name, tenant_of(principal))))
 
 
 def _brief(kind: JobKind) -> dict[str, Any]:

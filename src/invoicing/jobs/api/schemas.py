@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from invoicing.jobs.model import Event, Priority, Size, State
+from invoicing.kit.http.contract import ProblemBody
 
 
 class LaneBody(BaseModel):
@@ -165,7 +166,7 @@ class SizeModelBody(BaseModel):
     factor_p95: float
     exponent: float = Field(description="The work grows as the estimate to this power; 1 where it grows like it.")
     own_jobs: int = Field(description="Of these, your own.")
-    own_factor_p50: float | None = Field(description="The factor of your own jobs; null for staff.")
+    own_factor_p50: float = Field(description="The factor of your own jobs.")
 
 
 class KindDetail(KindBody):

@@ -54,8 +54,8 @@ class Correction:
     p50: float
     p95: float
     exponent: float
-    own_jobs: int = 0
-    own_p50: float | None = None
+    own_jobs: int
+    own_p50: float
 
 
 @dataclass(frozen=True)
