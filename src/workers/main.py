@@ -17,6 +17,7 @@ from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
+from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
 from workers.watchdog import Watchdog
@@ -35,7 +36,7 @@ def dispatcher(settings: Settings) -> None:
 
 
 def watchdog(settings: Settings) -> None:
-    """Put right what was lost until SIGTERM."""
+    """Put right what was lost, and learn from what is done, until SIGTERM."""
     logs.to_stderr(settings.log_level)
     asyncio.run(_watchdog(settings))
 
@@ -65,9 +66,9 @@ async def _dispatcher(settings: Settings) -> None:
 
 async def _watchdog(settings: Settings) -> None:
     async with _servers(settings, "watchdog") as (engine, transport):
-        process = Watchdog(engine, transport)
-        _on_signals(process.stop)
-        await process.run()
+        process, learner = Watchdog(engine, transport), Learner(engine)
+        _on_signals(process.stop, learner.stop)
+        await asyncio.gather(process.run(), learner.run())
 
 
 @asynccontextmanager
@@ -83,7 +84,11 @@ async def _servers(settings: Settings, name: str) -> AsyncIterator[tuple[AsyncEn
         await engine.dispose()
 
 
-def _on_signals(stop: Callable[[], None]) -> None:
+def _on_signals(*stops: Callable[[], None]) -> None:
+    def stop() -> None:
+        for each in stops:
+            each()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
