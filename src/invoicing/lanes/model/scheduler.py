@@ -102,6 +102,11 @@ class Scheduler:
         if customer.full != was:
             self._seat_all(customer)
 
+    def ended(self, customer_id: UUID) -> None:
+        """Tell that one of a customer's jobs no longer runs: it ended, was parked, or was taken back."""
+        customer = self._customer(customer_id)
+        self.runs(customer_id, max(0, customer.running - 1))
+
     def charge(self, customer_id: UUID, key_id: UUID, seconds: float, lane: Lane | None = None) -> None:
         """Count service (seconds of slot; negative where too much was charged), for the lane too where it is known."""
         customer = self._customer(customer_id)
@@ -125,6 +130,11 @@ class Scheduler:
         for customer_id, served in counters.items():
             self._customer(customer_id).served = served
         self._virtual = min(counters.values(), default=0.0)
+
+    @property
+    def waits(self) -> bool:
+        """Whether any job waits that could start if there were room."""
+        return bool(self._open)
 
     def full(self) -> Collection[UUID]:
         """Name the customers whose work waits because as many of their jobs run as may."""

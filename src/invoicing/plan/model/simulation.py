@@ -1,5 +1,359 @@
-"""A load on a fleet under the policy, in virtual time: the functions that decide are those that decide in the service."""
+"""A load on a fleet under the policy, in virtual time: the functions that decide are those of the service."""
 
+import math
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from uuid import UUID
+
+from invoicing.jobs.model import Priority, Size
+from invoicing.lanes.model import (
+    SIZES,
+    Lane,
+    Policy,
+    Scheduler,
+    asked_to_give_way,
+    fits,
+    larger,
+    order_after_turn,
+    outgrown,
+    used,
+)
+from invoicing.plan.model.backlog import Backlog, Tallies, first_s
+from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint, machine
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
 
-__all__ = ["Death", "Ended", "Fleet", "Outcome", "Work"]
+__all__ = ["Admit", "Death", "Ended", "Fleet", "Outcome", "Work", "simulate"]
+
+Admit = Callable[[Work, UUID, Lane, float, Tallies], bool]
+"""Whether a job is taken in, given its customer's id, its lane, the time and what waits."""
+
+_ACCOUNT_EVERY_S = 1.0
+"""How often running work is charged for what it used, as the dispatcher does it."""
+
+_SOON = 1e-6
+_ASIDE_PER_SLOT = 2
+"""How many attempts a worker sets aside at most, for each slot: they hold memory."""
+
+Happening = Callable[[float], None]
+
+
+def simulate(
+    work: Iterable[Work],
+    fleet: Fleet,
+    policy: Policy,
+    *,
+    admit: Admit | None = None,
+    until_s: float = math.inf,
+) -> Outcome:
+    """Play a load through, to the end of its last job or until a time; the same arguments give the same outcome."""
+    simulation = _Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admit)
+    simulation.play(until_s)
+    return simulation.outcome()
+
+
+class _Simulation:
+    def __init__(self, work: list[Work], fleet: Fleet, policy: Policy, admit: Admit | None) -> None:
+        self._policy = policy
+        self._fleet = fleet
+        self._admit = admit
+        self._work = work
+        self._tasks: list[Task] = []
+        self._ids: dict[str, UUID] = {}
+        self._lanes = {(priority, size): Lane(priority, size) for priority in Priority for size in Size}
+        self._scheduler = Scheduler(policy)
+        self._backlog = Backlog(self._scheduler, policy)
+        self._machines = [machine(slots, policy) for slots in fleet.workers]
+        self._runway: list[Task] = []
+        self._unfinished = 0
+        self._events: list[tuple[float, int, Happening]] = []
+        self._numbers = 0
+        self._now = 0.0
+        self._look_at = math.inf
+        self._accounted_at = 0.0
+        self._idle_s = self._slots_s = 0.0
+        self._served: dict[tuple[str, Priority, Size], float] = {}
+        for customer, cap in fleet.caps.items():
+            self._scheduler.limit(self._id(customer), cap)
+        for customer, weight in fleet.weights.items():
+            self._scheduler.weigh(self._id(customer), weight)
+        for death in fleet.deaths:
+            self._at(death.at_s, self._dies(death))
+
+    def play(self, until_s: float) -> None:
+        """Let happen what happens, in its order; all of a moment before the next decision."""
+        arrivals = iter(self._work)
+        coming = next(arrivals, None)
+        while coming is not None or self._events:
+            now = min(coming.at_s if coming else math.inf, self._events[0][0] if self._events else math.inf)
+            if now > until_s or (coming is None and self._done()):
+                break
+            self._pass_to(now)
+            while coming is not None and coming.at_s <= now:
+                self._arrive(coming, now)
+                coming = next(arrivals, None)
+            while self._events and self._events[0][0] <= now:
+                heappop(self._events)[2](now)
+            self._decide(now)
+
+    def outcome(self) -> Outcome:
+        """Add up what became of it."""
+        for each in self._machines:
+            for run in each.runs:
+                self._account(run, self._now)
+        jobs = tuple(
+            Ended(task.work, task.started_s, task.finished_s, task.parked, task.refused) for task in self._tasks
+        )
+        return Outcome(jobs, self._now, self._slots_s, self._idle_s, self._served)
+
+    def _at(self, time_s: float, happening: Happening) -> None:
+        self._numbers += 1
+        heappush(self._events, (time_s, self._numbers, happening))
+
+    def _pass_to(self, now: float) -> None:
+        passed = now - self._now
+        if passed > 0:
+            waits = self._waits()
+            for each in self._machines:
+                if each.alive:
+                    self._slots_s += each.slots * passed
+                    if waits:
+                        self._idle_s += (each.slots - each.active()) * passed
+            self._now = now
+
+    def _waits(self) -> bool:
+        return self._scheduler.waits or bool(self._runway)
+
+    def _done(self) -> bool:
+        return self._unfinished == 0
+
+    def _id(self, name: str) -> UUID:
+        found = self._ids.get(name)
+        if found is None:
+            found = self._ids[name] = UUID(int=len(self._ids) + 1)
+        return found
+
+    def _arrive(self, work: Work, now: float) -> None:
+        size = self._policy.cutoffs.classify(work.estimated_s)
+        lane = self._lanes[work.priority, size]
+        number = len(self._tasks)
+        task = Task(
+            number,
+            UUID(int=number),
+            work,
+            self._id(work.customer),
+            self._id(work.key),
+            lane,
+            now + self._policy.delays_s[work.priority][size],
+            work.estimated_s,
+        )
+        self._tasks.append(task)
+        if self._admit and not self._admit(work, task.customer_id, lane, now, self._backlog.tallies):
+            task.refused = True
+            return
+        self._unfinished += 1
+        self._backlog.add(task)
+
+    def _decide(self, now: float) -> None:
+        if self._scheduler.waits or self._runway:
+            if now - self._accounted_at >= _ACCOUNT_EVERY_S:
+                self._account_all(now)
+            self._release(now)
+        self._take_back(now)
+        if self._scheduler.waits:
+            self._ask(now)
+
+    def _release(self, now: float) -> None:
+        self._runway = [task for task in self._runway if not self._start(task, now)]
+        more = True
+        while more and self._scheduler.waits:
+            released = self._scheduler.release(self._left())
+            for waiting in released:
+                task = self._backlog.take(waiting)
+                if not self._start(task, now):
+                    self._runway.append(task)
+            more = self._backlog.refill(released)
+
+    def _left(self) -> dict[Size, int]:
+        """Give the room of all workers, but for what is on its way to them."""
+        if len(self._machines) == 1 and not self._runway:
+            return self._machines[0].left()
+        rooms = [each.left() for each in self._machines]
+        left = {size: sum(max(0, room[size]) for room in rooms) for size in SIZES}
+        for task in self._runway:
+            left = used(left, task.lane.size)
+        return left
+
+    def _start(self, task: Task, now: float) -> bool:
+        """Let the worker with most room take a task; there may be none where the rooms of several only add up."""
+        chosen, most = None, 0
+        for each in self._machines:
+            left = each.left()
+            if fits(left, task.lane.size) and left[task.lane.size] > most:
+                chosen, most = each, left[task.lane.size]
+        if chosen is None:
+            return False
+        if task.started_s is None:
+            task.started_s = now
+        run = chosen.start(task, now)
+        run.charged_s = first_s(task, self._policy)
+        self._repace(chosen, now)
+        return True
+
+    def _repace(self, each: Machine, now: float) -> None:
+        for run in each.changed(now):
+            self._await(run, now)
+
+    def _await(self, run: Run, now: float) -> None:
+        """Wait for what happens next in an attempt, and for nothing that was expected before."""
+        run.stamp += 1
+        if run.rate <= 0:
+            return
+        run.advance(now)
+        stamp, target = run.stamp, run.target_s(self._policy)
+
+        def reached(then: float) -> None:
+            if run.stamp == stamp:
+                self._reached(run, target, then)
+
+        self._at(now + max(0.0, target - run.task.done_s) / run.rate, reached)
+
+    def _reached(self, run: Run, target: float, now: float) -> None:
+        run.advance(now)
+        task = run.task
+        task.done_s = target
+        if target >= task.work.size_s:
+            task.finished_s = now
+            self._unfinished -= 1
+            self._end(run, now)
+        elif target == self._policy.cutoffs.limit(task.lane.size):
+            self._outgrow(run, now)
+        else:
+            self._park(run, now)
+
+    def _end(self, run: Run, now: float) -> None:
+        self._account(run, now)
+        run.stamp += 1
+        run.worker.end(run)
+        self._scheduler.ended(run.task.customer_id)
+        self._repace(run.worker, now)
+
+    def _park(self, run: Run, now: float) -> None:
+        task = run.task
+        self._end(run, now)
+        task.parked += 1
+        self._wait_again(task, order_after_turn(task.lane, task.order_at, now, self._policy))
+
+    def _wait_again(self, task: Task, order_at: float) -> None:
+        task.attempt += 1
+        task.order_at = order_at
+        self._backlog.add(task)
+
+    def _outgrow(self, run: Run, now: float) -> None:
+        """Count what is larger than it was taken for as what it is; who is too much of that class then gives way."""
+        size = larger(run.task.lane.size)
+        assert size is not None
+        self._account(run, now)
+        task, each = run.task, run.worker
+        task.predicted_s = max(task.predicted_s, 2 * task.done_s)
+        each.outgrow(run, self._lanes[task.work.priority, size])
+        self._repace(each, now)
+        self._await(run, now)
+        held = {other.as_running(): other for other in each.runs if not other.aside}
+        for seen in outgrown(list(held), each.quota):
+            if not held[seen].asked:
+                self._give_way(held[seen], now)
+
+    def _ask(self, now: float) -> None:
+        """Ask who has had enough to give way to what finds no room; look again when the next has had enough."""
+        if self._look_at <= now:
+            self._look_at = math.inf
+        runs = [run for each in self._machines for run in each.runs if not run.aside]
+        able = {run.as_running(): run for run in runs if not run.asked}
+        had_enough = [seen for seen in able if now - seen.since >= self._policy.quantum_s - _SOON]
+        if had_enough:
+            asked = sum(run.asked for run in runs)
+            blocked = self._scheduler.blocked(asked + len(had_enough))[asked:]
+            for seen in asked_to_give_way(had_enough, blocked, now + _SOON, self._policy, self._scheduler.entitled):
+                self._give_way(able.pop(seen), now)
+        soonest = min((seen.since + self._policy.quantum_s for seen in able), default=math.inf)
+        self._look(max(soonest, now + _ACCOUNT_EVERY_S) if soonest <= now + _SOON else soonest)
+
+    def _look(self, at_s: float) -> None:
+        if at_s < self._look_at:
+            self._look_at = at_s
+            self._at(at_s, lambda _now: None)
+
+    def _give_way(self, run: Run, now: float) -> None:
+        run.asked = True
+        if run.task.work.checkpoints:
+            self._await(run, now)
+            return
+        since = run.since
+
+        def too_long(then: float) -> None:
+            if run in run.worker.runs and run.since == since and not run.aside:
+                self._set_aside(run, then)
+
+        self._at(now + self._policy.quantum_s, too_long)
+
+    def _set_aside(self, run: Run, now: float) -> None:
+        each = run.worker
+        if each.asides >= _ASIDE_PER_SLOT * each.slots:
+            self._kill(run, now)
+            return
+        each.set_aside(run, freeze=self._fleet.freezes)
+        self._repace(each, now)
+
+    def _kill(self, run: Run, now: float) -> None:
+        run.advance(now)
+        task = run.task
+        self._end(run, now)
+        task.done_s = last_checkpoint(task)
+        self._wait_again(task, order_after_turn(task.lane, task.order_at, now, self._policy))
+
+    def _take_back(self, now: float) -> None:
+        for each in self._machines:
+            if each.asides:
+                for run in [one for one in each.runs if one.aside]:
+                    if fits(each.left(), run.task.lane.size):
+                        each.take_back(run, now)
+                        self._repace(each, now)
+
+    def _account_all(self, now: float) -> None:
+        self._accounted_at = now
+        for each in self._machines:
+            for run in each.runs:
+                run.advance(now)
+                self._account(run, now)
+
+    def _account(self, run: Run, now: float) -> None:
+        """Charge what an attempt really used."""
+        run.advance(now)
+        task = run.task
+        self._scheduler.charge(task.customer_id, task.key_id, run.used_s - run.charged_s, task.lane)
+        name = (task.work.customer, task.work.priority, task.lane.size)
+        self._served[name] = self._served.get(name, 0.0) + run.used_s - run.noted_s
+        run.charged_s = run.noted_s = run.used_s
+
+    def _dies(self, death: Death) -> Happening:
+        def happen(now: float) -> None:
+            each = self._machines[death.worker]
+            each.alive = False
+            for run in list(each.runs):
+                run.advance(now)
+                self._end(run, now)
+                run.task.done_s = last_checkpoint(run.task)
+                self._at(now + death.noticed_after_s, self._found_lost(run.task))
+            if death.back_at_s is not None:
+                self._at(death.back_at_s, self._returns(each))
+
+        return happen
+
+    def _found_lost(self, task: Task) -> Happening:
+        return lambda _now: self._wait_again(task, task.order_at)
+
+    def _returns(self, each: Machine) -> Happening:
+        def happen(_now: float) -> None:
+            each.alive = True
+
+        return happen

@@ -1,0 +1,201 @@
+"""A simulated worker: attempts that share its cores, and what of theirs happens next.
+
+As many cores as slots. While no more attempts run than there are cores, each has one to itself. Beyond (the spare slot,
+work that was set aside), cores are shared as Linux shares them: by weights of 1024 / 1.25^nice, nobody more than one.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from invoicing.jobs.model import Size
+from invoicing.lanes.model import SIZES, Lane, Left, Policy, Running, left_of, quotas
+from invoicing.plan.model.work import Work
+
+WEIGHTS: Mapping[Size, float] = {Size.SMALL: 1024.0, Size.MEDIUM: 335.0, Size.LARGE: 110.0, Size.HUGE: 36.0}
+"""Weight of a child with the operating system: nice 0, 5, 10 and 15."""
+
+ASIDE = 36.0
+"""Weight of work that was set aside: as huge."""
+
+_NOTHING = 1e-9
+"""Work that is no more than rounding (seconds)."""
+
+
+@dataclass(eq=False, slots=True)
+class Task:
+    """A job on its way."""
+
+    number: int
+    id: UUID
+    work: Work
+    customer_id: UUID
+    key_id: UUID
+    lane: Lane
+    order_at: float
+    predicted_s: float
+    done_s: float = 0.0
+    """Work that is done, and would not be lost."""
+    attempt: int = 1
+    started_s: float | None = None
+    finished_s: float | None = None
+    parked: int = 0
+    refused: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """An attempt under way."""
+
+    task: Task
+    worker: "Machine"
+    since: float
+    mark: float
+    """When `task.done_s` was true."""
+    rate: float = 0.0
+    charged_s: float = 0.0
+    used_s: float = 0.0
+    noted_s: float = 0.0
+    asked: bool = False
+    aside: bool = False
+    """Set aside: it holds no slot any more."""
+    frozen: bool = False
+    stamp: int = 0
+    seen: Running | None = None
+
+    def as_running(self) -> Running:
+        """Show it to the policy."""
+        if self.seen is None:
+            task = self.task
+            self.seen = Running(
+                task.id, task.attempt, task.customer_id, task.key_id, task.lane, task.order_at, self.since
+            )
+        return self.seen
+
+    def advance(self, now: float) -> None:
+        """Count what was done since."""
+        did = (now - self.mark) * self.rate
+        self.task.done_s += did
+        self.used_s += did
+        self.mark = now
+
+    def target_s(self, policy: Policy) -> float:
+        """At which work something happens: its end, the limit of its class, or the checkpoint where it stops."""
+        task = self.task
+        target = task.work.size_s
+        limit = policy.cutoffs.limit(task.lane.size)
+        if limit is not None and task.done_s < limit - _NOTHING:
+            target = min(target, limit)
+        if self.asked and task.work.checkpoints:
+            target = min(target, next_checkpoint(task))
+        return target
+
+
+def checkpoint_every(work: Work) -> float:
+    """How much work lies between two checkpoints (seconds)."""
+    return work.size_s / (work.checkpoints + 1)
+
+
+def next_checkpoint(task: Task) -> float:
+    """At which work a job can stop: where it stands, if that is a checkpoint."""
+    every = checkpoint_every(task.work)
+    return max(1, math.ceil(task.done_s / every - 1e-6)) * every
+
+
+def last_checkpoint(task: Task) -> float:
+    """From which work a job goes on after its worker died."""
+    every = checkpoint_every(task.work)
+    return math.floor(task.done_s / every + 1e-6) * every
+
+
+@dataclass(eq=False, slots=True)
+class Machine:
+    """A worker."""
+
+    slots: int
+    quota: Mapping[Size, int]
+    counts: dict[Size, int] = field(default_factory=lambda: dict.fromkeys(SIZES, 0))
+    """How many of each class hold a slot."""
+    runs: list[Run] = field(default_factory=list)
+    alive: bool = True
+    asides: int = 0
+    crowded: bool = False
+
+    def left(self) -> Left:
+        """How many more of each class or larger may start."""
+        return left_of(self.quota, self.counts) if self.alive else dict.fromkeys(SIZES, 0)
+
+    def active(self) -> int:
+        """How many cores are busy."""
+        return min(self.slots, sum(not run.frozen for run in self.runs))
+
+    def start(self, task: Task, now: float) -> Run:
+        """Begin an attempt."""
+        run = Run(task, self, now, now)
+        self.runs.append(run)
+        self.counts[task.lane.size] += 1
+        return run
+
+    def end(self, run: Run) -> None:
+        """End an attempt."""
+        self.runs.remove(run)
+        if run.aside:
+            self.asides -= 1
+        else:
+            self.counts[run.task.lane.size] -= 1
+
+    def outgrow(self, run: Run, lane: Lane) -> None:
+        """Count an attempt with another class."""
+        if not run.aside:
+            self.counts[run.task.lane.size] -= 1
+            self.counts[lane.size] += 1
+        run.task.lane = lane
+        run.seen = None
+
+    def set_aside(self, run: Run, *, freeze: bool) -> None:
+        """Give an attempt's slot back; it goes on at the lowest weight, or not at all."""
+        run.aside, run.frozen = True, freeze
+        self.asides += 1
+        self.counts[run.task.lane.size] -= 1
+
+    def take_back(self, run: Run, now: float) -> None:
+        """Give an attempt that was set aside a slot again."""
+        run.aside = run.frozen = run.asked = False
+        run.since, run.seen = now, None
+        self.asides -= 1
+        self.counts[run.task.lane.size] += 1
+
+    def changed(self, now: float) -> Iterator[Run]:
+        """Share the cores out; gives the attempts that are faster or slower than before."""
+        crowded = len(self.runs) > self.slots or self.asides > 0
+        if not crowded and not self.crowded:
+            for run in self.runs[-1:]:
+                yield from _paced(run, 1.0, now)
+            return
+        self.crowded = crowded
+        for run, rate in zip(self.runs, self._rates(), strict=True):
+            yield from _paced(run, rate, now)
+
+    def _rates(self) -> list[float]:
+        weights = [0.0 if run.frozen else ASIDE if run.aside else WEIGHTS[run.task.lane.size] for run in self.runs]
+        rates = [0.0] * len(weights)
+        cores, total = float(self.slots), sum(weights)
+        for place in sorted(range(len(weights)), key=lambda place: -weights[place]):
+            if weights[place] > 0:
+                rates[place] = min(1.0, cores * weights[place] / total)
+                cores -= rates[place]
+                total -= weights[place]
+        return rates
+
+
+def _paced(run: Run, rate: float, now: float) -> Iterator[Run]:
+    if run.rate != rate:
+        run.advance(now)
+        run.rate = rate
+        yield run
+
+
+def machine(slots: int, policy: Policy) -> Machine:
+    """Set a worker up."""
+    return Machine(slots, quotas(slots, policy))
