@@ -41,6 +41,8 @@ from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
+from invoicing.lanes import admission
+from invoicing.lanes.admission import Doorkeeper
 from invoicing.lanes.api import Tower, add_lanes
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
@@ -74,7 +76,8 @@ def create_app(
     load = load or partial(load_kinds, drills=settings.drills)
     engine = engine or make_engine(settings.database_url, name="invoicing-web")
     followers = Followers()
-    acceptor, intake = Acceptor(engine), Intake(load)
+    doorkeeper = Doorkeeper(engine)
+    acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)
     kinds = load()
     explain = explain or partial(diagnosis.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
@@ -103,9 +106,10 @@ def create_app(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )
             await stack.enter_async_context(refreshed(predictor, engine))
+            await stack.enter_async_context(admission.refreshed(doorkeeper))
             await acceptor.start()
             stack.push_async_callback(acceptor.stop)
-            app.state.followers = followers
+            app.state.followers, app.state.doorkeeper = followers, doorkeeper
             yield
             followers.end()
 

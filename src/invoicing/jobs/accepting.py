@@ -1,9 +1,9 @@
 """Group commit: requests that arrive together share one statement and one commit, and each waits for it."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -21,18 +21,47 @@ _MOST_LARGE = 2
 """Large requests written at once: each holds one of its parts in memory."""
 
 
+class Admission(Protocol):
+    """Decides which jobs are taken in; the lanes' rule, handed in from above. It looks nothing up."""
+
+    def admit(self, job: NewJob) -> Problem | None:
+        """Count a job among those that wait, or say why it is not taken in now."""
+
+    def withdraw(self, job: NewJob) -> None:
+        """Count a job no longer: it was there before, or could not be stored."""
+
+    def full(self, customer_id: UUID) -> Problem | None:
+        """Say why nothing of a customer is taken in now, whatever it is."""
+
+
+class Everyone:
+    """Takes every job in."""
+
+    def admit(self, job: NewJob) -> Problem | None:
+        """Take it in."""
+
+    def withdraw(self, job: NewJob) -> None:
+        """Nothing was counted."""
+
+    def full(self, customer_id: UUID) -> Problem | None:
+        """Nobody ever has too many."""
+
+
 @dataclass
 class _Waiting:
     job: NewJob
     answer: "asyncio.Future[Accepted]"
+    refusal: Problem | None
+    """Why it is not taken in, unless it was accepted before."""
 
 
 class Acceptor:
     """Accepts requests: whoever waits when a commit returns goes into the next one, so an idle service adds no wait."""
 
-    def __init__(self, engine: AsyncEngine, flushers: int = 2) -> None:
+    def __init__(self, engine: AsyncEngine, admission: Admission | None = None, flushers: int = 2) -> None:
         """Write through an engine, with a few commits under way at once."""
         self._engine = engine
+        self._admission = admission or Everyone()
         self._waiting: list[_Waiting] = []
         self._wake = asyncio.Event()
         self._flushers = flushers
@@ -54,9 +83,10 @@ class Acceptor:
         """Make a request durable; returns after the commit.
 
         Raises `Problem`: `idempotency_key_reused` when the key was used for another body, `unavailable` when the
-        ledger did not answer (nothing is half accepted, and the same request may be sent again).
+        ledger did not answer (nothing is half accepted, and the same request may be sent again), and what admission
+        says of a job that it does not take in, unless this very request was accepted before.
         """
-        waiting = _Waiting(job, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(job, asyncio.get_running_loop().create_future(), self._admission.admit(job))
         self._waiting.append(waiting)
         self._wake.set()
         return await waiting.answer
@@ -65,8 +95,15 @@ class Acceptor:
         """Make a large request durable, in a transaction of its own; `parts` are (number of items, bytes), from 1.
 
         The parts are written before the job and its idempotency key, so that nobody ever waits for more than the last
-        statement of it.
+        statement of it. Raises what `accept` raises.
         """
+        refusal = self._admission.admit(job)
+        if refusal is not None:
+            earlier = await self.earlier(job.customer_id, job.idempotency_key, job.body_hash)
+            if earlier is None:
+                raise refusal
+            return earlier
+        answer: Accepted | Exception | None = None
         try:
             async with self._large, self._engine.connect() as session:
                 await accept.parts_may_come_first(session)
@@ -77,10 +114,19 @@ class Acceptor:
                 if isinstance(answer, Accepted) and not answer.replayed:
                     await session.commit()
         except Exception as error:
+            answer = None
             raise _refusal(error) from error
+        finally:
+            self._settle(job, answer)
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def refuse_when_full(self, customer_id: UUID) -> None:
+        """Raise what admission says of a customer of whom it takes nothing in: checking a request would be in vain."""
+        refusal = self._admission.full(customer_id)
+        if refusal is not None:
+            raise refusal
 
     async def earlier(self, customer_id: UUID, key: str, body_hash: bytes) -> Accepted | None:
         """Look up whether this very request was accepted before."""
@@ -102,7 +148,7 @@ class Acceptor:
         answers: Sequence[Accepted | Exception]
         try:
             async with self._engine.connect() as session:
-                answers = await write(await driver(session), [waiting.job for waiting in group])
+                answers = await _answers(await driver(session), group)
         except Exception as error:  # noqa: BLE001 - each caller gets its own refusal; the loop must go on
             if len(group) > 1 and not is_away(error):  # one of them cannot be written; the others must not suffer
                 for waiting in group:
@@ -110,12 +156,37 @@ class Acceptor:
                 return
             answers = [_refusal(error)] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
+            if waiting.refusal is None:
+                self._settle(waiting.job, answer)
             if waiting.answer.done():
                 continue
             if isinstance(answer, Exception):
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+
+    def _settle(self, job: NewJob, answer: Accepted | Exception | None) -> None:
+        """Keep a job counted only where it was made."""
+        if not isinstance(answer, Accepted) or answer.replayed:
+            self._admission.withdraw(job)
+
+
+async def _answers(connection: "asyncpg.Connection[Any]", group: Sequence[_Waiting]) -> Sequence[Accepted | Exception]:
+    """Write what was taken in; of the rest, find what was accepted before."""
+    admitted = [waiting.job for waiting in group if waiting.refusal is None]
+    written = iter(await write(connection, admitted) if admitted else ())
+    if len(admitted) == len(group):
+        return list(written)
+    refused = [(one.job.customer_id, one.job.idempotency_key) for one in group if one.refusal is not None]
+    earlier = await accept.earlier_uses(connection, refused)
+    return [next(written) if one.refusal is None else _replay_or(one.refusal, one.job, earlier) for one in group]
+
+
+def _replay_or(
+    refusal: Problem, job: NewJob, earlier: Mapping[tuple[UUID, str], accept.Earlier]
+) -> Accepted | Exception:
+    use = earlier.get((job.customer_id, job.idempotency_key))
+    return refusal if use is None else _replay(job, use)
 
 
 def _refusal(error: Exception) -> Exception:

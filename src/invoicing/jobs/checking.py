@@ -209,4 +209,5 @@ def as_arguments(problem: Problem) -> dict[str, Any]:
         "remedy": problem.remedy,
         "findings": problem.findings,
         "headers": problem.headers,
+        "facts": problem.facts,
     }

@@ -22,6 +22,9 @@ STATUS = {
     "idempotency_key_missing": 400,
     "idempotency_key_reused": 422,
     "rate_limited": 429,
+    "customer_limit": 429,
+    "too_much_waiting": 429,
+    "overloaded": 429,
     "internal": 500,
     "unavailable": 503,
 }
@@ -39,7 +42,7 @@ class Finding:
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
-    """A refusal that tells the caller what to do; `code` is one of `STATUS`."""
+    """A refusal that tells the caller what to do; `code` is one of `STATUS`, `facts` are members of its own."""
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         remedy: str = "",
         findings: Sequence[Finding] = (),
         headers: Mapping[str, str] | None = None,
+        facts: Mapping[str, str | float] | None = None,
     ) -> None:
         """Refuse an unknown code where it is written, not where it is sent."""
         if code not in STATUS:
@@ -61,6 +65,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.remedy = remedy
         self.findings = tuple(findings)
         self.headers = dict(headers or {})
+        self.facts = dict(facts or {})
 
     @property
     def status(self) -> int:

@@ -163,7 +163,8 @@ def add_batch(router: Router, batch: BatchReception) -> None:
         summary="Submit up to 10,000 jobs",
         text="NDJSON: a line is a request as `POST /v1/jobs` takes it, with an `idempotency_key` of its own or none "
         "(then the header's, a colon and the line's number). One answer a line, in order: `{line, status: 202, "
-        "replayed, job}`, or `{line, status, problem}`; a bad line fails alone, a blank one is passed over. "
+        "replayed, job}`, or `{line, status, problem}`; a bad line fails alone, a blank one is passed over, and one "
+        "that is not taken in for now (status 429, as with `POST /v1/jobs`) says in `retry_after_s` when it will be. "
         "Nothing is accepted before the whole body has come.",
         tag=TAG,
         parameters=[IDEMPOTENCY_KEY],

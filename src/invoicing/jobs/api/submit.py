@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from invoicing.customers.model import Principal
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, Desk, customer_of, job_headers, tenant_of
-from invoicing.jobs.api.schemas import JobBody
+from invoicing.jobs.api.schemas import JobBody, RefusedBody
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.model import Accepted, Job, NewJob
 from invoicing.jobs.store import read
@@ -24,10 +24,12 @@ from invoicing.jobs.submission import (
 )
 from invoicing.jobs.view import Newcomer, as_accepted, job_view
 from invoicing.kit.clock import now
-from invoicing.kit.http.answers import answer
+from invoicing.kit.http.answers import PROBLEM, answer
 from invoicing.kit.http.bodies import Body, json_expected, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
 from invoicing.kit.problems import Problem
+
+TOO_MANY = 429
 
 JOB_HEADERS = {
     "ETag": "The job's revision.",
@@ -63,8 +65,8 @@ class Reception:
         """Check a request and make it durable; one that was accepted before is not refused by what changed since."""
         try:
             return await self._check_and_accept(origin, body)
-        except Problem:
-            earlier = await self._earlier(origin)
+        except Problem as problem:
+            earlier = None if problem.status == TOO_MANY else await self._earlier(origin)  # else it was looked up
             if earlier is None:
                 raise
             return None, earlier
@@ -77,6 +79,8 @@ class Reception:
                 return new, await self.acceptor.accept(new)
         elif earlier := await self._earlier(origin):
             return None, earlier
+        else:
+            self.acceptor.refuse_when_full(origin.customer_id)
         with body.filed() as file:
             return await self._accept_large(origin, file, file.with_name("parts"))
 
@@ -137,7 +141,14 @@ def add_submit(router: Router, reception: Reception) -> None:
                     "Idempotency-Replayed": "`true` when an earlier request with this key made the job.",
                     **JOB_HEADERS,
                 },
-            )
+            ),
+            TOO_MANY: Given(
+                "Problem `rate_limited`: too many requests. `too_much_waiting`: it would wait too long for your own "
+                "waiting jobs. `customer_limit`: as many of your jobs wait as may. `overloaded`: there is too much "
+                "work for everybody. Of the last three nothing was stored; what was accepted before is never refused.",
+                {PROBLEM: RefusedBody},
+                {"Retry-After": "Seconds after which it will be taken in, unless more is sent meanwhile."},
+            ),
         },
         problems=[400, 408, 409, 410, 413, 415, 422],
     )

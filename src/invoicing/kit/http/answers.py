@@ -21,6 +21,9 @@ TITLES = {
     "idempotency_key_reused": "Idempotency-Key was used for another request",
     "in_flight": "The first request with this key is still being written",
     "rate_limited": "Too many requests",
+    "customer_limit": "As many of your jobs wait as may",
+    "too_much_waiting": "Too much of your own is waiting already",
+    "overloaded": "There is more work than can be done in time",
     "internal": "Something went wrong on our side",
     "unavailable": "The service cannot answer right now",
 }
@@ -36,7 +39,7 @@ def answer(
 
 
 def problem_body(problem: Problem, reference: str) -> dict[str, Any]:
-    """Give the members of a problem; all are always there."""
+    """Give the members of a problem; all are always there, and those of its own code come last."""
     return {
         "type": f"urn:invoicing:problem:{problem.code}",
         "title": TITLES.get(problem.code) or HTTPStatus(problem.status).phrase,
@@ -50,6 +53,7 @@ def problem_body(problem: Problem, reference: str) -> dict[str, Any]:
             for one in problem.findings[:MOST_FINDINGS]
         ],
         "support_reference": reference,
+        **problem.facts,
     }
 
 

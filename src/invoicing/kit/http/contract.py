@@ -118,7 +118,8 @@ class Router(APIRouter):
     ) -> None:
         """Add a route; `keyed` ones need a key, count against the rate and say so."""
         first = next(iter(answers))
-        statuses = sorted({*problems, *((401, 403, 406, 429, 500, 503) if keyed else (500,))})
+        usual = {*problems, *((401, 403, 406, 429, 500, 503) if keyed else (500,))}
+        statuses = sorted(usual - answers.keys())  # an answer may describe a problem better than its status alone
         extra: Schema = {"parameters": [parameter.described() for parameter in parameters]}
         extra["security"] = [{"key": []}] if keyed else []
         if body is not None:

@@ -106,8 +106,8 @@ class Outlook:
     """What waits, for whom, and which slots there are for it, at one moment."""
 
     backlog: Backlog = field(default_factory=dict)
-    slots: Mapping[Size, int] = field(default_factory=dict)
-    """How many slots of live workers each class may use; none: nothing is known of the wait."""
+    slots: Mapping[Lane, int] = field(default_factory=dict)
+    """How many slots of live workers each lane may use; none: nothing is known of the wait."""
     allotments: Mapping[UUID, Allotment] = field(default_factory=dict)
     policy: Policy = POLICY
     paused: frozenset[Lane] = frozenset()
@@ -146,7 +146,7 @@ class Outlook:
         return self._until_served(job.customer_id, own, job.lane, first)
 
     def _until_served(self, customer_id: UUID, own: Mapping[Lane, Tally], lane: Lane, first_s: float) -> float | None:
-        slots = self.slots.get(lane.size, 0)
+        slots = self.slots.get(lane, 0)
         if slots <= 0:
             return None
         allotment = self.allotments.get(customer_id, _USUAL)

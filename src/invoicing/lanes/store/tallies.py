@@ -12,7 +12,7 @@ SELECT customer_id, priority, size, sum(waiting)::bigint AS waiting, sum(work_s)
     SELECT customer_id, priority, size, waiting, work_s FROM tallies
     UNION ALL SELECT customer_id, priority, size, waiting, work_s FROM tally_changes
 ) AS counted
-GROUP BY customer_id, priority, size HAVING sum(waiting) > 0
+GROUP BY customer_id, priority, size HAVING sum(waiting) > 0 ORDER BY sum(work_s) DESC LIMIT :most
 """)
 
 # Only the dispatcher that leads folds; were there two, they would pass over each other's rows.
@@ -32,9 +32,12 @@ SELECT count(*) FROM taken
 """)
 
 
-async def tallies(session: Session) -> list[Tally]:
-    """Tell how much each customer has waiting in each lane, as of one moment; what is empty is left out."""
-    rows = await session.execute(_READ)
+async def tallies(session: Session, most: int | None = None) -> list[Tally]:
+    """Tell how much each customer has waiting in each lane, as of one moment; what is empty is left out.
+
+    Those with the most work come first; `most` bounds how many are told.
+    """
+    rows = await session.execute(_READ, {"most": most})
     return [
         Tally(row.customer_id, Lane(Priority(row.priority), Size(row.size)), row.waiting, max(0.0, row.work_s))
         for row in rows

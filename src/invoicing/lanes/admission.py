@@ -1,0 +1,198 @@
+"""Deciding at the door whether a job is taken in, from what this process knows: nothing is asked while somebody waits.
+
+What waits, who works and the policy are read in the background, once a second while jobs come, and what was taken in
+since is added, so that thousands within that second are seen. Where that knowledge is older than ten seconds, because
+nobody asked or the ledger does not answer, everybody is taken in: the backlog waits safely.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers import service as customers
+from invoicing.jobs.model import NewJob
+from invoicing.kit.db import Session, is_away
+from invoicing.kit.problems import Problem
+from invoicing.lanes import store
+from invoicing.lanes.model import BY_NAME, LANES, Lane, Tally, Worker, quotas
+from invoicing.lanes.model.admission import Admitted, Applicant, Outlook, Reason, Refused
+from invoicing.lanes.policies import Policies, all_policies
+
+log = logging.getLogger(__name__)
+
+REFRESH_S = 1.0
+STALE_S = 10.0
+
+_MOST_TALLIES = 10_000
+"""Tallies that are kept, those with the most work first: who has less waiting than these floods nobody."""
+
+_LEAST_REST = 19
+"""Reading takes at most a twentieth of the time, however much there is to read."""
+
+_CODES = {
+    Reason.OWN_LIMIT: "customer_limit",
+    Reason.OWN_WORK: "too_much_waiting",
+    Reason.OVERLOAD: "overloaded",
+}
+
+_Own = dict[UUID, dict[Lane, Tally]]
+
+
+class Doorkeeper:
+    """Knows what one web process has to know to take jobs in or refuse them."""
+
+    def __init__(self, engine: AsyncEngine, clock: Callable[[], float] = time.monotonic) -> None:
+        """Read through an engine; know nothing, so take everybody in, until then."""
+        self._engine = engine
+        self._clock = clock
+        self._outlook = Outlook()
+        self._read_at = float("-inf")
+        self._own: _Own = {}
+        """What waits of the customers that sent something since the last reading, with what was taken in since."""
+        self._meanwhile: list[tuple[NewJob, int]] | None = None
+        """What was taken in or back while a reading is under way, which may not have seen it."""
+        self._asked = asyncio.Event()
+        self._asked.set()  # the first reading comes before the first job
+
+    def admit(self, job: NewJob) -> Problem | None:
+        """Count a job among those that wait; or say why it is not taken in now, and until when."""
+        self._asked.set()
+        if self._clock() - self._read_at <= STALE_S:
+            promise_s = job.promise.total_seconds()
+            applicant = Applicant(job.customer_id, Lane(job.priority, job.size), job.predicted_s, promise_s)
+            decided = self._outlook.admit(applicant, self._own_of(job.customer_id))
+            if not isinstance(decided, Admitted):
+                return _problem(decided, applicant.lane)
+        self._count(job, 1)
+        return None
+
+    def withdraw(self, job: NewJob) -> None:
+        """Count a job no longer: it was there before, or could not be stored."""
+        self._count(job, -1)
+
+    def full(self, customer_id: UUID) -> Problem | None:
+        """Say that a customer has as many jobs waiting as it may have, whatever it is about to send."""
+        self._asked.set()
+        if self._clock() - self._read_at > STALE_S:
+            return None
+        refused = self._outlook.full(customer_id, self._own_of(customer_id))
+        return None if refused is None else _problem(refused, None)
+
+    async def refresh(self) -> None:
+        """Read anew what waits, who works, and the policy."""
+        self._meanwhile = []
+        try:
+            async with self._engine.connect() as session:
+                outlook = await read_outlook(session)
+            meanwhile, self._own = self._meanwhile, {}
+            self._outlook, self._read_at = outlook, self._clock()
+        finally:
+            self._meanwhile = None
+        for job, sign in meanwhile:
+            self._count(job, sign)
+
+    async def refresh_for_ever(self) -> None:
+        """Refresh as often as it is worth it, while somebody asks."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            began = self._clock()
+            try:
+                await self.refresh()
+            except Exception as error:
+                if is_away(error):
+                    log.warning("cannot read what waits: %s", error, extra={"action": "admission.not_refreshed"})
+                else:
+                    log.exception("cannot read what waits", extra={"action": "admission.not_refreshed"})
+            await asyncio.sleep(max(REFRESH_S, _LEAST_REST * (self._clock() - began)))
+
+    def _own_of(self, customer_id: UUID) -> dict[Lane, Tally]:
+        own = self._own.get(customer_id)
+        if own is None:
+            own = self._own[customer_id] = dict(self._outlook.backlog.get(customer_id, {}))
+        return own
+
+    def _count(self, job: NewJob, sign: int) -> None:
+        lane, own = Lane(job.priority, job.size), self._own_of(job.customer_id)
+        before = own.get(lane) or Tally(job.customer_id, lane, 0, 0.0)
+        waiting = max(0, before.waiting + sign)
+        own[lane] = replace(before, waiting=waiting, work_s=max(0.0, before.work_s + sign * job.predicted_s))
+        if self._meanwhile is not None:
+            self._meanwhile.append((job, sign))
+
+
+@asynccontextmanager
+async def refreshed(doorkeeper: Doorkeeper) -> AsyncIterator[None]:
+    """Keep a doorkeeper's knowledge fresh while the block runs."""
+    task = asyncio.create_task(doorkeeper.refresh_for_ever(), name="admission")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def read_outlook(session: Session) -> Outlook:
+    """Read what waits, for whom, and who works on it."""
+    backlog: _Own = {}
+    for tally in await store.tallies(session, _MOST_TALLIES):
+        backlog.setdefault(tally.customer_id, {})[tally.lane] = tally
+    policies = await all_policies(session)
+    return Outlook(
+        backlog,
+        _slots(await store.all_workers(session), policies),
+        await customers.allotments(session),
+        policies.fleet,
+        frozenset(BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME),
+    )
+
+
+def _slots(workers: Iterable[Worker], policies: Policies) -> dict[Lane, int]:
+    found = dict.fromkeys(LANES, 0)
+    for worker in workers:
+        if worker.alive and not worker.stopping:
+            quota = quotas(worker.slots, policies.of(worker.host))
+            for lane in LANES:
+                found[lane] += quota[lane.size] if lane.name in worker.lanes else 0
+    return found
+
+
+def _problem(refused: Refused, lane: Lane | None) -> Problem:
+    facts: dict[str, float] = {"retry_after_s": refused.retry_after_s}
+    if refused.waiting is not None and refused.most is not None:
+        facts |= {"waiting": refused.waiting, "max_waiting": refused.most}
+    if refused.predicted_s is not None and refused.allowed_s is not None:
+        facts |= {"predicted_wait_s": round(refused.predicted_s, 1), "allowed_wait_s": round(refused.allowed_s, 1)}
+    return Problem(
+        _CODES[refused.reason],
+        _detail(refused, lane),
+        remedy="Nothing was stored. Send the same request with the same Idempotency-Key again after the time in "
+        "Retry-After; by then there is room for it, unless more was sent meanwhile.",
+        headers={"Retry-After": str(refused.retry_after_s)},
+        facts=facts,
+    )
+
+
+def _detail(refused: Refused, lane: Lane | None) -> str:
+    if refused.predicted_s is None or refused.allowed_s is None or lane is None:
+        return f"{refused.waiting:,} of your jobs are waiting, and no more than {refused.most:,} may."
+    wait = f"This job would wait about {_span(refused.predicted_s)}"
+    allowed = f"a {lane.priority} job of the class {lane.size} is taken in for at most {_span(refused.allowed_s)}"
+    if refused.reason is Reason.OWN_WORK:
+        return f"{wait} for those of yours that wait already; {allowed}."
+    return f"{wait}, because of how much there is to do for everybody just now; {allowed}."
+
+
+def _span(seconds: float) -> str:
+    """Put a span of time as people say it."""
+    for unit, length in (("hours", 3_600.0), ("minutes", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(1.0, seconds):.0f} seconds"
