@@ -26,7 +26,7 @@ _PICTURES = (".svg", ".png")
 
 def attach(app: typer.Typer) -> None:
     """Add the verb."""
-    app.command("plan", rich_help_panel="A running service")(plan)
+    app.command("plan", rich_help_panel="On this machine")(plan)
 
 
 def plan(
