@@ -1,12 +1,17 @@
-"""`python -m benchmarks [accept] [latency] [issuing] [memory]`: measure, beside the peers, and print."""
+"""`python -m benchmarks [accept] [latency] [issuing] [sizes]`: measure, beside the peers, and print."""
 
 import sys
 from collections.abc import Callable
 
-from benchmarks import accept, issuing, latency
+from benchmarks import accept, issuing, latency, sizes
 from benchmarks.report import Table
 
-BENCHMARKS: dict[str, Callable[[], Table]] = {"accept": accept.run, "latency": latency.run, "issuing": issuing.run}
+BENCHMARKS: dict[str, Callable[[], Table]] = {
+    "accept": accept.run,
+    "latency": latency.run,
+    "issuing": issuing.run,
+    "sizes": sizes.run,
+}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from invoicing.kit.db import Session, is_away
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Of
 from invoicing.lanes.model import POLICY
-from invoicing.lanes.model.sizes import NOBODY, NOTHING, CustomerModel, KindModel, Seen, factor, predict
+from invoicing.lanes.model.sizes import NOBODY, NOTHING, CustomerModel, KindModel, Seen, deviation, factor_at, predict
 from invoicing.lanes.policies import policy_for
 
 log = logging.getLogger(__name__)
@@ -33,12 +33,16 @@ class Predictor:
         self._kinds: dict[str, KindModel] = {}
         self._customers: dict[Of, CustomerModel] = {}
         self._late: dict[Of, list[Seen]] = {}
+        self._deviations: dict[Of, float] = {}
+        """As asked for since the last refresh."""
         self._since = datetime(2000, 1, 1, tzinfo=UTC)
 
     def predicted(self, kind: str, customer_id: UUID, estimated_s: float) -> float:
         """Correct an estimate (seconds)."""
-        model, own, late = self._of(kind, customer_id)
-        return estimated_s * factor(model, own, estimated_s, late)
+        of = (kind, customer_id)
+        if of not in self._deviations:
+            self._deviations[of] = deviation(*self._of(kind, customer_id))
+        return estimated_s * factor_at(self._kinds.get(kind, NOTHING), self._deviations[of], estimated_s)
 
     def place(self, kind: str, customer_id: UUID, estimated_s: float, priority: Priority) -> Placed:
         """Decide where a new job goes, by what it is predicted to take and by the policy that holds."""
@@ -74,6 +78,7 @@ class Predictor:
         for one in (await learned.memory(session)).late.values():
             late.setdefault(one.of, []).append(one.seen)
         self._late = late
+        self._deviations.clear()
         self.policy = await policy_for(session)
 
     def _of(self, kind: str, customer_id: UUID) -> tuple[KindModel, CustomerModel, Sequence[Seen]]:

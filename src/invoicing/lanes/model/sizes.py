@@ -151,8 +151,12 @@ def deviation(kind: KindModel, customer: CustomerModel, overdue: Sequence[Seen] 
 
 def factor(kind: KindModel, customer: CustomerModel, estimated_s: float, overdue: Sequence[Seen] = ()) -> float:
     """Give actual / estimated as it is to be expected of a customer's job; 1 while nothing is known."""
-    off = kind.height(log(_bounded(estimated_s))) + deviation(kind, customer, overdue)
-    return exp(min(_MOST, max(-_MOST, off)))
+    return factor_at(kind, deviation(kind, customer, overdue), estimated_s)
+
+
+def factor_at(kind: KindModel, deviating: float, estimated_s: float) -> float:
+    """Give the factor where the customer's deviation is known already."""
+    return exp(_within(kind.height(log(_bounded(estimated_s))) + deviating, _MOST))
 
 
 def predict(kind: KindModel, customer: CustomerModel, estimated_s: float, overdue: Sequence[Seen] = ()) -> Predicted:
