@@ -89,7 +89,7 @@ ON CONFLICT (kind, customer_id) DO UPDATE SET learned = excluded.learned, update
 # Rows are stamped with the begin of the transaction that wrote them, so those of the last minute are read again.
 _CHANGED = text("""
 SELECT kind, customer_id, learned, updated_at FROM size_models
-WHERE updated_at > :since - interval '60 seconds'
+WHERE updated_at > CAST(:since AS timestamptz) - interval '60 seconds'
 """)
 
 Of = tuple[str, UUID]
