@@ -19,6 +19,7 @@ from invoicing.lanes.model import (
     used,
 )
 from invoicing.plan.model.backlog import Backlog, Tallies, first_s
+from invoicing.plan.model.course import Course
 from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint, machine
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
 
@@ -71,6 +72,7 @@ class _Simulation:
         self._look_at = math.inf
         self._accounted_at = 0.0
         self._idle_s = self._slots_s = 0.0
+        self._course = Course()
         self._served: dict[tuple[str, Priority, Size], float] = {}
         for customer, cap in fleet.caps.items():
             self._scheduler.limit(self._id(customer), cap)
@@ -103,7 +105,7 @@ class _Simulation:
         jobs = tuple(
             Ended(task.work, task.started_s, task.finished_s, task.parked, task.refused) for task in self._tasks
         )
-        return Outcome(jobs, self._now, self._slots_s, self._idle_s, self._served)
+        return Outcome(jobs, self._now, self._slots_s, self._idle_s, self._served, self._course.moments())
 
     def _at(self, time_s: float, happening: Happening) -> None:
         self._numbers += 1
@@ -118,6 +120,9 @@ class _Simulation:
                     self._slots_s += each.slots * passed
                     if waits:
                         self._idle_s += (each.slots - each.active()) * passed
+            if now > self._course.sampling_due_s:
+                busy = sum(each.active() for each in self._machines)
+                self._course.stood(now, busy, self._unfinished - sum(len(each.runs) for each in self._machines))
             self._now = now
 
     def _waits(self) -> bool:
