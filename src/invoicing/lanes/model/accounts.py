@@ -1,11 +1,9 @@
-"""Customers with their keys: what each was given, and which of their jobs comes first in each lane."""
+"""Customers with their keys: what each was given, and which of their jobs comes first in each lane (by its place)."""
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from invoicing.lanes.model.lane import Lane
 from invoicing.lanes.model.ring import Account, Due, Ring
 from invoicing.lanes.model.waiting import Waiting
 
@@ -14,7 +12,7 @@ from invoicing.lanes.model.waiting import Waiting
 class Key(Account):
     """One of a customer's keys, with the first of its waiting jobs in each lane."""
 
-    queues: dict[Lane, deque[Waiting]] = field(default_factory=dict)
+    queues: dict[int, deque[Waiting]] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -29,7 +27,7 @@ class Customer(Account):
     """How many of its jobs may run."""
     running: int = 0
     keys: dict[UUID, Key] = field(default_factory=dict)
-    rings: dict[Lane, Ring] = field(default_factory=dict)
+    rings: dict[int, Ring] = field(default_factory=dict)
     """The keys that wait in each lane; never an empty one."""
     virtual: float = 0.0
     """The service of the key served last: where a key that was away begins."""
@@ -51,7 +49,7 @@ class Customer(Account):
             key = self.keys[key_id] = Key(len(self.keys), self.virtual)
         return key
 
-    def place(self, key: Key, lane: Lane) -> None:
+    def place(self, key: Key, lane: int) -> None:
         """Let a key stand where the first job of its queue in a lane puts it."""
         queue = key.queues.get(lane)
         ring = self.rings.get(lane)
@@ -64,7 +62,7 @@ class Customer(Account):
             if not ring.seats:
                 del self.rings[lane]
 
-    def first(self, lane: Lane) -> tuple[Key, Waiting]:
+    def first(self, lane: int) -> tuple[Key, Waiting]:
         """Give the job that comes first of those that wait in a lane, with its key."""
         seat = self.rings[lane].first()
         assert seat is not None
@@ -76,9 +74,9 @@ class Customer(Account):
         self.served += seconds / self.weight
         key.served += seconds
 
-    def shared_lanes(self) -> Iterator[Lane]:
+    def shared(self) -> list[int]:
         """Name the lanes in which several of its keys wait: there, service changes which of them is next."""
-        return (lane for lane, ring in self.rings.items() if len(ring.seats) > 1)
+        return [lane for lane, ring in self.rings.items() if len(ring.seats) > 1]
 
 
 def due_of(one: Waiting) -> Due:

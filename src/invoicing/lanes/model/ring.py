@@ -40,7 +40,8 @@ class Ring:
     """Accounts that wait.
 
     Three heaps whose entries may be out of date. Service grows without a word to the ring: an entry that comes to the
-    top is compared with the account and put where it belongs. Where service falls, the ring is told.
+    top is compared with the account and put where it belongs. Where service falls, the ring is told. A ring of one
+    needs no heap.
     """
 
     slack: float
@@ -58,7 +59,10 @@ class Ring:
         seat = self.seats.get(account.number)
         if seat is None:
             seat = self.seats[account.number] = Seat(account, due)
-            self._renew(seat)
+            if len(self.seats) == 2:
+                self._rebuild()
+            else:
+                self._renew(seat)
         elif seat.due != due:
             seat.due = due
             if seat.ready:
@@ -69,7 +73,10 @@ class Ring:
         seat = self.seats.pop(account.number, None)
         if seat is not None:
             seat.left = True
-            self._tidy()
+            if len(self.seats) == 1:
+                self._forget()
+            else:
+                self._tidy()
 
     def lowered(self, account: Account) -> None:
         """Say that an account has less service than before: entries with the old figure would come up too late."""
@@ -79,6 +86,9 @@ class Ring:
 
     def least(self) -> float | None:
         """Give the service of the least served; None: nobody waits."""
+        if len(self.seats) == 1:
+            self.looked += 1
+            return next(iter(self.seats.values())).account.served
         heap = self._by_service
         while heap:
             self.looked += 1
@@ -96,6 +106,8 @@ class Ring:
         least = self.least()
         if least is None:
             return None
+        if len(self.seats) == 1:
+            return next(iter(self.seats.values()))
         limit = least + self.slack
         self._catch_up(limit)
         heap = self._ready
@@ -127,6 +139,8 @@ class Ring:
                 heappush(self._ready, (seat.due, number, stamp, seat))
 
     def _renew(self, seat: Seat) -> None:
+        if len(self.seats) == 1:
+            return
         self._stamps += 1
         seat.stamp = self._stamps
         entry = (seat.account.served, seat.account.number, seat.stamp, seat)
@@ -144,6 +158,11 @@ class Ring:
             if len(heap) > most:
                 self._rebuild()
                 return
+
+    def _forget(self) -> None:
+        """Keep no heaps for one alone, who is counted anew among the least served when another comes."""
+        next(iter(self.seats.values())).ready = False
+        self._by_service, self._behind, self._ready = [], [], []
 
     def _rebuild(self) -> None:
         seats = self.seats.values()

@@ -7,22 +7,24 @@ that stand the few jobs that our staff expedited.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from uuid import UUID
 
-from invoicing.jobs.model import Size
+from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model.accounts import Customer, Key, due_of
+from invoicing.lanes.model.expedited import Expedited
 from invoicing.lanes.model.lane import LANES, SIZES, Lane
 from invoicing.lanes.model.policy import Policy
-from invoicing.lanes.model.quota import Left, fits, used
-from invoicing.lanes.model.ring import Due, Ring
+from invoicing.lanes.model.quota import Left
+from invoicing.lanes.model.ring import Ring
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.shares import Shares
 from invoicing.lanes.model.waiting import Queue, Waiting
 
-_NEVER: Due = (inf, UUID(int=0))
+_LANES_OF_SIZE = len(Priority)
+"""`LANES` has the lanes of the smaller class first."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,15 @@ class Scheduler:
         """Start with nothing waiting and nobody served."""
         self.policy = policy
         self._customers: dict[UUID, Customer] = {}
-        self._rings = {lane: Ring(policy.slack_s) for lane in LANES}
+        self._rings = [Ring(policy.slack_s) for _ in LANES]
+        """By the place of the lane, as everywhere inside."""
         self._shares = Shares(policy)
         self._virtual = 0.0
         self._era = 0
         self._numbers = 0
-        self._open: list[Lane] = []
+        self._open: list[int] = []
         self._full: set[UUID] = set()
-        self._expedited: dict[UUID, Waiting] = {}
+        self._expedited = Expedited()
 
     def adopt(self, policy: Policy) -> None:
         """Decide by another policy from now on; what was given stays counted, who is owed a share starts anew."""
@@ -59,30 +62,30 @@ class Scheduler:
         self._shares = Shares(policy)
         for lane in self._open:
             self._shares.arrive(lane)
-        for ring in self._rings.values():
+        for ring in self._rings:
             ring.slack = policy.slack_s
 
     def show(self, queue: Queue, heads: Sequence[Waiting]) -> None:
         """Tell which jobs come first in a queue, in order; none: nothing waits in it."""
         customer = self._customer(queue.customer_id)
-        key = customer.key(queue.key_id)
+        key, lane = customer.key(queue.key_id), queue.lane.place
         if heads:
             if customer.away:
                 customer.served = max(customer.served, self._virtual)
             if not key.queues:
                 key.served = max(key.served, customer.virtual)
-            key.queues[queue.lane] = deque(heads)
+            key.queues[lane] = deque(heads)
         else:
-            key.queues.pop(queue.lane, None)
-        self._note_expedited(queue, heads)
-        customer.place(key, queue.lane)
-        self._seat(customer, queue.lane)
+            key.queues.pop(lane, None)
+        self._expedited.note(queue, heads)
+        customer.place(key, lane)
+        self._seat(customer, lane)
 
     def shown(self, queue: Queue) -> int:
         """How many jobs of a queue it still knows; at 0 it must be shown more."""
         customer = self._customers.get(queue.customer_id)
         key = customer.keys.get(queue.key_id) if customer else None
-        return len(key.queues.get(queue.lane, ())) if key else 0
+        return len(key.queues.get(queue.lane.place, ())) if key else 0
 
     def weigh(self, customer_id: UUID, weight: float) -> None:
         """Set a customer's weight: service counts 1/weight."""
@@ -112,7 +115,7 @@ class Scheduler:
         customer = self._customer(customer_id)
         self._give(customer, customer.key(key_id), seconds)
         if lane is not None:
-            self._shares.charge(lane, seconds)
+            self._shares.charge(lane.place, seconds)
 
     def counters(self) -> Mapping[UUID, float]:
         """Give what each customer was given, to be kept; whoever is not named begins like a new customer."""
@@ -161,112 +164,118 @@ class Scheduler:
         """Whether a waiting job would be chosen before a running one if that waited too, by what each was given."""
         if waiting.expedited:
             return True
-        if self._shares.owes(waiting.lane) and not self._shares.owes(running.lane):
+        if self._shares.owes(waiting.lane.place) and not self._shares.owes(running.lane.place):
             return True
         lead = self.policy.lead_s if SIZES.index(waiting.lane.size) < SIZES.index(running.lane.size) else 0.0
         theirs = self._customer(running.customer_id).served
         return self._customer(waiting.customer_id).served <= theirs + self.policy.slack_s + lead
 
-    def _take(self, left: Left, most: Mapping[Lane, int], count: int | None) -> list[_Taken]:
-        bounds = dict(most)
+    def _take(self, left: Mapping[Size, int], most: Mapping[Lane, int], count: int | None) -> list[_Taken]:
+        room = [left[size] for size in SIZES]
+        bounds = {lane.place: bound for lane, bound in most.items()}
         taken: list[_Taken] = []
         while self._open and (count is None or len(taken) < count):
-            room = [size for size in SIZES if fits(left, size)]
-            lanes = [lane for lane in self._open if lane.size in room and bounds.get(lane, 1) > 0]
+            end = _LANES_OF_SIZE * next((place for place, more in enumerate(room) if more <= 0), len(SIZES))
+            lanes = [lane for lane in self._open if lane < end and bounds.get(lane, 1) > 0]
             if not lanes:
                 break
             one = self._take_one(lanes)
-            lane = one.waiting.lane
-            left = used(left, lane.size)
+            lane = one.waiting.lane.place
+            for place in range(lane // _LANES_OF_SIZE + 1):
+                room[place] -= 1
             if lane in bounds:
                 bounds[lane] -= 1
             taken.append(one)
         return taken
 
-    def _take_one(self, lanes: Sequence[Lane]) -> _Taken:
-        ahead = self._first_expedited(lanes)
-        owed = None if ahead else self._shares.owed(lanes)
+    def _take_one(self, lanes: list[int]) -> _Taken:
+        ahead = self._first_expedited(lanes) if self._expedited else None
+        owed = [] if ahead else self._shares.owed(lanes)
         if ahead is None:
             lane, customer = self._first(owed or lanes)
             key, waiting = customer.first(lane)
         else:
-            lane, customer, waiting = ahead.lane, self._customer(ahead.customer_id), ahead
+            lane, customer, waiting = ahead.lane.place, self._customer(ahead.customer_id), ahead
             key = customer.key(waiting.key_id)
+            self._expedited.drop(waiting)
         taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual)
         if not (owed or ahead):  # who is served out of turn may be far ahead: newcomers do not begin there
             self._virtual = max(self._virtual, customer.served)
         customer.virtual = max(customer.virtual, key.served)
         queue = key.queues[lane]
         queue.popleft()
-        self._expedited.pop(waiting.job_id, None)
         if not queue:
             del key.queues[lane]
+        customer.running += 1
         customer.place(key, lane)
-        self._run(customer, +1)
-        self._seat(customer, lane)
         self._give(customer, key, waiting.first_s)
         self._shares.charge(lane, waiting.first_s)
+        self._seat(customer, lane)
+        if customer.full:
+            self._seat_all(customer)
         return taken
 
-    def _first(self, lanes: Sequence[Lane]) -> tuple[Lane, Customer]:
-        """Choose the earliest due of the lanes that what their customers were given entitles to start."""
-        least = {lane: self._rings[lane].least() or 0.0 for lane in lanes}
-        limits = self._limits(least)
-        seats = [(lane, self._rings[lane].first()) for lane in lanes if least[lane] <= limits[lane.size]]
-        lane, seat = min(seats, key=lambda one: one[1].due if one[1] else _NEVER)
-        assert seat is not None
-        assert isinstance(seat.account, Customer)
-        return lane, seat.account
-
-    def _limits(self, least: Mapping[Lane, float]) -> dict[Size, float]:
-        """Give the service up to which the least served of a class may be ahead of the others'."""
-        by_size = {size: min((had for lane, had in least.items() if lane.size is size), default=inf) for size in SIZES}
-        limits: dict[Size, float] = {}
-        for place, size in enumerate(SIZES):
-            same_or_smaller = min(by_size[other] for other in SIZES[: place + 1])
-            larger = min((by_size[other] for other in SIZES[place + 1 :]), default=inf)
-            limits[size] = min(same_or_smaller, larger + self.policy.lead_s) + self.policy.slack_s
-        return limits
-
-    def _note_expedited(self, queue: Queue, heads: Iterable[Waiting]) -> None:
-        for job_id in [one.job_id for one in self._expedited.values() if one.queue == queue]:
-            del self._expedited[job_id]
-        self._expedited.update({one.job_id: one for one in heads if one.expedited})
-
-    def _first_expedited(self, lanes: Sequence[Lane]) -> Waiting | None:
+    def _first_expedited(self, lanes: list[int]) -> Waiting | None:
         """Give the expedited job that is due first of those that may start in these lanes."""
-        found = [one for one in self._expedited.values() if one.lane in lanes and self._heads_its_queue(one)]
+        found = [one for one in self._expedited if one.lane.place in lanes and self._heads_its_queue(one)]
         return min(found, key=due_of, default=None)
 
     def _heads_its_queue(self, one: Waiting) -> bool:
         customer = self._customer(one.customer_id)
-        return not customer.full and customer.key(one.key_id).queues[one.lane][0] == one
+        return not customer.full and customer.key(one.key_id).queues[one.lane.place][0] == one
+
+    def _first(self, lanes: list[int]) -> tuple[int, Customer]:
+        """Choose the earliest due of the lanes that what their customers were given entitles to start."""
+        if len(lanes) > 1:
+            lanes = self._entitled(lanes)
+        chosen, first = lanes[0], self._rings[lanes[0]].first()
+        for lane in lanes[1:]:
+            seat = self._rings[lane].first()
+            if seat is not None and (first is None or seat.due < first.due):
+                chosen, first = lane, seat
+        assert first is not None
+        assert isinstance(first.account, Customer)
+        return chosen, first.account
+
+    def _entitled(self, lanes: list[int]) -> list[int]:
+        """Choose the lanes whose least served customer is not ahead of another lane's, but for what it may be."""
+        least = [self._rings[lane].least() or 0.0 for lane in lanes]
+        by_size = [inf] * len(SIZES)
+        for lane, had in zip(lanes, least, strict=True):
+            size = lane // _LANES_OF_SIZE
+            by_size[size] = min(by_size[size], had)
+        limits, same_or_smaller = [], inf
+        for size in range(len(SIZES)):
+            same_or_smaller = min(same_or_smaller, by_size[size])
+            larger = min(by_size[size + 1 :], default=inf)
+            limits.append(min(same_or_smaller, larger + self.policy.lead_s) + self.policy.slack_s)
+        return [lane for lane, had in zip(lanes, least, strict=True) if had <= limits[lane // _LANES_OF_SIZE]]
 
     def _put_back(self, taken: _Taken) -> None:
         customer, key, waiting = taken.customer, taken.key, taken.waiting
-        key.queues.setdefault(waiting.lane, deque()).appendleft(waiting)
-        if waiting.expedited:
-            self._expedited[waiting.job_id] = waiting
+        lane = waiting.lane.place
+        was_full = customer.full
+        self._expedited.put(waiting)
+        key.queues.setdefault(lane, deque()).appendleft(waiting)
         customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
-        customer.place(key, waiting.lane)
-        self._run(customer, -1)
-        self._seat(customer, waiting.lane)
+        customer.running -= 1
+        customer.place(key, lane)
         self._lowered(customer, key)
+        self._seat(customer, lane)
+        if was_full:
+            self._seat_all(customer)
 
     def _give(self, customer: Customer, key: Key, seconds: float) -> None:
         customer.give(key, seconds)
         if seconds < 0:
             self._lowered(customer, key)
-        for lane in customer.shared_lanes():
+        for lane in customer.shared():
             self._seat(customer, lane)
 
     def _lowered(self, customer: Customer, key: Key) -> None:
         for lane, ring in customer.rings.items():
             ring.lowered(key)
             self._rings[lane].lowered(customer)
-
-    def _run(self, customer: Customer, change: int) -> None:
-        self.runs(customer.id, customer.running + change)
 
     def _customer(self, customer_id: UUID) -> Customer:
         """Find a customer's account, even with the others' if nobody has waited meanwhile."""
@@ -284,10 +293,10 @@ class Scheduler:
             self._full.add(customer.id)
         else:
             self._full.discard(customer.id)
-        for lane in LANES:
+        for lane in range(len(LANES)):
             self._seat(customer, lane)
 
-    def _seat(self, customer: Customer, lane: Lane) -> None:
+    def _seat(self, customer: Customer, lane: int) -> None:
         """Let a customer stand in a lane's ring where the first of its jobs puts it."""
         ring = self._rings[lane]
         was = bool(ring.seats)
@@ -298,9 +307,9 @@ class Scheduler:
         if bool(ring.seats) != was:
             self._opened_or_emptied(lane)
 
-    def _opened_or_emptied(self, lane: Lane) -> None:
+    def _opened_or_emptied(self, lane: int) -> None:
         if self._rings[lane].seats:
             self._shares.arrive(lane)
         else:
             self._shares.leave(lane)
-        self._open = [one for one in LANES if self._rings[one].seats]
+        self._open = [one for one, ring in enumerate(self._rings) if ring.seats]
