@@ -15,12 +15,12 @@ from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Check
 from invoicing.diagnosis.model.durations import History, learn
 from invoicing.diagnosis.model.eta import expect, normal
-from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, lanes_before
+from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
 from invoicing.diagnosis.words import FALLBACK, say
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
 from invoicing.kit.db import Session
-from invoicing.lanes.model import Lane
+from invoicing.lanes.positions import positions
 
 LEARN_AGAIN_AFTER_S = 15.0
 """How old what was learned from finished jobs may be: normal times change slowly, and learning reads many rows."""
@@ -39,35 +39,57 @@ _learned: WeakKeyDictionary[Engine, _Learned] = WeakKeyDictionary()
 
 
 async def explain(
-    session: Session, jobs: Sequence[Job], kinds: Kinds = _NO_KINDS, language: str = FALLBACK
+    session: Session,
+    jobs: Sequence[Job],
+    kinds: Kinds = _NO_KINDS,
+    language: str = FALLBACK,
+    *,
+    fresh: bool = False,
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
 
-    At most six statements however many jobs are asked about. A finished job has only its normal times. `kinds` tells
-    how often a job is tried; a kind that is not among them is explained without that number.
+    At most six statements however many jobs are asked about, and those of the positions now and then. A finished job
+    has only its normal times. `kinds` tells how often a job is tried; a kind that is not among them is explained
+    without that number. `fresh` positions are those that this transaction sees, for a preview of what it changes.
     """
     if not jobs:
         return {}
-    snapshot = await look(session, jobs)
+    snapshot = await look(session, jobs, fresh=fresh)
     return {job.id: _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language) for job in jobs}
 
 
-async def look(session: Session, jobs: Sequence[Job]) -> Snapshot:
+async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Snapshot:
     """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished."""
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
     waiting = [job for job in unfinished if job.state in WAITING]
-    lanes = {before for job in waiting for before in lanes_before(Lane(job.priority, job.size))}
-    queued = await store.queues(session, lanes, [job.id for job in waiting])
+    if not waiting:
+        now = await store.clock(session)
+        return Snapshot(
+            now=now,
+            workers=await store.workers(session) if unfinished else (),
+            pauses={},
+            running={},
+            runways={},
+            places={},
+            caps={},
+            attempts=await store.attempts(session, begun) if begun else {},
+            history=await _history(session, now),
+        )
+    line = await positions(session, waiting, fresh=fresh)
+    found = await store.under_way(session)
+    ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
-        now=queued.now,
-        workers=await store.workers(session) if unfinished else (),
-        pauses=await store.pauses(session) if waiting else {},
-        running=await store.running(session) if waiting else {},
-        queues=queued.queues,
-        places=queued.places,
+        now=found.now,
+        workers=await store.workers(session),
+        pauses=await store.pauses(session),
+        running=found.running,
+        runways=found.runways,
+        places={job_id: place for job_id, place in ahead.items() if place is not None},
+        caps=await store.caps(session, {job.customer_id for job in waiting}),
         attempts=await store.attempts(session, begun) if begun else {},
-        history=await _history(session, queued.now),
+        history=await _history(session, found.now),
+        policy_of=line.policies.of,
     )
 
 
@@ -79,7 +101,7 @@ _TYPICAL_S: Mapping[Size, float] = MappingProxyType(
 
 async def normal_times(session: Session, kind: str) -> Mapping[Size, Normal]:
     """Say how long jobs of a kind take, for each size class of which enough have finished."""
-    history = await _history(session, (await store.queues(session, set(), [])).now)
+    history = await _history(session, await store.clock(session))
     found = {}
     for size, typical_s in _TYPICAL_S.items():
         prediction = history.predict(kind, typical_s)
@@ -94,7 +116,7 @@ def _standing(facts: Facts, language: str) -> Standing:
     if check is None:
         return Standing(normal=normal(facts))
     return Standing(
-        ahead=facts.place.ahead if facts.place else None,
+        ahead=facts.place.count if facts.place else None,
         eta=expect(facts, check),
         normal=normal(facts),
         cause=_cause(facts, check, language),

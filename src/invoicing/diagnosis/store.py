@@ -11,57 +11,25 @@ from uuid import UUID
 from sqlalchemy import text
 
 from invoicing.diagnosis.model.durations import Group
-from invoicing.diagnosis.model.facts import ALIVE_FOR, Attempt, Place, Queue, RunningWork
+from invoicing.diagnosis.model.facts import ALIVE_FOR, Attempt, RunningWork, Ticket
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
 
-FARTHEST = 500
-"""Waiting jobs of a lane that are looked at, so that the cost does not grow with the backlog; behind them it is "at
-least"."""
-
 MOST_SIMILAR = 200
 """Finished jobs of a kind and magnitude that are learned from: enough for an order statistic of 99 %, quickly read."""
 
-_QUEUES = text("""
-WITH lanes AS (
-    SELECT * FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS l(priority, size)
-), looked_at AS (
-    SELECT l.priority, l.size, r.id, r.predicted_s, r.due_at, r.order_at, r.released_at
-    FROM lanes l CROSS JOIN LATERAL (
-        SELECT id, predicted_s, due_at, order_at, released_at FROM jobs WHERE priority = l.priority AND size = l.size
-          AND state IN ('queued', 'retrying') AND released_at IS NOT NULL ORDER BY released_at LIMIT :farthest
-    ) r
+_UNDER_WAY = text("""
+SELECT now() AS now, u.* FROM (SELECT 1) AS always LEFT JOIN (
+    SELECT j.id, j.customer_id, j.priority, j.size, j.predicted_s, a.started_at, NULL::timestamptz AS released_at
+    FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt WHERE j.state = 'running'
     UNION ALL
-    SELECT l.priority, l.size, b.id, b.predicted_s, b.due_at, b.order_at, NULL
-    FROM lanes l CROSS JOIN LATERAL (
-        SELECT id, predicted_s, due_at, order_at FROM jobs WHERE priority = l.priority AND size = l.size
-          AND state IN ('queued', 'retrying') AND released_at IS NULL ORDER BY order_at, id LIMIT :farthest
-    ) b
-), numbered AS (
-    SELECT *, due_at <= now() AS due,
-        count(*) FILTER (WHERE due_at <= now()) OVER line AS place,
-        sum(predicted_s) FILTER (WHERE due_at <= now()) OVER line AS work_s
-    FROM looked_at
-    WINDOW line AS (PARTITION BY priority, size ORDER BY released_at, order_at, id
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-)
-SELECT now() AS now, l.priority, l.size,
-    count(*) FILTER (WHERE due) AS waiting, coalesce(sum(predicted_s) FILTER (WHERE due), 0) AS work_s,
-    count(*) FILTER (WHERE released_at IS NULL AND id IS NOT NULL) >= :farthest
-        OR count(released_at) >= :farthest AS truncated,
-    count(released_at) AS released, min(released_at) AS oldest_release,
-    coalesce(array_agg(id) FILTER (WHERE due AND id = ANY(:ids)), '{}') AS ids,
-    coalesce(array_agg(place - 1) FILTER (WHERE due AND id = ANY(:ids)), '{}') AS ahead,
-    coalesce(array_agg(numbered.work_s - predicted_s) FILTER (WHERE due AND id = ANY(:ids)), '{}') AS work_ahead
-FROM lanes l LEFT JOIN numbered USING (priority, size) GROUP BY l.priority, l.size
+    SELECT id, customer_id, priority, size, predicted_s, NULL, released_at FROM jobs
+    WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL
+) u ON true
 """)
 
-_RUNNING = text("""
-SELECT j.priority, j.size, array_agg(j.predicted_s) AS predicted, array_agg(a.started_at) AS started
-FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt
-WHERE j.state = 'running' GROUP BY j.priority, j.size
-""")
+_CAPS = text("SELECT id, max_running FROM customers WHERE id = ANY(CAST(:ids AS uuid[])) AND max_running IS NOT NULL")
 
 _ATTEMPTS = text("""
 SELECT a.job_id, a.started_at, a.ended_at, coalesce(e.spent_s, 0) AS spent_s, coalesce(e.worked_s, 0) AS worked_s
@@ -109,46 +77,44 @@ FROM groups g CROSS JOIN LATERAL (
 
 
 @dataclass(frozen=True)
-class Queues:
-    """The waiting jobs of some lanes, and the places of those asked about, at one moment."""
+class UnderWay:
+    """What runs, and what is on the runway about to, by lane, at one moment; there is never more of it than slots."""
 
     now: datetime
-    queues: dict[Lane, Queue]
-    places: dict[UUID, Place]
+    running: dict[Lane, tuple[RunningWork, ...]]
+    runways: dict[Lane, tuple[Ticket, ...]]
 
 
-async def queues(session: Session, lanes: Iterable[Lane], ids: Sequence[UUID]) -> Queues:
-    """Look at the first jobs of lanes, on the runway and behind it in order; gives PostgreSQL's clock with it."""
-    asked = sorted(lanes)
-    if not asked:
-        return Queues((await session.execute(text("SELECT now() AS now"))).one().now, {}, {})
-    rows = (
-        await session.execute(
-            _QUEUES,
-            {
-                "priorities": [lane.priority for lane in asked],
-                "sizes": [lane.size for lane in asked],
-                "ids": list(ids),
-                "farthest": FARTHEST,
-            },
-        )
-    ).all()
-    found = Queues(rows[0].now, {}, {})
+async def under_way(session: Session) -> UnderWay:
+    """Read what runs and what is about to; gives PostgreSQL's clock with it."""
+    rows = (await session.execute(_UNDER_WAY)).all()
+    running: dict[Lane, list[RunningWork]] = {}
+    runways: dict[Lane, list[Ticket]] = {}
     for row in rows:
+        if row.id is None:
+            continue
         lane = Lane(Priority(row.priority), Size(row.size))
-        found.queues[lane] = Queue(row.waiting, row.work_s, row.truncated, row.released, row.oldest_release)
-        for job_id, ahead, work_s in zip(row.ids, row.ahead, row.work_ahead, strict=True):
-            found.places[job_id] = Place(ahead, max(0.0, work_s), at_least=row.released >= FARTHEST)
-    return found
+        if row.released_at is None:
+            work = RunningWork(row.predicted_s, row.started_at, row.id, row.customer_id)
+            running.setdefault(lane, []).append(work)
+        else:
+            runways.setdefault(lane, []).append(Ticket(row.id, row.customer_id, row.released_at))
+    return UnderWay(
+        rows[0].now,
+        {lane: tuple(found) for lane, found in running.items()},
+        {lane: tuple(found) for lane, found in runways.items()},
+    )
 
 
-async def running(session: Session) -> dict[Lane, tuple[RunningWork, ...]]:
-    """List what runs, per lane; there is never more of it than slots."""
-    rows = await session.execute(_RUNNING)
-    return {
-        Lane(Priority(row.priority), Size(row.size)): tuple(map(RunningWork, row.predicted, row.started))
-        for row in rows
-    }
+async def clock(session: Session) -> datetime:
+    """Read PostgreSQL's clock."""
+    moment: datetime = (await session.execute(text("SELECT now()"))).scalar_one()
+    return moment
+
+
+async def caps(session: Session, customer_ids: Iterable[UUID]) -> dict[UUID, int]:
+    """Read how many jobs of customers may run, of those where that is limited."""
+    return {row.id: row.max_running for row in await session.execute(_CAPS, {"ids": list(customer_ids)})}
 
 
 async def attempts(session: Session, latest: Sequence[tuple[UUID, int]]) -> dict[UUID, Attempt]:

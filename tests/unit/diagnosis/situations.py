@@ -9,15 +9,21 @@ from uuid import UUID, uuid5
 from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check
 from invoicing.diagnosis.model.durations import Group, learn, magnitude
-from invoicing.diagnosis.model.facts import Attempt, Facts, Place, Queue, RunningWork, Snapshot, facts_of
+from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, facts_of
 from invoicing.jobs.model import Job, Priority, Size, State
-from invoicing.lanes.model import Lane, Pause, Worker
+from invoicing.lanes.model import Lane, Pause, Worker, quotas
+from invoicing.lanes.model.line import Ahead
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SPACE = UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
-JOB, WORKER, CUSTOMER = (uuid5(SPACE, name) for name in ("job", "worker", "customer"))
+JOB, WORKER, CUSTOMER, STRANGER, THEIRS = (
+    uuid5(SPACE, name) for name in ("job", "worker", "customer", "stranger", "another customer's job")
+)
 LANE = Lane(Priority.NORMAL, Size.SMALL)
-SECRETS = ("host-17", "4242", "build-9", "Mustermann", str(WORKER), str(CUSTOMER))
+ALL_SLOTS = quotas(2)[LANE.size]
+"""How many small jobs a worker of two slots runs."""
+
+SECRETS = ("host-17", "4242", "build-9", "Mustermann", *map(str, (WORKER, CUSTOMER, STRANGER, THEIRS)))
 
 
 def ago(seconds: float) -> datetime:
@@ -66,15 +72,28 @@ def paused(until: float = 600) -> dict[str, Any]:
     return {"pauses": {LANE.name: Pause(LANE.name, ago(30), ago(-until), "The database moves.", "Erika Mustermann")}}
 
 
-def busy(count: int = 2, began: float = 60) -> dict[str, Any]:
-    return {"running": {LANE: (RunningWork(0.5, ago(began)),) * count}}
+def busy(
+    count: int = ALL_SLOTS, began: float = 60, lane: Lane = LANE, customer: UUID = STRANGER, job: UUID = THEIRS
+) -> dict[str, Any]:
+    return {"running": {lane: (RunningWork(0.5, ago(began), job, customer),) * count}}
 
 
 def queued(ahead: int, *, at_least: bool = False, released: float | None = None) -> dict[str, Any]:
-    """Plant a queue with so many in front of the job, its oldest ticket released some seconds ago."""
-    oldest = None if released is None else ago(released)
-    queue = Queue(ahead + 1, ahead * 0.5 + 0.5, at_least, 0 if oldest is None else 1, oldest)
-    return {"queues": {LANE: queue}, "places": {JOB: Place(ahead, ahead * 0.5, at_least)}}
+    """Plant so many in front of the job, and a ticket released some seconds ago."""
+    tickets = () if released is None else (Ticket(THEIRS, STRANGER, ago(released)),)
+    work = {LANE.size: (ahead, ahead * 0.5)} if ahead else {}
+    return {"runways": {LANE: tickets}, "places": {JOB: Ahead(ahead, work, at_least)}}
+
+
+def capped(limit: int, running: int) -> dict[str, Any]:
+    """Plant a customer with a limit on its running jobs, and so many of its jobs that run."""
+    return {"caps": {CUSTOMER: limit}, **busy(running, customer=CUSTOMER, job=uuid5(SPACE, "own job"))}
+
+
+def parked(**changed: Any) -> Job:
+    """Plant a job that gave way to others half a minute ago, twelve of forty months done."""
+    said = {"progress_done": 12.0, "progress_total": 40.0, "progress_unit": "bill months", "progressed_at": ago(31)}
+    return waiting(60, attempt=1, started_at=ago(50), parked_at=ago(30), revision=15, **said, **changed)
 
 
 def learned(similar: int, took: float = 0.5) -> dict[str, Any]:
@@ -93,7 +112,7 @@ def facts(job: Job, changed: Mapping[str, Any] | None = None) -> Facts:
     """Gather what is known about a job beside one healthy worker with free slots, unless said otherwise."""
     ended = None if job.state is State.RUNNING else ago(45)
     attempts = {JOB: Attempt(job.started_at, ended, 0, 0)} if job.started_at else {}
-    snapshot = Snapshot(NOW, (worker(),), {}, {}, {LANE: Queue(1, 0.5)}, {JOB: Place(0, 0)}, attempts, learn((), None))
+    snapshot = Snapshot(NOW, (worker(),), {}, {}, {}, {JOB: Ahead(0)}, {}, attempts, learn((), None))
     return facts_of(replace(snapshot, **(changed or {})), job, 3)
 
 

@@ -3,29 +3,37 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid5
 
 import pytest
 
 from invoicing.diagnosis.model.causes import examine, next_news
 from invoicing.diagnosis.model.check import Answer, Code
 from invoicing.diagnosis.model.eta import expect, normal
-from invoicing.diagnosis.model.facts import ALIVE_FOR
+from invoicing.diagnosis.model.facts import ALIVE_FOR, Ticket
 from invoicing.diagnosis.words import catalogues, say
-from invoicing.jobs.model import Job, State
+from invoicing.jobs.model import Job, Priority, Size, State
 from invoicing.lanes import store as lanes_store
+from invoicing.lanes.model import Lane
 
 from .situations import (
+    ALL_SLOTS,
+    CUSTOMER,
     DEAD,
     DEAF,
+    LANE,
     NOBODY,
     NOW,
+    SPACE,
     STRANGERS,
     ago,
     busy,
+    capped,
     cause,
     facts,
     learned,
     moving,
+    parked,
     paused,
     queued,
     retrying,
@@ -33,6 +41,8 @@ from .situations import (
     waiting,
     worker,
 )
+
+LARGE_TOO: dict[str, Any] = {"workers": (worker(lanes=(LANE.name, "normal-large")),)}
 
 
 @pytest.mark.parametrize(
@@ -56,6 +66,16 @@ from .situations import (
         (waiting(60), busy() | queued(0), Code.LANE_SATURATED),
         (waiting(60), busy(1, began=1) | queued(4), Code.LANE_SATURATED),
         (waiting(60), queued(4, released=1), Code.LANE_SATURATED),
+        (waiting(60), busy(1, began=1, lane=Lane(Priority.URGENT, Size.SMALL)) | queued(4), Code.LANE_SATURATED),
+        (waiting(60, size=Size.LARGE), busy(2, lane=Lane(Priority.BULK, Size.LARGE)) | LARGE_TOO, Code.LANE_SATURATED),
+        (waiting(60, size=Size.LARGE), busy(1, lane=Lane(Priority.BULK, Size.LARGE)) | LARGE_TOO, Code.UNEXPLAINED),
+        (waiting(60), capped(1, running=1), Code.CUSTOMER_LIMIT),
+        (waiting(60), capped(1, running=1) | queued(4), Code.CUSTOMER_LIMIT),
+        (waiting(2), capped(2, running=1), Code.STARTING),
+        (waiting(60, released_at=ago(1)), capped(1, running=1), Code.STARTING),
+        (waiting(60), {"caps": {CUSTOMER: 1}} | busy() | queued(4), Code.LANE_SATURATED),
+        (parked(), busy() | queued(3), Code.LANE_SATURATED),
+        (parked(), NOBODY, Code.NO_WORKER),
         (waiting(60, released_at=ago(20)), {}, Code.UNDELIVERED),
         (waiting(60), queued(1, released=20), Code.UNDELIVERED),
         (waiting(60), queued(4), Code.UNEXPLAINED),
@@ -118,9 +138,13 @@ def test_what_cannot_be_known_is_called_unknown() -> None:
 @pytest.mark.parametrize(
     ("job", "around", "said"),
     [
-        (waiting(60), busy() | queued(1), "1 job is ahead of yours in this lane."),
-        (waiting(60), busy() | queued(4), "4 jobs are ahead of yours in this lane."),
-        (waiting(60), busy() | queued(500, at_least=True), "At least 500 jobs are ahead of yours in this lane."),
+        (waiting(60), busy() | queued(1), "1 job is ahead of yours."),
+        (waiting(60), busy() | queued(4), "4 jobs are ahead of yours."),
+        (waiting(60), busy() | queued(500, at_least=True), "At least 500 jobs are ahead of yours."),
+        (waiting(60), capped(2, running=2),
+         "2 of your jobs may run at the same time, and as many do. Yours starts when one of them ends."),
+        (parked(), busy(), ("Your job gave way to other work at 2026-11-22 11:59:30 UTC: 12 of 40 bill months are done "
+         "and kept; it goes on by itself.")),
         (waiting(60), paused(), ("Our operations team has paused this queue until 2026-11-22 12:10:00 UTC "
          "(The database moves.). Your job keeps its place.")),
         (retrying(8), {}, "Attempt 1 of 3 failed (This drill fails.). It is tried again at 2026-11-22 12:00:08 UTC."),
@@ -143,6 +167,25 @@ def test_every_language_has_words_for_every_cause() -> None:
         assert {code: set(words) for code, words in catalogue.items()} == wordings
 
 
+def test_a_limit_is_proven_by_the_customers_own_jobs_alone() -> None:
+    around = capped(2, running=1)
+    theirs = busy(4, lane=Lane(Priority.BULK, Size.SMALL))["running"]
+    ticket = Ticket(uuid5(SPACE, "own ticket"), CUSTOMER, ago(1))
+    around |= {"running": around["running"] | theirs, "runways": {LANE: (ticket,)}}
+    told = cause(waiting(60), around)
+    assert told.code is Code.CUSTOMER_LIMIT
+    assert told.evidence == {
+        "limit": 2, "running": 1, "about_to_start": 1, "jobs": (uuid5(SPACE, "own job"),),
+    }  # fmt: skip
+
+
+def test_a_job_that_gave_way_says_since_when_and_how_far_it_is() -> None:
+    told = cause(parked(), busy() | queued(3))
+    assert told.since == ago(30)
+    assert told.evidence["ahead"] == 3
+    assert (told.evidence["done"], told.evidence["total"], told.evidence["unit"]) == (12, 40, "bill months")
+
+
 def test_news_come_when_the_cause_ends_and_asking_again_does_not_put_them_off() -> None:
     until = waiting(due_at=ago(-60))
     assert next_news(facts(until), cause(until)) == ago(-60)
@@ -162,10 +205,11 @@ def test_a_job_that_moves_ends_when_its_own_rate_says() -> None:
 
 
 def test_work_ahead_is_shared_by_the_slots() -> None:
-    around = learned(50) | busy(2, began=0.1) | queued(40)
+    around = learned(50) | busy(began=0.1) | queued(40)
     eta = expect(facts(waiting(60), around), cause(waiting(60), around))
     assert eta is not None
-    assert 9 < (eta.likely - NOW).total_seconds() < 14  # 40 times about 0.5 s over 2 slots, and its own
+    alone = 40 * 0.5 / ALL_SLOTS  # seconds
+    assert alone < (eta.likely - NOW).total_seconds() < alone * 1.5 + 1
     assert eta.confidence is None
 
 

@@ -18,6 +18,7 @@ class Code(StrEnum):
     IN_REVIEW = "in_review"
     NO_WORKER = "no_worker"
     NO_CAPABLE_WORKER = "no_capable_worker"
+    CUSTOMER_LIMIT = "customer_limit"
     LANE_SATURATED = "lane_saturated"
     UNDELIVERED = "undelivered"
     STARTING = "starting"

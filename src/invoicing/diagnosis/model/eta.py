@@ -6,10 +6,10 @@ from math import exp, inf, sqrt
 from statistics import NormalDist
 
 from invoicing.diagnosis.model.check import Check, Code
-from invoicing.diagnosis.model.facts import Facts, RunningWork, lanes_before
+from invoicing.diagnosis.model.facts import Facts, RunningWork
 from invoicing.diagnosis.model.running import SLOW_BEYOND
 from invoicing.jobs.model import Eta, Normal
-from invoicing.lanes.model import SIZES, Lane
+from invoicing.lanes.model import SIZES
 
 CONFIDENCE = 0.9
 """Share of jobs that should end inside the interval."""
@@ -116,7 +116,7 @@ def _from_progress(facts: Facts) -> _Span | None:
 def _wait(facts: Facts) -> _Span | None:
     """How long until a slot is this job's: counted work ahead, weighed by what such work took, over the slots."""
     place = facts.place
-    nothing_ahead = place is None or place.ahead == 0
+    nothing_ahead = place is None or place.count == 0
     if facts.free > 0 and nothing_ahead:
         return _NOTHING
     if facts.slots == 0 or (place is not None and place.at_least):
@@ -133,24 +133,14 @@ def _wait(facts: Facts) -> _Span | None:
 def _waiting_work(facts: Facts) -> tuple[float, float] | None:
     """Seconds of work that start before this job, and their variance; None where they were not all counted."""
     seconds = variance = 0.0
-    for lane in lanes_before(facts.lane):
-        count, work_s = _ahead_in(facts, lane)
-        if count == 0:
-            continue
-        ratio = facts.history.ratios.get(lane.size)
-        if ratio is None or (lane != facts.lane and facts.queues[lane].truncated):
+    for size, (count, work_s) in facts.place.work.items() if facts.place else ():
+        ratio = facts.history.ratios.get(size)
+        if ratio is None:
             return None
         weighed = work_s * ratio.mean
         seconds += weighed
         variance += (weighed * ratio.spread) ** 2 / count
     return seconds, variance
-
-
-def _ahead_in(facts: Facts, lane: Lane) -> tuple[int, float]:
-    if lane == facts.lane:
-        return (facts.place.ahead, facts.place.work_s) if facts.place else (0, 0.0)
-    queue = facts.queues.get(lane)
-    return (queue.count, queue.work_s) if queue else (0, 0.0)
 
 
 def _running_work(facts: Facts) -> tuple[float | None, int]:

@@ -1,14 +1,15 @@
 """What is known at one moment: a snapshot of the service, and the part of it that concerns one job."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from invoicing.diagnosis.model.durations import History, Prediction
-from invoicing.jobs.model import FINISHED, WAITING, Job
-from invoicing.lanes.model import LANES, Lane, Pause, Worker, free_for, quotas
+from invoicing.jobs.model import WAITING, Job, Size
+from invoicing.lanes.model import POLICY, SIZES, Lane, Pause, Policy, Worker, left_of, quotas
+from invoicing.lanes.model.line import Ahead
 
 ALIVE_FOR = timedelta(seconds=8)
 """A beat older than this proves silence (four beats of 2 s); the same bound by which lanes call a worker dead."""
@@ -35,27 +36,17 @@ class RunningWork:
 
     predicted_s: float
     started_at: datetime
+    job_id: UUID
+    customer_id: UUID
 
 
 @dataclass(frozen=True)
-class Queue:
-    """The waiting jobs of a lane that could start now, counted no further than a bound."""
+class Ticket:
+    """A job on the runway: released, and not yet claimed by a worker."""
 
-    count: int = 0
-    work_s: float = 0.0
-    truncated: bool = False
-    """There are more than were counted."""
-    released: int = 0
-    oldest_release: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Place:
-    """What starts before a job in its lane; `at_least`: more than was counted."""
-
-    ahead: int
-    work_s: float
-    at_least: bool = False
+    job_id: UUID
+    customer_id: UUID
+    released_at: datetime
 
 
 @dataclass(frozen=True)
@@ -66,10 +57,14 @@ class Snapshot:
     workers: tuple[Worker, ...]
     pauses: Mapping[str, Pause]
     running: Mapping[Lane, tuple[RunningWork, ...]]
-    queues: Mapping[Lane, Queue]
-    places: Mapping[UUID, Place]
+    runways: Mapping[Lane, tuple[Ticket, ...]]
+    places: Mapping[UUID, Ahead]
+    caps: Mapping[UUID, int]
+    """How many jobs of a customer may run, where that is limited."""
     attempts: Mapping[UUID, Attempt]
     history: History
+    policy_of: Callable[[str | None], Policy] = lambda _host: POLICY
+    """The policy that holds on a host; None: for the fleet."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +86,10 @@ class Facts:
     """How many slots jobs of this size may use."""
     free: int
     running: Mapping[Lane, tuple[RunningWork, ...]]
-    queues: Mapping[Lane, Queue]
-    place: Place | None
+    runways: Mapping[Lane, tuple[Ticket, ...]]
+    place: Ahead | None
+    cap: int | None
+    """How many jobs of its customer may run."""
     attempt: Attempt | None
     history: History
     prediction: Prediction | None
@@ -125,9 +122,21 @@ class Facts:
         return None if self.job.released_at is None else max(timedelta(0), self.now - self.job.released_at)
 
     @property
-    def queue(self) -> Queue:
-        """The queue of its own lane."""
-        return self.queues.get(self.lane, Queue())
+    def oldest_release(self) -> datetime | None:
+        """When the oldest ticket of its lane was released."""
+        return min((ticket.released_at for ticket in self.runways.get(self.lane, ())), default=None)
+
+    @property
+    def own_running(self) -> tuple[UUID, ...]:
+        """The running jobs of its customer."""
+        own = self.job.customer_id
+        return tuple(work.job_id for lane in self.running.values() for work in lane if work.customer_id == own)
+
+    @property
+    def own_released(self) -> int:
+        """How many jobs of its customer are about to start."""
+        own = self.job.customer_id
+        return sum(ticket.customer_id == own for tickets in self.runways.values() for ticket in tickets)
 
     @property
     def attempt_began(self) -> datetime:
@@ -155,9 +164,9 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
     lane = Lane(job.priority, job.size)
     registered = [worker for worker in snapshot.workers if lane.name in worker.lanes]
     serving = tuple(worker for worker in registered if worker.alive and not worker.stopping)
-    by_size = Counter(dict.fromkeys(type(lane.size), 0))
-    for other, work in snapshot.running.items():
-        by_size[other.size] += len(work)
+    quota = Counter(dict.fromkeys(SIZES, 0))
+    for one in serving:
+        quota.update(quotas(one.slots, snapshot.policy_of(one.host)))
     return Facts(
         now=snapshot.now,
         job=job,
@@ -167,11 +176,12 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         last_beat=max((worker.beat_at for worker in registered), default=None),
         pause=snapshot.pauses.get(lane.name),
         worker=next((worker for worker in snapshot.workers if worker.id == job.worker_id), None),
-        slots=sum(quotas(worker.slots)[lane.size] for worker in serving),
-        free=free_for(lane.size, by_size, sum(worker.slots for worker in serving)) if serving else 0,
+        slots=quota[lane.size],
+        free=_free(snapshot, lane, quota),
         running=snapshot.running,
-        queues=snapshot.queues,
-        place=snapshot.places.get(job.id) or _beyond(snapshot, job, lane),
+        runways=snapshot.runways,
+        place=snapshot.places.get(job.id) if job.state in WAITING and job.due_at <= snapshot.now else None,
+        cap=snapshot.caps.get(job.customer_id),
         attempt=snapshot.attempts.get(job.id),
         history=snapshot.history,
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
@@ -179,14 +189,10 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
     )
 
 
-def lanes_before(lane: Lane) -> tuple[Lane, ...]:
-    """Give the lanes that a free slot looks at before this one, and this one."""
-    return LANES[: LANES.index(lane) + 1]
-
-
-def _beyond(snapshot: Snapshot, job: Job, lane: Lane) -> Place | None:
-    """Place a due job that was not among those counted: behind all of them."""
-    queue = snapshot.queues.get(lane)
-    if job.state in FINISHED or job.state not in WAITING or job.due_at > snapshot.now or queue is None:
-        return None
-    return Place(queue.count, queue.work_s, at_least=True) if queue.truncated else None
+def _free(snapshot: Snapshot, lane: Lane, quota: Mapping[Size, int]) -> int:
+    """How many more jobs of a class might start, as quotas and what runs have it."""
+    running = Counter(dict.fromkeys(SIZES, 0))
+    for other, work in snapshot.running.items():
+        running[other.size] += len(work)
+    left = left_of(quota, running)
+    return max(0, min(left[below] for below in SIZES[: SIZES.index(lane.size) + 1]))

@@ -1,10 +1,14 @@
 """Causes of a job that has not started: each rule proves its own, from the facts about job, lane and workers."""
 
-from datetime import datetime
+from itertools import chain
+from typing import Any
 
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
 from invoicing.diagnosis.model.facts import ALIVE_FOR, SETTLED_FOR, Facts
 from invoicing.jobs.model import State
+
+_MOST_NAMED = 20
+"""Jobs that evidence names one by one."""
 
 
 def in_review(facts: Facts) -> Check:
@@ -86,32 +90,62 @@ def undelivered(facts: Facts) -> Check:
     """Prove that a slot is free while what was released a while ago (this job, or one in front) is unclaimed."""
     if not facts.due or not _capable(facts) or facts.free == 0:
         return disproven(Code.UNDELIVERED, facts)
-    released = facts.job.released_at or facts.queue.oldest_release
+    released = facts.job.released_at or facts.oldest_release
     if released is None or facts.now - released < SETTLED_FOR:
         return disproven(Code.UNDELIVERED, facts)
     evidence = {"released_at": released, "free_slots": facts.free, "itself": facts.job.released_at is not None}
     return proven(Code.UNDELIVERED, facts, max(released, facts.waiting_since), evidence=evidence)
 
 
+def customer_limit(facts: Facts) -> Check:
+    """Prove that as many jobs of its customer run, or are about to, as may; the ids are of its own jobs alone."""
+    if not facts.due or facts.cap is None or facts.job.released_at is not None:
+        return disproven(Code.CUSTOMER_LIMIT, facts)
+    running, about_to_start = facts.own_running, facts.own_released
+    if len(running) + about_to_start < facts.cap:
+        return disproven(Code.CUSTOMER_LIMIT, facts)
+    evidence = {
+        "limit": facts.cap,
+        "running": len(running),
+        "about_to_start": about_to_start,
+        "jobs": running[:_MOST_NAMED],
+    }
+    return proven(Code.CUSTOMER_LIMIT, facts, facts.waiting_since, evidence=evidence)
+
+
 def lane_saturated(facts: Facts) -> Check:
-    """Prove that all slots of the live workers are taken, or that others start first and the lane moves."""
+    """Prove that all slots this job may use are taken, or that others start first and something does start."""
     if not facts.due or not _capable(facts):
         return disproven(Code.LANE_SATURATED, facts)
-    ahead = facts.place.ahead if facts.place else 0
-    full = facts.free == 0
-    if not full and not (ahead and _moving(facts)):
+    ahead = facts.place.count if facts.place else None
+    if facts.free > 0 and not (ahead and _moving(facts)):
         return disproven(Code.LANE_SATURATED, facts)
     at_least = facts.place is not None and facts.place.at_least
-    evidence = {
+    evidence: dict[str, Any] = {
         "ahead": ahead,
         "slots": facts.slots,
         "free_slots": facts.free,
         "running": len(facts.running.get(facts.lane, ())),
     }
     if at_least:
-        evidence = {**evidence, "ahead_at_least": True}
-    wording = "at_least" if at_least else {0: "full", 1: "one"}.get(ahead, "many")
-    return proven(Code.LANE_SATURATED, facts, facts.waiting_since, wording=wording, evidence=evidence)
+        evidence["ahead_at_least"] = True
+    if facts.job.expedited_at is not None:
+        evidence["expedited_at"] = facts.job.expedited_at
+    wording = "at_least" if at_least else {None: "busy", 0: "full", 1: "one"}.get(ahead, "many")
+    since, parked = facts.waiting_since, facts.job.parked_at
+    if parked is not None:
+        wording, progress = _parked(facts)
+        evidence |= {"parked_at": parked, **progress}
+        since = parked
+    return proven(Code.LANE_SATURATED, facts, since, wording=wording, evidence=evidence)
+
+
+def _parked(facts: Facts) -> tuple[str, dict[str, Any]]:
+    """Choose the words for a job that gave way to other work, with what it has done."""
+    progress = facts.job.progress
+    if progress is None:
+        return "parked", {}
+    return "parked_with_progress", {"done": progress.done, "total": progress.total, "unit": progress.unit}
 
 
 def starting(facts: Facts) -> Check:
@@ -129,8 +163,7 @@ def _capable(facts: Facts) -> bool:
 
 
 def _moving(facts: Facts) -> bool:
-    """Whether something of this lane was released, or began, moments ago."""
-    moves: list[datetime] = [work.started_at for work in facts.running.get(facts.lane, ())]
-    if facts.queue.oldest_release is not None:
-        moves.append(facts.queue.oldest_release)
-    return any(facts.now - move < SETTLED_FOR for move in moves)
+    """Whether anything was released, or began, moments ago: then those ahead, in whichever lane, get their turn."""
+    began = (work.started_at for lane in facts.running.values() for work in lane)
+    released = (ticket.released_at for tickets in facts.runways.values() for ticket in tickets)
+    return any(facts.now - move < SETTLED_FOR for move in chain(began, released))

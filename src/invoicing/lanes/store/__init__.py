@@ -1,7 +1,9 @@
 """Statements about pauses, workers and what waits, a file for each noun."""
 
-from invoicing.lanes.store.pauses import active_pauses, database_time, pause, resume
+from invoicing.lanes.store.accounts import accounts, keep_accounts
+from invoicing.lanes.store.pauses import active_pauses, database_time, pause, paused, resume
 from invoicing.lanes.store.policies import CHANGED, Override, lock_overrides, overrides, write_override
+from invoicing.lanes.store.served import served
 from invoicing.lanes.store.tallies import fold_tallies, tallies
 from invoicing.lanes.store.workers import ALIVE_FOR, all_workers, beat, forget_dead, leave, register
 
@@ -9,18 +11,22 @@ __all__ = [
     "ALIVE_FOR",
     "CHANGED",
     "Override",
+    "accounts",
     "active_pauses",
     "all_workers",
     "beat",
     "database_time",
     "fold_tallies",
     "forget_dead",
+    "keep_accounts",
     "leave",
     "lock_overrides",
     "overrides",
     "pause",
+    "paused",
     "register",
     "resume",
+    "served",
     "tallies",
     "write_override",
 ]

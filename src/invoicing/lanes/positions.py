@@ -1,0 +1,195 @@
+"""The place of waiting jobs: what starts before each under the policy that holds, by the scheduler that decides it.
+
+It looks at no more than a bounded number of jobs, the first of each queue, and anybody who asks within a fraction of a
+second is given the same answer: any number of pollers, and any backlog, cost one computation now and then.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Engine
+
+from invoicing.customers import service as customers
+from invoicing.customers.model import Allotment
+from invoicing.jobs import service as ledger
+from invoicing.jobs.model import Job, Size
+from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen
+from invoicing.kit.db import Session, driver
+from invoicing.lanes import store
+from invoicing.lanes.model import BY_NAME, LANES, SIZES, Lane, Queue, Scheduler, Waiting, Worker, quotas
+from invoicing.lanes.model.line import Ahead, Held, Line, line_of, line_up
+from invoicing.lanes.policies import Policies, all_policies
+
+MOST = 1_000
+"""Waiting jobs that are looked at; behind them a place is "at least"."""
+
+MOST_QUEUES = 500
+"""Queues that are looked at, so that at least two jobs of each are."""
+
+KEPT_S = 0.25
+"""How long an answer is good for (seconds); longer where it took long to find, by `_REST`."""
+
+_REST = 8
+"""Computing takes no more than one part in so many of the time."""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Who starts before whom, at one moment of PostgreSQL's clock (seconds since the epoch)."""
+
+    at: float
+    policies: Policies
+    line: Line
+    last_of: Mapping[QueueName, UUID]
+    """The last job that was looked at in each queue that goes on behind it."""
+    seen: frozenset[QueueName]
+    every_queue: bool
+    """Whether all queues were looked at."""
+
+    def ahead(self, job: Job) -> Ahead | None:
+        """Say what starts before a waiting job; None where that is not known (yet)."""
+        found = self.line.ahead(job.id)
+        last = self.last_of.get(_queue_of(job))
+        return found if found is not None or last is None else self.line.behind(last, job.size)
+
+    def too_old_for(self, job: Job) -> bool:
+        """Whether a job should have been found, had it waited already when this was read."""
+        known = job.id in self.line.places or _queue_of(job) in self.last_of
+        return not known and (self.every_queue or _queue_of(job) in self.seen)
+
+
+_kept: WeakKeyDictionary[Engine, tuple[float, float, Positions]] = WeakKeyDictionary()
+"""For each database of this process: when positions were computed, how long they are good for, and they."""
+
+_computing: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def positions(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Positions:
+    """Give the places of waiting jobs as of a moment ago; `fresh`: as this transaction sees them now, for itself."""
+    if fresh:
+        return await compute(session)
+    engine = session.engine.sync_engine
+    lock = _computing.setdefault(engine, asyncio.Lock())
+    kept = _good(engine, jobs)
+    if kept is not None:
+        return kept
+    async with lock:  # who comes while somebody computes takes what that one found
+        kept = _good(engine, jobs)
+        if kept is None:
+            began = time.monotonic()
+            kept = await compute(session)
+            ended = time.monotonic()
+            _kept[engine] = (ended, max(KEPT_S, _REST * (ended - began)), kept)
+        return kept
+
+
+def _good(engine: Engine, jobs: Sequence[Job]) -> Positions | None:
+    """Give what is kept while it is good; for a job that came since, only as long as finding it cost."""
+    if engine not in _kept:
+        return None
+    computed_at, good_for, kept = _kept[engine]
+    age = time.monotonic() - computed_at
+    newcomers = any(kept.too_old_for(job) for job in jobs)
+    return kept if age < (good_for - KEPT_S if newcomers else good_for) else None
+
+
+async def compute(session: Session) -> Positions:
+    """Compute the places of the first waiting jobs of every queue."""
+    policies, allotments = await all_policies(session), await customers.allotments(session)
+    look, cut, complete = await _look(session)
+    workers = [worker for worker in await store.all_workers(session) if worker.alive and not worker.stopping]
+    closed = {BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME}
+    if workers:
+        closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
+    queues = _queues(look, policies)
+    scheduler = _scheduler(look, queues, policies, allotments)
+    scheduler.restore(await store.served(session, {queue.customer_id for queue in queues}))
+    runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
+    quota, work_s = _quota(workers, policies), {one.job_id: one.work_s for one in look.jobs}
+    line = await asyncio.to_thread(  # a tenth of a second of computing must not hold up whoever else is served
+        lambda: line_of(line_up(scheduler, runway, _held(look, policies), quota, closed), work_s)
+    )
+    last_of = {name: heads[-1].job_id for name, heads in _heads(look).items() if name in cut}
+    return Positions(look.now, policies, line, last_of, frozenset(_heads(look)), complete)
+
+
+async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:
+    """Read the first jobs of the queues, deeper where few queues go on; tells which of them go on even so."""
+    connection = await driver(session)
+    async with ledger.by_index(connection):
+        asked = await ledger.queues(connection, MOST_QUEUES)
+        depth = MOST // max(1, len(asked))
+        look = await ledger.look(connection, asked, depth)
+        counts = Counter(one.queue for one in _of(look, Place.WAITING))
+        cut = {name for name, count in counts.items() if count >= depth}
+        left = MOST - counts.total()
+        if cut and left >= len(cut):
+            deeper = depth + left // len(cut)
+            more = await ledger.look(connection, sorted(cut), deeper, under_way=False)
+            kept = [one for one in look.jobs if one.place is not Place.WAITING or one.queue not in cut]
+            look = Look(look.now, look.next_due, [*kept, *more.jobs])
+            counts = Counter(one.queue for one in more.jobs)
+            cut = {name for name, count in counts.items() if count >= deeper}
+    return look, cut, len(asked) < MOST_QUEUES
+
+
+def _of(look: Look, place: Place) -> list[Seen]:
+    return sorted((one for one in look.jobs if one.place is place), key=lambda one: (one.since, one.order_at))
+
+
+def _heads(look: Look) -> dict[QueueName, list[Seen]]:
+    found: dict[QueueName, list[Seen]] = {}
+    for one in look.jobs:
+        if one.place is Place.WAITING:
+            found.setdefault(one.queue, []).append(one)
+    return found
+
+
+def _queues(look: Look, policies: Policies) -> dict[Queue, list[Waiting]]:
+    return {
+        Queue(customer, key, Lane(priority, size)): [_waiting(one, policies) for one in heads]
+        for (customer, key, priority, size), heads in _heads(look).items()
+    }
+
+
+def _scheduler(
+    look: Look, queues: Mapping[Queue, Sequence[Waiting]], policies: Policies, allotments: Mapping[UUID, Allotment]
+) -> Scheduler:
+    scheduler = Scheduler(policies.fleet)
+    for queue, heads in queues.items():
+        scheduler.show(queue, heads)
+    for customer_id, count in Counter(one.customer_id for one in look.jobs if one.place is not Place.WAITING).items():
+        scheduler.runs(customer_id, count)
+    for customer_id, allotment in allotments.items():
+        scheduler.weigh(customer_id, allotment.weight)
+        scheduler.limit(customer_id, allotment.max_running)
+    return scheduler
+
+
+def _held(look: Look, policies: Policies) -> list[Held]:
+    quantum = policies.fleet.quantum_s
+    return [
+        Held(one.size, one.customer_id, min(max(0.0, quantum - (look.now - one.since)), one.work_s))
+        for one in _of(look, Place.RUNNING)
+    ]
+
+
+def _quota(workers: Sequence[Worker], policies: Policies) -> dict[Size, int]:
+    """Add up what workers may run; one slot where there is none, so that there is an order all the same."""
+    every = [quotas(worker.slots, policies.of(worker.host)) for worker in workers] or [quotas(1, policies.fleet)]
+    return {size: sum(quota[size] for quota in every) for size in SIZES}
+
+
+def _waiting(one: Seen, policies: Policies) -> Waiting:
+    lane = Lane(one.priority, one.size)
+    first_s = min(one.work_s, policies.fleet.quantum_s)
+    return Waiting(one.job_id, one.attempt, one.customer_id, one.key_id, lane, one.order_at, first_s, one.expedited)
+
+
+def _queue_of(job: Job) -> QueueName:
+    return job.customer_id, job.key_id, job.priority, job.size
