@@ -1,6 +1,6 @@
 """Learning from jobs: each finished one once, whatever crashes; running ones as soon as they outlive their class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -8,12 +8,13 @@ from math import floor
 from uuid import UUID
 
 from invoicing.jobs.model import State
+from invoicing.jobs.resizing import Resized, not_begun, resize
 from invoicing.kit.db import Session
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Ended, Late, Memory, Of, Place
-from invoicing.lanes.model import POLICY
+from invoicing.lanes.model import POLICY, SIZES
 from invoicing.lanes.model.cutoffs import added, moved, wanted
-from invoicing.lanes.model.sizes import Seen, learn
+from invoicing.lanes.model.sizes import Seen, deviation, factor_at, learn
 from invoicing.lanes.policies import policy_for
 
 MOST_AT_ONCE = 500
@@ -21,6 +22,9 @@ MOST_AT_ONCE = 500
 
 _MOST_LATE = 1_000
 """Unfinished jobs that are kept in mind; beyond, they count once they end."""
+
+_MOST_WAITING = 2_000
+"""A customer's oldest unfinished jobs that are looked at when one of it turns out late: those that start next."""
 
 _MOVE_EVERY_S = 60.0
 """Cut-offs move in steps of a minute: each step is a new policy for everybody."""
@@ -40,6 +44,8 @@ class Lesson:
     """Finished jobs that were read."""
     late: int = 0
     """Unfinished jobs that have outlived their class."""
+    resized: int = 0
+    """Waiting jobs that were moved to a larger class."""
     wrote: bool = False
     more: bool = False
     """Whether more is there to be read at once."""
@@ -60,6 +66,7 @@ async def learn_on(session: Session) -> Lesson:
     if not lesson.wrote:
         return lesson
     await _learn_sizes(session, ended, given_up, now)
+    resized = await _resize_waiting(session, late, {one.of for new, one in late.items() if new not in known.late})
     place = Place(ended[-1].finished_at, ended[-1].id) if ended else known.place
     worked = [one.worked_s for one in ended if one.worked_s is not None]
     load = added(known.load, worked, now.timestamp()) if worked else known.load
@@ -67,7 +74,7 @@ async def learn_on(session: Session) -> Lesson:
     await learned.remember(session, then)
     if then.cutoffs is not None and then.cutoffs != known.cutoffs:
         await learned.set_cutoffs(session, then.cutoffs)
-    return replace(lesson, more=len(ended) == MOST_AT_ONCE)
+    return replace(lesson, resized=resized, more=len(ended) == MOST_AT_ONCE)
 
 
 async def _late(session: Session, known: Memory, ended: Sequence[Ended]) -> tuple[dict[UUID, Late], list[Late]]:
@@ -99,6 +106,28 @@ async def _learn_sizes(session: Session, ended: Sequence[Ended], given_up: Seque
         kinds[of[0]], customers[of] = learn(kinds[of[0]], customers[of], seen, at.timestamp())
     if lessons:
         await learned.keep_models(session, kinds, customers)
+
+
+async def _resize_waiting(session: Session, late: Mapping[UUID, Late], grown: Collection[Of]) -> int:
+    """Move jobs that wait to the class where they belong by what has just shown of their customer's others.
+
+    Only upwards: a customer that lies sends its jobs all at once, and most of them before the first one ran.
+    """
+    if not grown:
+        return 0
+    policy, moved_jobs = await policy_for(session), 0
+    kinds, customers = await learned.models(session, grown)
+    for of in sorted(grown):
+        overdue = [one.seen for one in late.values() if one.of == of]
+        away = deviation(kinds[of[0]], customers[of], overdue)
+        resized = []
+        for job in await not_begun(session, of[1], of[0], _MOST_WAITING):
+            predicted_s = job.estimated_s * factor_at(kinds[of[0]], away, job.estimated_s)
+            size = policy.cutoffs.classify(predicted_s)
+            if SIZES.index(size) > SIZES.index(job.size):
+                resized.append(Resized(job.id, size, predicted_s, policy.due_after(job.priority, size)))
+        moved_jobs += len(await resize(session, resized)) if resized else 0
+    return moved_jobs
 
 
 def _with_cutoffs(known: Memory, now: float) -> Memory:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from math import log
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,12 +11,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.service import ensure_customer
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Claim, Interrupted, JobError, Priority, Rejected, Settlement, Size, Succeeded, judge
+from invoicing.jobs.model import (
+    Claim,
+    Event,
+    Interrupted,
+    JobError,
+    Priority,
+    Rejected,
+    Settlement,
+    Size,
+    Succeeded,
+    judge,
+)
 from invoicing.kit.db import driver, transaction
 from invoicing.lanes import learned
 from invoicing.lanes.learning import Lesson, learn_on
 from invoicing.lanes.model import POLICY
-from invoicing.lanes.model.sizes import Seen
 from invoicing.lanes.policies import change, policy_for
 from invoicing.lanes.prediction import Predictor
 
@@ -179,7 +190,7 @@ async def test_work_is_counted_over_all_attempts_and_lost_ones_are_passed_over(b
     async with engine.connect() as session:
         _, customers = await learned.models(session, [("drill", book.customer_id)])
     (seen,) = customers["drill", book.customer_id].last
-    assert seen == Seen.of(10.0, 100.0)
+    assert (seen.x, seen.off) == pytest.approx((log(10), log(100 / 10)), abs=0.01)
 
 
 async def overrun(book: Book, claims: list[Claim], seconds: float, size: Size) -> None:
@@ -216,6 +227,25 @@ async def test_a_late_job_is_late_as_it_waits_and_counts_once_when_it_is_done(bo
     assert (lesson.jobs, lesson.late) == (3, 1)
     assert await jobs_learned(book) == 3
     assert await predicted(book) > 20
+
+
+async def test_jobs_that_wait_are_moved_as_soon_as_their_like_turn_out_late(book: Book, engine: AsyncEngine) -> None:
+    honest = await other(book, "honest")
+    claims = await started(book, 4)
+    waiting = [await book.submit(claimed_seconds=0.3), await book.submit(claimed_seconds=0.3)]
+    theirs, larger = await honest.submit(claimed_seconds=0.3), await book.submit(claimed_seconds=5_000)
+    (on_runway,) = await book.release(1)
+    await overrun(book, claims, 60.0, Size.LARGE)
+    assert (await learn(engine)).resized == 2
+    for job_id in waiting:
+        row = await book.row(job_id)
+        assert (row["size"], row["released_at"], row["revision"]) == ("large", None, 2)
+        assert row["order_at"] - row["submitted_at"] == POLICY.due_after(Priority.NORMAL, Size.LARGE)
+        assert (row["estimated_s"], row["predicted_s"] > 30) == (0.3, True)
+        assert await book.events(job_id) == [Event.ACCEPTED, Event.RECLASSED]
+    assert await book.claim(WORKER, [on_runway]) == []
+    assert ((await book.row(theirs))["size"], (await book.row(larger))["size"]) == ("small", "huge")
+    assert not (await learn(engine)).wrote
 
 
 async def test_late_jobs_that_are_killed_in_the_end_are_remembered(book: Book, engine: AsyncEngine) -> None:
