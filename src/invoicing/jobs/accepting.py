@@ -27,8 +27,8 @@ class Admission(Protocol):
     def admit(self, job: NewJob) -> Problem | None:
         """Count a job among those that wait, or say why it is not taken in now."""
 
-    def withdraw(self, job: NewJob) -> None:
-        """Count a job no longer: it was there before, or could not be stored."""
+    def settle(self, job: NewJob, *, made: bool) -> None:
+        """Learn what became of a job that was taken in: made, or there before, or it could not be stored."""
 
     def full(self, customer_id: UUID) -> Problem | None:
         """Say why nothing of a customer is taken in now, whatever it is."""
@@ -40,7 +40,7 @@ class Everyone:
     def admit(self, job: NewJob) -> Problem | None:
         """Take it in."""
 
-    def withdraw(self, job: NewJob) -> None:
+    def settle(self, job: NewJob, *, made: bool) -> None:
         """Nothing was counted."""
 
     def full(self, customer_id: UUID) -> Problem | None:
@@ -166,9 +166,7 @@ class Acceptor:
                 waiting.answer.set_result(answer)
 
     def _settle(self, job: NewJob, answer: Accepted | Exception | None) -> None:
-        """Keep a job counted only where it was made."""
-        if not isinstance(answer, Accepted) or answer.replayed:
-            self._admission.withdraw(job)
+        self._admission.settle(job, made=isinstance(answer, Accepted) and not answer.replayed)
 
 
 async def _answers(connection: "asyncpg.Connection[Any]", group: Sequence[_Waiting]) -> Sequence[Accepted | Exception]:

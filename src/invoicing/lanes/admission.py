@@ -55,8 +55,8 @@ class Doorkeeper:
         self._read_at = float("-inf")
         self._own: _Own = {}
         """What waits of the customers that sent something since the last reading, with what was taken in since."""
-        self._meanwhile: list[tuple[NewJob, int]] | None = None
-        """What was taken in or back while a reading is under way, which may not have seen it."""
+        self._underway: dict[UUID, NewJob] = {}
+        """What was taken in and is not stored yet, so that a reading cannot have seen it."""
         self._asked = asyncio.Event()
         self._asked.set()  # the first reading comes before the first job
 
@@ -69,12 +69,15 @@ class Doorkeeper:
             decided = self._outlook.admit(applicant, self._own_of(job.customer_id))
             if not isinstance(decided, Admitted):
                 return _problem(decided, applicant.lane)
+        self._underway[job.id] = job
         self._count(job, 1)
         return None
 
-    def withdraw(self, job: NewJob) -> None:
-        """Count a job no longer: it was there before, or could not be stored."""
-        self._count(job, -1)
+    def settle(self, job: NewJob, *, made: bool) -> None:
+        """Learn what became of a job that was taken in: made, or there before, or it could not be stored."""
+        self._underway.pop(job.id, None)
+        if not made:
+            self._count(job, -1)
 
     def full(self, customer_id: UUID) -> Problem | None:
         """Say that a customer has as many jobs waiting as it may have, whatever it is about to send."""
@@ -86,16 +89,8 @@ class Doorkeeper:
 
     async def refresh(self) -> None:
         """Read anew what waits, who works, and the policy."""
-        self._meanwhile = []
-        try:
-            async with self._engine.connect() as session:
-                outlook = await read_outlook(session)
-            meanwhile, self._own = self._meanwhile, {}
-            self._outlook, self._read_at = outlook, self._clock()
-        finally:
-            self._meanwhile = None
-        for job, sign in meanwhile:
-            self._count(job, sign)
+        async with self._engine.connect() as session:
+            self._know(await read_outlook(session))
 
     async def refresh_for_ever(self) -> None:
         """Refresh as often as it is worth it, while somebody asks."""
@@ -112,6 +107,11 @@ class Doorkeeper:
                     log.exception("cannot read what waits", extra={"action": "admission.not_refreshed"})
             await asyncio.sleep(max(REFRESH_S, _LEAST_REST * (self._clock() - began)))
 
+    def _know(self, outlook: Outlook) -> None:
+        self._outlook, self._read_at, self._own = outlook, self._clock(), {}
+        for job in self._underway.values():
+            self._count(job, 1)
+
     def _own_of(self, customer_id: UUID) -> dict[Lane, Tally]:
         own = self._own.get(customer_id)
         if own is None:
@@ -123,8 +123,6 @@ class Doorkeeper:
         before = own.get(lane) or Tally(job.customer_id, lane, 0, 0.0)
         waiting = max(0, before.waiting + sign)
         own[lane] = replace(before, waiting=waiting, work_s=max(0.0, before.work_s + sign * job.predicted_s))
-        if self._meanwhile is not None:
-            self._meanwhile.append((job, sign))
 
 
 @asynccontextmanager
@@ -140,18 +138,16 @@ async def refreshed(doorkeeper: Doorkeeper) -> AsyncIterator[None]:
 
 
 async def read_outlook(session: Session) -> Outlook:
-    """Read what waits, for whom, and who works on it."""
+    """Read who works, and last of all what waits and for whom, so that this is as of now."""
+    policies = await all_policies(session)
+    workers = await store.all_workers(session)
+    allotments = await customers.allotments(session)
+    pauses = await store.active_pauses(session)
     backlog: _Own = {}
     for tally in await store.tallies(session, _MOST_TALLIES):
         backlog.setdefault(tally.customer_id, {})[tally.lane] = tally
-    policies = await all_policies(session)
-    return Outlook(
-        backlog,
-        _slots(await store.all_workers(session), policies),
-        await customers.allotments(session),
-        policies.fleet,
-        frozenset(BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME),
-    )
+    paused = frozenset(BY_NAME[pause.lane] for pause in pauses if pause.lane in BY_NAME)
+    return Outlook(backlog, _slots(workers, policies), allotments, policies.fleet, paused)
 
 
 def _slots(workers: Iterable[Worker], policies: Policies) -> dict[Lane, int]:

@@ -168,10 +168,24 @@ async def test_who_knows_only_old_things_takes_everybody_in(service: Any) -> Non
     keeper = Doorkeeper(service.engine, lambda: moment)
     job = await one_of(service)
     assert keeper.admit(job) is None
+    keeper.settle(job, made=False)
     await keeper.refresh()
     assert keeper.admit(job) is not None
     moment += STALE_S + 1
     assert keeper.admit(job) is None
+
+
+async def test_what_is_being_stored_while_we_look_is_not_forgotten(service: Any) -> None:
+    await limited(service, max_waiting=1)
+    keeper = Doorkeeper(service.engine)
+    await keeper.refresh()
+    stored, gone, third = await one_of(service), await one_of(service), await one_of(service)
+    assert keeper.admit(stored) is None
+    await keeper.refresh()
+    assert keeper.admit(gone) is not None
+    keeper.settle(stored, made=False)
+    assert keeper.admit(third) is None
+    assert keeper.full(third.customer_id) is not None
 
 
 async def one_of(service: Any) -> NewJob:
