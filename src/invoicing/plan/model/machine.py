@@ -61,7 +61,10 @@ class Run:
     aside: bool = False
     """Set aside: it holds no slot any more."""
     frozen: bool = False
-    stamp: int = 0
+    target_s: float = 0.0
+    """At which work something happens next."""
+    at_s: float = math.inf
+    """When that is."""
     seen: Running | None = None
 
     def as_running(self) -> Running:
@@ -80,8 +83,9 @@ class Run:
         self.used_s += did
         self.mark = now
 
-    def target_s(self, policy: Policy) -> float:
-        """At which work something happens: its end, the limit of its class, or the checkpoint where it stops."""
+    def expect(self, now: float, policy: Policy) -> None:
+        """Work out what happens next: its end, the limit of its class, or the checkpoint where it stops."""
+        self.advance(now)
         task = self.task
         target = task.work.size_s
         limit = policy.cutoffs.limit(task.lane.size)
@@ -89,7 +93,8 @@ class Run:
             target = min(target, limit)
         if self.asked and task.work.checkpoints:
             target = min(target, next_checkpoint(task))
-        return target
+        self.target_s = target
+        self.at_s = now + max(0.0, target - task.done_s) / self.rate if self.rate > 0 else math.inf
 
 
 def checkpoint_every(work: Work) -> float:
@@ -120,21 +125,36 @@ class Machine:
     runs: list[Run] = field(default_factory=list)
     alive: bool = True
     asides: int = 0
+    frozen: int = 0
     crowded: bool = False
+    next_s: float = math.inf
+    """When something is expected to happen in one of its attempts."""
+    _left: Left | None = None
 
     def left(self) -> Left:
         """How many more of each class or larger may start."""
-        return left_of(self.quota, self.counts) if self.alive else dict.fromkeys(SIZES, 0)
+        if self._left is None:
+            self._left = left_of(self.quota, self.counts) if self.alive else dict.fromkeys(SIZES, 0)
+        return self._left
 
     def active(self) -> int:
         """How many cores are busy."""
-        return min(self.slots, sum(not run.frozen for run in self.runs))
+        return min(self.slots, len(self.runs) - self.frozen)
+
+    def lives(self, *, alive: bool) -> None:
+        """Die, or serve again."""
+        self.alive = alive
+        self._left = None
+
+    def _count(self, size: Size, by: int) -> None:
+        self.counts[size] += by
+        self._left = None
 
     def start(self, task: Task, now: float) -> Run:
         """Begin an attempt."""
         run = Run(task, self, now, now)
         self.runs.append(run)
-        self.counts[task.lane.size] += 1
+        self._count(task.lane.size, +1)
         return run
 
     def end(self, run: Run) -> None:
@@ -142,14 +162,15 @@ class Machine:
         self.runs.remove(run)
         if run.aside:
             self.asides -= 1
+            self.frozen -= run.frozen
         else:
-            self.counts[run.task.lane.size] -= 1
+            self._count(run.task.lane.size, -1)
 
     def outgrow(self, run: Run, lane: Lane) -> None:
         """Count an attempt with another class."""
         if not run.aside:
-            self.counts[run.task.lane.size] -= 1
-            self.counts[lane.size] += 1
+            self._count(run.task.lane.size, -1)
+            self._count(lane.size, +1)
         run.task.lane = lane
         run.seen = None
 
@@ -157,14 +178,16 @@ class Machine:
         """Give an attempt's slot back; it goes on at the lowest weight, or not at all."""
         run.aside, run.frozen = True, freeze
         self.asides += 1
-        self.counts[run.task.lane.size] -= 1
+        self.frozen += freeze
+        self._count(run.task.lane.size, -1)
 
     def take_back(self, run: Run, now: float) -> None:
         """Give an attempt that was set aside a slot again."""
+        self.frozen -= run.frozen
         run.aside = run.frozen = run.asked = False
         run.since, run.seen = now, None
         self.asides -= 1
-        self.counts[run.task.lane.size] += 1
+        self._count(run.task.lane.size, +1)
 
     def changed(self, now: float) -> Iterator[Run]:
         """Share the cores out; gives the attempts that are faster or slower than before."""

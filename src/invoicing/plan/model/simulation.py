@@ -1,7 +1,7 @@
 """A load on a fleet under the policy, in virtual time: the functions that decide are those of the service."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from heapq import heappop, heappush
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from invoicing.lanes.model import (
     SIZES,
     Lane,
     Policy,
+    Running,
     Scheduler,
     asked_to_give_way,
     fits,
@@ -70,6 +71,8 @@ class _Simulation:
         self._numbers = 0
         self._now = 0.0
         self._look_at = math.inf
+        self._came = False
+        """Whether something new waits since the last decision."""
         self._accounted_at = 0.0
         self._idle_s = self._slots_s = 0.0
         self._course = Course()
@@ -156,6 +159,7 @@ class _Simulation:
             task.refused = True
             return
         self._unfinished += 1
+        self._came = True
         self._backlog.add(task)
 
     def _decide(self, now: float) -> None:
@@ -164,8 +168,9 @@ class _Simulation:
                 self._account_all(now)
             self._release(now)
         self._take_back(now)
-        if self._scheduler.waits:
+        if self._scheduler.waits and (self._came or self._look_at <= now):
             self._ask(now)
+        self._came = False
 
     def _release(self, now: float) -> None:
         self._runway = [task for task in self._runway if not self._start(task, now)]
@@ -190,13 +195,10 @@ class _Simulation:
 
     def _start(self, task: Task, now: float) -> bool:
         """Let the worker with most room take a task; there may be none where the rooms of several only add up."""
-        chosen, most = None, 0
-        for each in self._machines:
-            left = each.left()
-            if fits(left, task.lane.size) and left[task.lane.size] > most:
-                chosen, most = each, left[task.lane.size]
-        if chosen is None:
+        able = [each for each in self._machines if fits(each.left(), task.lane.size)]
+        if not able:
             return False
+        chosen = max(able, key=lambda each: each.left()[task.lane.size]) if len(able) > 1 else able[0]
         if task.started_s is None:
             task.started_s = now
         run = chosen.start(task, now)
@@ -206,38 +208,39 @@ class _Simulation:
 
     def _repace(self, each: Machine, now: float) -> None:
         for run in each.changed(now):
-            self._await(run, now)
+            run.expect(now, self._policy)
+        self._expect(each)
 
-    def _await(self, run: Run, now: float) -> None:
-        """Wait for what happens next in an attempt, and for nothing that was expected before."""
-        run.stamp += 1
-        if run.rate <= 0:
+    def _expect(self, each: Machine) -> None:
+        """Wait for what happens next on a worker, and for nothing that was expected before."""
+        next_s = min((run.at_s for run in each.runs), default=math.inf)
+        if next_s == each.next_s:
             return
-        run.advance(now)
-        stamp, target = run.stamp, run.target_s(self._policy)
+        each.next_s = next_s
+        if next_s < math.inf:
+            self._at(next_s, lambda now: self._happens(each, now) if now == each.next_s else None)
 
-        def reached(then: float) -> None:
-            if run.stamp == stamp:
-                self._reached(run, target, then)
+    def _happens(self, each: Machine, now: float) -> None:
+        run = min(each.runs, key=lambda one: one.at_s)
+        each.next_s = math.inf
+        self._reached(run, now)
+        self._expect(each)
 
-        self._at(now + max(0.0, target - run.task.done_s) / run.rate, reached)
-
-    def _reached(self, run: Run, target: float, now: float) -> None:
+    def _reached(self, run: Run, now: float) -> None:
         run.advance(now)
         task = run.task
-        task.done_s = target
-        if target >= task.work.size_s:
+        task.done_s = run.target_s
+        if run.target_s >= task.work.size_s:
             task.finished_s = now
             self._unfinished -= 1
             self._end(run, now)
-        elif target == self._policy.cutoffs.limit(task.lane.size):
+        elif run.target_s == self._policy.cutoffs.limit(task.lane.size):
             self._outgrow(run, now)
         else:
             self._park(run, now)
 
     def _end(self, run: Run, now: float) -> None:
         self._account(run, now)
-        run.stamp += 1
         run.worker.end(run)
         self._scheduler.ended(run.task.customer_id)
         self._repace(run.worker, now)
@@ -261,8 +264,8 @@ class _Simulation:
         task, each = run.task, run.worker
         task.predicted_s = max(task.predicted_s, 2 * task.done_s)
         each.outgrow(run, self._lanes[task.work.priority, size])
+        run.expect(now, self._policy)
         self._repace(each, now)
-        self._await(run, now)
         held = {other.as_running(): other for other in each.runs if not other.aside}
         for seen in outgrown(list(held), each.quota):
             if not held[seen].asked:
@@ -273,15 +276,21 @@ class _Simulation:
         if self._look_at <= now:
             self._look_at = math.inf
         runs = [run for each in self._machines for run in each.runs if not run.aside]
-        able = {run.as_running(): run for run in runs if not run.asked}
-        had_enough = [seen for seen in able if now - seen.since >= self._policy.quantum_s - _SOON]
+        able = [run for run in runs if not run.asked]
+        had_enough = {run.task.id: run for run in able if now - run.since >= self._policy.quantum_s - _SOON}
         if had_enough:
-            asked = sum(run.asked for run in runs)
-            blocked = self._scheduler.blocked(asked + len(had_enough))[asked:]
-            for seen in asked_to_give_way(had_enough, blocked, now + _SOON, self._policy, self._scheduler.entitled):
-                self._give_way(able.pop(seen), now)
-        soonest = min((seen.since + self._policy.quantum_s for seen in able), default=math.inf)
-        self._look(max(soonest, now + _ACCOUNT_EVERY_S) if soonest <= now + _SOON else soonest)
+            for seen in self._asked(had_enough, len(runs) - len(able), now):
+                self._give_way(had_enough[seen.job_id], now)
+        waits_until = [run.since + self._policy.quantum_s for run in able if run.task.id not in had_enough]
+        self._look(min(waits_until, default=math.inf))
+        if len(waits_until) < len(able):
+            self._look(now + _ACCOUNT_EVERY_S)
+
+    def _asked(self, had_enough: Mapping[UUID, Run], asked: int, now: float) -> list[Running]:
+        """Choose who gives way to what waits beyond those for whom somebody does already."""
+        blocked = self._scheduler.blocked(asked + len(had_enough))[asked:]
+        running = [run.as_running() for run in had_enough.values()]
+        return asked_to_give_way(running, blocked, now + _SOON, self._policy, self._scheduler.entitled)
 
     def _look(self, at_s: float) -> None:
         if at_s < self._look_at:
@@ -291,7 +300,8 @@ class _Simulation:
     def _give_way(self, run: Run, now: float) -> None:
         run.asked = True
         if run.task.work.checkpoints:
-            self._await(run, now)
+            run.expect(now, self._policy)
+            self._expect(run.worker)
             return
         since = run.since
 
@@ -343,7 +353,7 @@ class _Simulation:
     def _dies(self, death: Death) -> Happening:
         def happen(now: float) -> None:
             each = self._machines[death.worker]
-            each.alive = False
+            each.lives(alive=False)
             for run in list(each.runs):
                 run.advance(now)
                 self._end(run, now)
@@ -359,6 +369,6 @@ class _Simulation:
 
     def _returns(self, each: Machine) -> Happening:
         def happen(_now: float) -> None:
-            each.alive = True
+            each.lives(alive=True)
 
         return happen
