@@ -1,5 +1,6 @@
 """Jobs are explained from what the ledger holds, a whole page at the price of one, whatever waits behind."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -12,15 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.tables import customers
 from invoicing.diagnosis.service import explain
-from invoicing.diagnosis.store import FARTHEST
 from invoicing.jobs.kinds import JobKind
 from invoicing.jobs.model import Job, Standing, State
 from invoicing.jobs.store.read import job_of
 from invoicing.jobs.tables import attempts, jobs
 from invoicing.kit.db import Session, make_engine
 from invoicing.kit.ids import new_id
+from invoicing.lanes.positions import MOST
 from invoicing.lanes.store import ALIVE_FOR, pause, register
-from invoicing.lanes.tables import workers
+from invoicing.lanes.tables import accounts, workers
 from workers.kinds import drill
 
 MOST_STATEMENTS = 6
@@ -110,7 +111,7 @@ async def read(session: Session, ids: Sequence[UUID]) -> list[Job]:
 
 
 async def standing(session: Session, job_id: UUID) -> Standing:
-    return (await explain(session, await read(session, [job_id]), KINDS))[job_id]
+    return (await explain(session, await read(session, [job_id]), KINDS, fresh=True))[job_id]
 
 
 async def cause_of(session: Session, job_id: UUID) -> str:
@@ -142,29 +143,100 @@ async def test_a_paused_lane_says_until_when_but_not_who(session: Session, custo
 
 async def test_a_full_lane_counts_who_starts_before(session: Session, customer: UUID) -> None:
     worker_id = await add_worker(session)
-    for job_id in await add(session, customer, 2):
+    for job_id in await add(session, customer, 3):  # two slots, and the spare one for small jobs
         await start(session, job_id, worker_id, began=1)
     on_the_way = await add(session, customer, 2, released_at=ago(1))
     later = await add(session, customer, 3)
     [urgent] = await add(session, customer, order_at=ago(50))
     await add(session, customer, 5, size="large")
     await add(session, customer, 5, due_at=ago(-60), order_at=ago(60))
-    told = await explain(session, await read(session, [*on_the_way, *later, urgent]), KINDS)
+    told = await explain(session, await read(session, [*on_the_way, *later, urgent]), KINDS, fresh=True)
     assert [told[one].ahead for one in (*on_the_way, urgent, *later)] == [0, 1, 2, 3, 4, 5]
     cause = told[later[2]].cause
     assert cause is not None
-    assert cause.message == "5 jobs are ahead of yours in this lane."
-    assert cause.evidence == {"ahead": 5, "slots": 2, "free_slots": 0, "running": 2}
+    assert cause.message == "5 jobs are ahead of yours."
+    assert cause.evidence == {"ahead": 5, "slots": 3, "free_slots": 0, "running": 3}
+
+
+async def test_who_had_much_lets_others_go_first_and_both_are_told(session: Session, customer: UUID) -> None:
+    other = new_id()
+    await session.execute(insert(customers).values(id=other, slug="other", name="Other"))
+    await add_worker(session)
+    mine, [theirs] = await add(session, customer, 30), await add(session, other, order_at=ago(-60))
+    told = await explain(session, await read(session, [*mine, theirs]), KINDS, fresh=True)
+    assert told[theirs].ahead == 1
+    await session.execute(insert(accounts).values([{"customer_id": customer, "served_s": 500.0},
+                                                   {"customer_id": other, "served_s": 0.0}]))  # fmt: skip
+    told = await explain(session, await read(session, [*mine, theirs]), KINDS, fresh=True)
+    assert [told[theirs].ahead, told[mine[0]].ahead, told[mine[-1]].ahead] == [0, 1, 30]
+
+
+async def test_a_customers_limit_is_named_with_its_own_jobs(session: Session, customer: UUID) -> None:
+    await session.execute(update(customers).where(customers.c.id == customer).values(max_running=1))
+    worker_id = await add_worker(session)
+    [first, second] = await add(session, customer, 2)
+    await start(session, first, worker_id, began=1)
+    told = await standing(session, second)
+    assert told.cause is not None
+    assert told.cause.code == "customer_limit"
+    assert told.cause.evidence == {"limit": 1, "running": 1, "about_to_start": 0, "jobs": (first,)}
+
+
+async def test_a_parked_job_says_that_it_gave_way(session: Session, customer: UUID) -> None:
+    worker_id = await add_worker(session, slots=1)
+    [parked] = await add(
+        session, customer, parked_at=ago(20), progress_done=12, progress_total=40, progress_unit="months"
+    )
+    for job_id in await add(session, customer, 2):
+        await start(session, job_id, worker_id, began=1)
+    told = await standing(session, parked)
+    assert told.cause is not None
+    assert told.cause.code == "lane_saturated"
+    assert "12 of 40 months are done" in told.cause.message
+
+
+async def test_a_thousand_pollers_cost_one_look_at_the_backlog(
+    engine: AsyncEngine, count_statements: Callable[[], Any]
+) -> None:
+    async with engine.begin() as session:
+        customer_id = new_id()
+        await session.execute(insert(customers).values(id=customer_id, slug="acme", name="Acme"))
+        ids = await add(session, customer_id, 20)
+
+    async def poll() -> int | None:
+        async with engine.connect() as session:
+            return (await explain(session, await read(session, ids[-1:]), KINDS))[ids[-1]].ahead
+
+    with count_statements() as seen:
+        told = await asyncio.gather(*(poll() for _ in range(200)))
+    assert set(told) == {19}
+    assert sum("FROM policies" in statement for statement in seen) <= 2
+
+
+async def test_a_job_that_came_this_moment_is_found_soon(engine: AsyncEngine) -> None:
+    async with engine.begin() as session:
+        customer_id = new_id()
+        await session.execute(insert(customers).values(id=customer_id, slug="acme", name="Acme"))
+        [first] = await add(session, customer_id)
+    async with engine.begin() as session:
+        assert (await explain(session, await read(session, [first]), KINDS))[first].ahead == 0
+        [second] = await add(session, customer_id)
+    for _ in range(100):
+        async with engine.begin() as session:
+            if (await explain(session, await read(session, [second]), KINDS))[second].ahead == 1:
+                return
+        await asyncio.sleep(0.05)
+    pytest.fail("the job has no place yet")
 
 
 async def test_behind_a_long_backlog_the_position_is_at_least(session: Session, customer: UUID) -> None:
     worker_id = await add_worker(session)
     for job_id in await add(session, customer, 2):
         await start(session, job_id, worker_id, began=1)
-    last = (await add(session, customer, FARTHEST + 20))[-1]
+    last = (await add(session, customer, MOST + 20))[-1]
     told = await standing(session, last)
     assert told.cause is not None
-    assert told.cause.message == f"At least {FARTHEST} jobs are ahead of yours in this lane."
+    assert told.cause.message == f"At least {MOST} jobs are ahead of yours."
     assert told.eta is None
 
 
@@ -214,13 +286,14 @@ async def test_a_page_costs_no_more_statements_than_one_job(
     for job_id in ids[:2]:
         await start(session, job_id, worker_id, began=1)
     page = await read(session, ids)
+    await explain(session, page, KINDS)  # positions and what was learned are kept for a while
     with count_statements() as seen:
         told = await explain(session, page, KINDS)
     assert len(seen) <= MOST_STATEMENTS
     assert set(told) == set(ids)
     with count_statements() as again:
         await explain(session, page[-1:], KINDS)
-    assert 0 < len(again) < len(seen)  # what was learned is kept for a while; one waiting job has no attempt
+    assert 0 < len(again) < len(seen)  # one waiting job has no attempt
 
 
 async def test_a_finished_job_has_its_normal_times_and_no_cause(session: Session, customer: UUID) -> None:
