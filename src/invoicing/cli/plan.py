@@ -1,6 +1,7 @@
 """`plan`: what if, by simulation of the policy itself, over the ledger's history or a load that somebody describes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +13,7 @@ from invoicing.cli.durations import a_duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home
 from invoicing.cli.output import ERRORS, OUT, emit
-from invoicing.cli.plan_source import Source, described, from_ledger
+from invoicing.cli.plan_source import Source, described
 from invoicing.cli.plan_words import How, answered, document, fleet_text, headline, legend
 from invoicing.plan.described import EXAMPLE
 from invoicing.plan.model.answer import TODAY, WHAT_IF, Answer, Asked, answer
@@ -20,6 +21,7 @@ from invoicing.plan.model.changes import Change, changed
 from invoicing.plan.model.scenario import Scenario
 from invoicing.plan.model.search import MOST_SLOTS
 from invoicing.plan.model.work import Fleet
+from invoicing.plan.parallel import on_cores
 
 _PICTURES = (".svg", ".png")
 
@@ -91,11 +93,14 @@ def plan(
     elif lasts is not None:
         raise Fault("--lasts belongs to a described load.", "Give --load or --stream too, or --last instead.", USAGE)
     else:
+        from invoicing.cli.plan_history import from_ledger  # noqa: PLC0415 - a described load needs no database
+
         source = from_ledger(home, a_duration("--last", last), seed, most)
     flags.check_kinds(flags.kinds_named(double or (), scale or (), longer or ()), (job.kind for job in source.jobs(0)))
     asked = _asked(source, changes, (workers, slots), kill_worker or (), setting or (), (seed, repeat))
-    with ERRORS.status("simulating ..."):
-        found = answer(asked, promises, MOST_SLOTS)
+    with ERRORS.status("simulating ..."), on_cores(repeat) as simulations:
+        scenarios = [replace(one, scenario=replace(one.scenario, simulations=simulations)) for one in asked]
+        found = answer(scenarios, promises, MOST_SLOTS)
     how = How(source.says, source.notes, seed, repeat)
     if plot is not None:
         _draw(found, how, plot)

@@ -139,7 +139,7 @@ def _fleet_sentence(told: Told) -> str:
     report = told.report
     quotas = ", ".join(f"{size} {report.quotas[size]}" for size in SIZES)
     sentence = (
-        f"{legend(told)}; of these at most for a class or larger: {quotas}. {report.used:.0%} of the slot time was "
+        f"{legend(told)}; with the spare ones, a class or larger may take: {quotas}. {report.used:.0%} of the slot time was "
         f"used, in {report.idle_while_waiting:.1%} a slot was idle although a job waited. The last job ended after "
         f"{spoken(report.lasted_s)}."
     )
@@ -169,7 +169,7 @@ def _fewest_sentence(found: Answer) -> str:
     setting = "with the policy as it is" if own else f"with another reserve ({reserve})"
     return (
         f"The fewest slots that keep it ({asked}): {best.slots}, as {fleet_text(best.fleet.workers)}, {setting}; "
-        f"one slot fewer does not ({best.tried} fleets and policies tried)."
+        f"with fewer it was broken ({best.tried} fleets and policies tried)."
     )
 
 

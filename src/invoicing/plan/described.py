@@ -167,20 +167,20 @@ def table(text: str, what: str) -> dict[str, Any]:
 
 EXAMPLE = """\
 # A load for `invoicing plan --load FILE`. Times: 300ms, 2s, 15m, 5h, 3d, or a number of seconds.
-lasts = "2h"                     # how long jobs keep coming; all of them are worked off
+lasts = "1h"                     # how long jobs keep coming; all of them are worked off
 workers = [4, 4]                 # slots of each worker today; --workers and --slots ask "what if" beside it
 
 [[stream]]                       # the web shops: many small invoices, at any moment
 name = "shop invoices"
 kind = "invoice.issue"           # what --double and --scale name; left out: the stream's name
-rate = 7200                      # jobs an hour
+rate = 3600                      # jobs an hour
 size = { lognormal = { median = "300ms", sigma = 0.8 } }
 customers = 40                   # in equal parts
 error = 0.5                      # estimates are off by a log-normal factor of this sigma
 
 [[stream]]                       # four years of bills in one request
 name = "four years"
-rate = 4
+rate = 6
 size = { pareto = { alpha = 1.1, least = "5m", most = "2h" } }
 customers = 3
 without_checkpoints = 0.25       # this share cannot stop on the way
@@ -188,8 +188,8 @@ checkpoint_every = "1s"          # the others can, this often
 
 [[stream]]                       # one customer's nightly run, all at once
 name = "nightly run"
-at_once = 2000
-begins = "30m"
+at_once = 400
+begins = "20m"
 size = "1.5s"                    # every one the same
 priority = "bulk"
 """

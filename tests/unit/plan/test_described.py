@@ -10,13 +10,13 @@ from invoicing.plan.model.spread import Fixed, LogNormal, Pareto
 
 def test_the_example_is_a_load_and_shows_every_way_to_describe_one() -> None:
     load = load_of(table(EXAMPLE, "the example"))
-    assert load.lasts_s == 7200
+    assert load.lasts_s == 3600
     assert load.workers == (4, 4)
     assert {type(stream.size) for stream in load.streams} == {Fixed, LogNormal, Pareto}
     shops, years, night = load.streams
-    assert (shops.kind, shops.rate_per_hour, shops.customers, shops.error) == ("invoice.issue", 7200, 40, 0.5)
+    assert (shops.kind, shops.rate_per_hour, shops.customers, shops.error) == ("invoice.issue", 3600, 40, 0.5)
     assert (years.kind, years.without_checkpoints, years.size) == ("four years", 0.25, Pareto(1.1, 300.0, 7200.0))
-    assert (night.at_once, night.begins_s, night.priority, night.size) == (2000, 1800.0, Priority.BULK, Fixed(1.5))
+    assert (night.at_once, night.begins_s, night.priority, night.size) == (400, 1200.0, Priority.BULK, Fixed(1.5))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,16 @@ from invoicing.plan.model.work import Fleet, Outcome, Work
 Jobs = Callable[[int], Sequence[Work]]
 """Makes the jobs of a run, given its number from 0."""
 
+Simulations = Callable[[Sequence[Sequence[Work]], Fleet, Policy], Sequence[Outcome]]
+"""Simulates several loads on one fleet."""
+
 KEPT_FOR = 0.99
 """A promise is kept when it is for so large a share of the jobs."""
+
+
+def in_turn(loads: Sequence[Sequence[Work]], fleet: Fleet, policy: Policy) -> Sequence[Outcome]:
+    """Simulate one after the other."""
+    return [simulate(jobs, fleet, policy) for jobs in loads]
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,12 @@ class Scenario:
     fleet: Fleet
     policy: Policy
     runs: int
+    simulations: Simulations = in_turn
 
     @cached_property
     def outcomes(self) -> Sequence[Outcome]:
         """What became of it, run by run."""
-        return [simulate(self.jobs(run), self.fleet, self.policy) for run in range(self.runs)]
+        return self.simulations([self.jobs(run) for run in range(self.runs)], self.fleet, self.policy)
 
     def report(self) -> Report:
         """Add it up."""

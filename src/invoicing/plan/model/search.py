@@ -30,32 +30,56 @@ class Found:
     policy: Policy
     kept: tuple[Kept, ...]
     tried: int
-    """How many fleets and policies were simulated."""
+    """How many fleets and policies were told apart by simulating them."""
 
 
 def fewest_slots(scenario: Scenario, promises: Sequence[Promise], most: int = MOST_SLOTS) -> Found | None:
-    """Search for the fewest slots, over all workers, that keep all promises under some reserve; None: not even `most`.
+    """Search for the fewest slots, over all workers, that keep all promises; None: not even `most` do.
 
-    The workers stay as many as they are, or become fewer where there are fewer slots than workers.
+    First with the policy's own reserve; then whether another reserve does with fewer still. That is searched in the
+    first run; what it found must do in all of them, else more slots are tried. The workers stay as many as they are,
+    or become fewer where there are fewer slots than workers.
     """
-    found: dict[int, tuple[Scenario, tuple[Kept, ...]]] = {}
-    tried = 0
-
-    def keeps(slots: int) -> bool:
-        nonlocal tried
-        for candidate in _candidates(scenario, slots):
-            tried += 1
-            kept = tuple(candidate.kept(promise) for promise in promises)
-            if all(one.is_kept for one in kept):
-                found[slots] = candidate, kept
-                return True
-        return False
-
-    least = fewest(keeps, _work_alone(scenario), most)
-    if least is None:
+    search = _Search(replace(scenario, runs=1), promises)
+    policy = scenario.policy
+    least = fewest(lambda slots: search.keeps(slots, policy), _work_alone(scenario), most) or most + 1
+    for other in _others(scenario.policy):
+        while least > 1 and search.keeps(least - 1, other):
+            least, policy = least - 1, other
+    surely = search if scenario.runs == 1 else _Search(scenario, promises)
+    found = next((slots for slots in range(least, most + 1) if surely.keeps(slots, policy)), None)
+    if found is None:
         return None
-    best, kept = found[least]
-    return Found(least, best.fleet, best.policy, kept, tried)
+    best, kept = surely.found[found]
+    return Found(found, best.fleet, best.policy, kept, len(search.tried))
+
+
+class _Search:
+    """What was tried, so that nothing is simulated twice, and what was found for each number of slots."""
+
+    def __init__(self, scenario: Scenario, promises: Sequence[Promise]) -> None:
+        self._scenario = scenario
+        self._promises = promises
+        self.tried: dict[object, bool] = {}
+        self.found: dict[int, tuple[Scenario, tuple[Kept, ...]]] = {}
+
+    def keeps(self, slots: int, policy: Policy) -> bool:
+        """Tell whether so many slots keep all promises; policies that make the same quotas are the same."""
+        workers = spread_over(slots, len(self._scenario.fleet.workers))
+        told_apart = tuple(tuple(quotas(own, policy).values()) for own in workers)
+        if told_apart not in self.tried:
+            deaths = tuple(death for death in self._scenario.fleet.deaths if death.worker < len(workers))
+            fleet = replace(self._scenario.fleet, workers=workers, deaths=deaths)
+            candidate = replace(self._scenario, fleet=fleet, policy=policy)
+            kept = tuple(candidate.kept(promise) for promise in self._promises)
+            self.tried[told_apart] = all(one.is_kept for one in kept)
+            if self.tried[told_apart]:
+                self.found[slots] = candidate, kept
+        return self.tried[told_apart]
+
+
+def _others(policy: Policy) -> list[Policy]:
+    return [replace(policy, reserve=reserve) for reserve in RESERVES if reserve != policy.reserve]
 
 
 def spread_over(slots: int, workers: int) -> tuple[int, ...]:
@@ -63,17 +87,6 @@ def spread_over(slots: int, workers: int) -> tuple[int, ...]:
     many = min(slots, workers)
     each, left = divmod(slots, many)
     return tuple(each + (index < left) for index in range(many))
-
-
-def _candidates(scenario: Scenario, slots: int) -> list[Scenario]:
-    """Give the reserves to be tried with so many slots: that of the policy first, and each set of quotas once."""
-    workers = spread_over(slots, len(scenario.fleet.workers))
-    deaths = tuple(death for death in scenario.fleet.deaths if death.worker < len(workers))
-    fleet = replace(scenario.fleet, workers=workers, deaths=deaths)
-    told_apart: dict[object, Policy] = {}
-    for policy in (scenario.policy, *(replace(scenario.policy, reserve=reserve) for reserve in RESERVES)):
-        told_apart.setdefault(tuple(tuple(quotas(own, policy).values()) for own in workers), policy)
-    return [replace(scenario, fleet=fleet, policy=policy) for policy in told_apart.values()]
 
 
 def _work_alone(scenario: Scenario) -> int:
@@ -84,7 +97,7 @@ def _work_alone(scenario: Scenario) -> int:
 
 
 def fewest(kept: Callable[[int], bool], first: int, most: int) -> int | None:
-    """Give the smallest number from 1 to `most` for which `kept` holds, if what more slots keep, fewer may not.
+    """Give the smallest number from 1 to `most` for which `kept` holds: twice as many until it does, then by halving.
 
     Begins at `first`, a guess. None: even `most` is too few. The number found was tried, and so was one less.
     """
