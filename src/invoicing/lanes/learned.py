@@ -46,19 +46,27 @@ INSERT INTO learning (name, state) VALUES (:name, CAST(:state AS jsonb))
 ON CONFLICT (name) DO UPDATE SET state = excluded.state, updated_at = now()
 """)
 
-# The work is the time of all attempts; a job that was lost or failed in between is passed over: what the silence or
-# the failure took was not work.
+# Of many jobs of one customer and kind the last few say all there is to say; the newest of each come first. The work is
+# the time of all attempts; a job that was lost or failed in between has none: what the silence took was not work.
 _FINISHED = text("""
-SELECT j.id, j.finished_at, j.kind, j.customer_id, j.estimated_s, w.seconds AS worked_s
-FROM (
+WITH ended AS (
     SELECT id, finished_at, kind, customer_id, coalesce(estimated_s, predicted_s) AS estimated_s FROM jobs
     WHERE state = 'succeeded' AND (finished_at, id) > (:finished_at, :id) AND finished_at < :horizon
     ORDER BY finished_at, id LIMIT :most
-) j LEFT JOIN LATERAL (
+), ranked AS (
+    SELECT *, row_number() OVER newest AS place,
+        count(*) OVER (PARTITION BY kind, customer_id) AS alike, count(*) OVER () AS passed,
+        last_value(finished_at) OVER everything AS last_at, last_value(id) OVER everything AS last_id
+    FROM ended WINDOW newest AS (PARTITION BY kind, customer_id ORDER BY finished_at DESC, id DESC),
+        everything AS (ORDER BY finished_at, id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+), chosen AS (
+    SELECT * FROM ranked WHERE place <= :of_each ORDER BY place, id LIMIT :learned
+)
+SELECT c.*, w.seconds AS worked_s FROM chosen c LEFT JOIN LATERAL (
     SELECT sum(extract(epoch FROM ended_at - started_at))::float8 AS seconds FROM attempts
-    WHERE job_id = j.id HAVING bool_and(outcome IN ('succeeded', 'interrupted'))
+    WHERE job_id = c.id HAVING bool_and(outcome IN ('succeeded', 'interrupted'))
 ) w ON true
-ORDER BY j.finished_at, j.id
+ORDER BY c.finished_at, c.id
 """)
 
 # Running jobs that were moved to a larger class than they were predicted to belong to; never more than there are slots.
@@ -73,27 +81,32 @@ WHERE j.state = 'running' AND array_position(CAST(:sizes AS text[]), j.size)
            WHEN j.predicted_s <= :large_s THEN 3 ELSE 4 END
 """)
 
-_STATES = text("SELECT id, state FROM jobs WHERE id = ANY(:ids)")
+_STATES = text("SELECT id, state, finished_at FROM jobs WHERE id = ANY(:ids)")
 
 _MODELS = text("""
 SELECT m.kind, m.customer_id, m.learned FROM size_models m
 JOIN unnest(CAST(:kinds AS text[]), CAST(:customers AS uuid[])) AS w(kind, customer_id) USING (kind, customer_id)
 """)
 
+# Stamped while the writer is alone: who has seen a row of some time has seen all rows of earlier times.
 _WRITE_MODELS = text("""
-INSERT INTO size_models (kind, customer_id, learned)
-SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:customers AS uuid[]), CAST(:learned AS jsonb[]))
-ON CONFLICT (kind, customer_id) DO UPDATE SET learned = excluded.learned, updated_at = now()
+INSERT INTO size_models (kind, customer_id, learned, updated_at)
+SELECT *, clock_timestamp() FROM unnest(CAST(:kinds AS text[]), CAST(:customers AS uuid[]), CAST(:learned AS jsonb[]))
+ON CONFLICT (kind, customer_id) DO UPDATE SET learned = excluded.learned, updated_at = excluded.updated_at
 """)
 
-# Rows are stamped with the begin of the transaction that wrote them, so those of the last minute are read again.
 _CHANGED = text("""
 SELECT kind, customer_id, learned, updated_at FROM size_models
-WHERE updated_at > CAST(:since AS timestamptz) - interval '60 seconds'
+WHERE (updated_at, kind, customer_id) > (CAST(:at AS timestamptz), :kind, :customer_id)
+ORDER BY updated_at, kind, customer_id LIMIT :most
 """)
 
 Of = tuple[str, UUID]
 """A kind and a customer."""
+
+Learned = Mapping[str, Any]
+
+BEGINNING = (datetime(1, 1, 1, tzinfo=UTC), "", _NIL)
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,8 @@ class Ended:
     of: Of
     estimated_s: float
     worked_s: float | None
+    stands_for: float
+    """How many jobs of its kind and customer ended, for each of them that was read."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,25 @@ class Place:
 
     finished_at: datetime = datetime(1, 1, 1, tzinfo=UTC)
     id: UUID = _NIL
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What finished between a place and a time: those to learn from, how many there were, and up to where."""
+
+    ended: tuple[Ended, ...]
+    count: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class Page:
+    """Models that were written since others were read; customers' as they are in the ledger (see `customer_model`)."""
+
+    kinds: Mapping[str, KindModel]
+    customers: Mapping[Of, Learned]
+    after: tuple[datetime, str, UUID]
+    full: bool
 
 
 @dataclass(frozen=True)
@@ -179,12 +213,27 @@ async def set_cutoffs(session: Session, cutoffs: Cutoffs) -> None:
     await session.execute(_WRITE_MEMORY, {"name": "cutoffs", "state": to_json(asdict(cutoffs)).decode()})
 
 
-async def finished(session: Session, after: Place, before: datetime, most: int) -> list[Ended]:
-    """List what finished between a place and a time, in order."""
-    rows = await session.execute(
-        _FINISHED, {"finished_at": after.finished_at, "id": after.id, "horizon": before, "most": most}
+async def finished(session: Session, after: Place, before: datetime, most: int, of_each: int, learned: int) -> Passed:
+    """Pass over up to `most` jobs that finished between a place and a time, in order.
+
+    Gives at most `learned` of them to learn from: of each kind and customer the newest, `of_each` at most.
+    """
+    asked = {"finished_at": after.finished_at, "id": after.id, "horizon": before}
+    rows = (await session.execute(_FINISHED, {**asked, "most": most, "of_each": of_each, "learned": learned})).all()
+    if not rows:
+        return Passed((), 0, after)
+    ended = tuple(
+        Ended(
+            row.id,
+            row.finished_at,
+            (row.kind, row.customer_id),
+            row.estimated_s,
+            row.worked_s,
+            max(1.0, row.alike / of_each),
+        )
+        for row in rows
     )
-    return [Ended(row.id, row.finished_at, (row.kind, row.customer_id), row.estimated_s, row.worked_s) for row in rows]
+    return Passed(ended, rows[0].passed, Place(rows[0].last_at, rows[0].last_id))
 
 
 async def overdue(session: Session, cutoffs: Cutoffs) -> dict[UUID, tuple[Of, float, float]]:
@@ -193,11 +242,12 @@ async def overdue(session: Session, cutoffs: Cutoffs) -> dict[UUID, tuple[Of, fl
     return {row.id: ((row.kind, row.customer_id), row.estimated_s, row.worked_s) for row in rows}
 
 
-async def states(session: Session, ids: Collection[UUID]) -> dict[UUID, State]:
-    """Tell the states of some jobs, as far as they are still there."""
+async def states(session: Session, ids: Collection[UUID]) -> dict[UUID, tuple[State, datetime | None]]:
+    """Tell the states of some jobs, and when they finished, as far as they are still there."""
     if not ids:
         return {}
-    return {row.id: State(row.state) for row in await session.execute(_STATES, {"ids": list(ids)})}
+    rows = await session.execute(_STATES, {"ids": list(ids)})
+    return {row.id: (State(row.state), row.finished_at) for row in rows}
 
 
 async def models(session: Session, wanted: Collection[Of]) -> tuple[dict[str, KindModel], dict[Of, CustomerModel]]:
@@ -207,7 +257,10 @@ async def models(session: Session, wanted: Collection[Of]) -> tuple[dict[str, Ki
     asked = [*((kind, WHOLE_KIND) for kind in kinds), *customers]
     rows = await session.execute(_MODELS, _columns(asked))
     for row in rows:
-        _sort_in(row.kind, row.customer_id, row.learned, kinds, customers)
+        if row.customer_id == WHOLE_KIND:
+            kinds[row.kind] = KindModel(**row.learned)
+        else:
+            customers[row.kind, row.customer_id] = customer_model(row.learned)
     return kinds, customers
 
 
@@ -216,36 +269,33 @@ async def keep_models(session: Session, kinds: Mapping[str, KindModel], customer
     found: dict[Of, KindModel | CustomerModel] = {(kind, WHOLE_KIND): model for kind, model in kinds.items()}
     found.update(customers)
     asked = sorted(found)
-    learned = [to_json(asdict(found[one])).decode() for one in asked]
+    learned = [to_json(_as_json(found[one])).decode() for one in asked]
     await session.execute(_WRITE_MODELS, {**_columns(asked), "learned": learned})
 
 
-async def changed_models(
-    session: Session, since: datetime
-) -> tuple[dict[str, KindModel], dict[Of, CustomerModel], datetime]:
-    """Read the models written since a time (some older ones with them), and the time to ask from next."""
-    kinds: dict[str, KindModel] = {}
-    customers: dict[Of, CustomerModel] = {}
-    latest = since
-    for row in await session.execute(_CHANGED, {"since": since}):
-        _sort_in(row.kind, row.customer_id, row.learned, kinds, customers)
-        latest = max(latest, row.updated_at)
-    return kinds, customers, latest
+async def changed_models(session: Session, after: tuple[datetime, str, UUID], most: int = 1_000) -> Page:
+    """Read the models written after a place, in order; begins at `BEGINNING`."""
+    at, kind, customer_id = after
+    asked = {"at": at, "kind": kind, "customer_id": customer_id, "most": most}
+    rows = (await session.execute(_CHANGED, asked)).all()
+    kinds = {row.kind: KindModel(**row.learned) for row in rows if row.customer_id == WHOLE_KIND}
+    customers = {(row.kind, row.customer_id): row.learned for row in rows if row.customer_id != WHOLE_KIND}
+    reached = (rows[-1].updated_at, rows[-1].kind, rows[-1].customer_id) if rows else after
+    return Page(kinds, customers, reached, full=len(rows) == most)
+
+
+def customer_model(learned: Learned) -> CustomerModel:
+    """Read a customer's model."""
+    last = tuple(Seen(x, off) for x, off in learned["last"])
+    return CustomerModel(learned["jobs"], last, learned["voted"], learned["at"])
+
+
+def _as_json(model: KindModel | CustomerModel) -> Learned:
+    if isinstance(model, KindModel):
+        return asdict(model)
+    last = [(seen.x, seen.off) for seen in model.last]
+    return {"jobs": model.jobs, "last": last, "voted": model.voted, "at": model.at}
 
 
 def _columns(asked: Sequence[Of]) -> dict[str, Any]:
     return {"kinds": [kind for kind, _ in asked], "customers": [customer for _, customer in asked]}
-
-
-def _sort_in(
-    kind: str,
-    customer: UUID,
-    learned: Mapping[str, Any],
-    kinds: dict[str, KindModel],
-    customers: dict[Of, CustomerModel],
-) -> None:
-    if customer == WHOLE_KIND:
-        kinds[kind] = KindModel(**learned)
-    else:
-        last = tuple(Seen(**seen) for seen in learned["last"])
-        customers[kind, customer] = CustomerModel(**{**learned, "last": last})

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
 from math import exp
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from invoicing.jobs.model import Correction, Priority
 from invoicing.jobs.submission import Placed
 from invoicing.kit.db import Session, is_away
 from invoicing.lanes import learned
-from invoicing.lanes.learned import Of
+from invoicing.lanes.learned import Learned, Of
 from invoicing.lanes.model import POLICY
 from invoicing.lanes.model.sizes import NOBODY, NOTHING, CustomerModel, KindModel, Seen, deviation, factor_at, predict
 from invoicing.lanes.policies import policy_for
@@ -31,11 +30,11 @@ class Predictor:
         """Begin with nothing learned, and the policy as it comes."""
         self.policy = POLICY
         self._kinds: dict[str, KindModel] = {}
-        self._customers: dict[Of, CustomerModel] = {}
+        self._customers: dict[Of, Learned] = {}
         self._late: dict[Of, list[Seen]] = {}
         self._deviations: dict[Of, float] = {}
         """As asked for since the last refresh."""
-        self._since = datetime(2000, 1, 1, tzinfo=UTC)
+        self._read = learned.BEGINNING
 
     def predicted(self, kind: str, customer_id: UUID, estimated_s: float) -> float:
         """Correct an estimate (seconds)."""
@@ -71,9 +70,12 @@ class Predictor:
 
     async def refresh(self, session: Session) -> None:
         """Take over what was learned since the last time, what runs too long, and the policy that holds."""
-        kinds, customers, self._since = await learned.changed_models(session, self._since)
-        self._kinds.update(kinds)
-        self._customers.update(customers)
+        more = True
+        while more:
+            page = await learned.changed_models(session, self._read)
+            self._kinds.update(page.kinds)
+            self._customers.update(page.customers)
+            self._read, more = page.after, page.full
         late: dict[Of, list[Seen]] = {}
         for one in (await learned.memory(session)).late.values():
             late.setdefault(one.of, []).append(one.seen)
@@ -83,7 +85,9 @@ class Predictor:
 
     def _of(self, kind: str, customer_id: UUID) -> tuple[KindModel, CustomerModel, Sequence[Seen]]:
         of = (kind, customer_id)
-        return self._kinds.get(kind, NOTHING), self._customers.get(of, NOBODY), self._late.get(of, ())
+        own = self._customers.get(of)
+        customer = NOBODY if own is None else learned.customer_model(own)
+        return self._kinds.get(kind, NOTHING), customer, self._late.get(of, ())
 
 
 @asynccontextmanager

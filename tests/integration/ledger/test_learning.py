@@ -67,9 +67,12 @@ async def long_ago(book: Book) -> None:
 async def worked(book: Book, count: int, seconds: float, claimed_s: float = 0.3) -> list[Claim]:
     """Have jobs finished that took so long."""
     claims = await started(book, count, claimed_s)
-    await aged(book, claims, seconds)
     for claim in claims:
         assert await book.settle(claim, Succeeded({}))
+    await book.do(
+        "UPDATE attempts SET started_at = ended_at - CAST(:age AS interval) WHERE job_id = ANY(:ids)",
+        ids=[claim.id for claim in claims], age=timedelta(seconds=seconds),
+    )  # fmt: skip
     await long_ago(book)
     return claims
 
@@ -158,6 +161,20 @@ async def test_nothing_is_written_where_nothing_finished(book: Book, engine: Asy
             connection = await driver(session)
             assert await connection.fetchval("SELECT pg_current_xact_id_if_assigned()") is None
     assert [await book.scalar(rows.format(table)) for table in ("size_models", "learning")] == before
+
+
+async def test_of_many_alike_the_last_few_are_learned_from_and_all_are_counted(
+    book: Book, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("invoicing.lanes.learning.MOST_OF_EACH", 4)
+    rare = await other(book, "rare")
+    await worked(rare, 1, 30.0)
+    await worked(book, 40, 30.0)
+    lesson = await learn(engine)
+    assert (lesson.jobs, lesson.learned) == (41, 5)
+    assert await jobs_learned(book, customer=rare.customer_id) == 1
+    assert await book.scalar("SELECT (state->'load'->>'jobs')::float8 FROM learning") == pytest.approx(41)
+    assert (await learn(engine)).jobs == 0
 
 
 async def test_who_lies_about_sizes_shifts_their_own_estimates_and_nobody_elses(
@@ -319,7 +336,8 @@ async def test_pinned_cutoffs_stay_where_they_are(book: Book, engine: AsyncEngin
 @pytest.mark.parametrize("statement", [learned._FINISHED, learned._OVERDUE], ids=["finished", "overdue"])
 async def test_what_is_learned_from_is_found_by_index(engine: AsyncEngine, statement: TextClause) -> None:
     place = learned.Place()
-    values = {"finished_at": place.finished_at, "id": place.id, "horizon": place.finished_at, "most": 5}
+    values = {"finished_at": place.finished_at, "id": place.id, "horizon": place.finished_at}
+    values |= {"most": 5, "of_each": 5, "learned": 5}
     if statement is learned._OVERDUE:
         values = {"sizes": ["small"], "small_s": 1.0, "medium_s": 2.0, "large_s": 3.0}
     async with engine.connect() as session:

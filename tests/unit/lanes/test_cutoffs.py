@@ -29,14 +29,14 @@ def three(of: Cutoffs) -> list[float]:
 
 def enough(*seconds: float) -> Load:
     """Make a load of these lengths, many times over."""
-    return added(Load(), list(seconds) * int(FEWEST_JOBS), 0.0)
+    return added(Load(), [(one, FEWEST_JOBS) for one in seconds], 0.0)
 
 
 @given(worked, cutoffs)
 def test_what_is_wanted_is_in_order_and_within_bounds_whatever_the_load(
     seconds: list[float], defaults: Cutoffs
 ) -> None:
-    found = wanted(added(Load(), seconds * 20, 0.0), defaults)
+    found = wanted(added(Load(), [(one, 20) for one in seconds], 0.0), defaults)
     assert three(found) == sorted(three(found))
     for one, default in zip(three(found), three(defaults), strict=True):
         assert default * LOWEST * 0.999 <= one <= default * HIGHEST * 1.001
@@ -62,7 +62,7 @@ def test_many_small_moves_make_no_more_way_than_one_large_one(present: Cutoffs, 
 
 
 def test_without_enough_to_go_by_they_are_where_the_policy_puts_them() -> None:
-    assert wanted(added(Load(), [0.1] * int(FEWEST_JOBS - 1), 0.0), DEFAULTS) == DEFAULTS
+    assert wanted(added(Load(), [(0.1, FEWEST_JOBS - 1)], 0.0), DEFAULTS) == DEFAULTS
     assert wanted(Load(), DEFAULTS) == DEFAULTS
 
 

@@ -36,14 +36,14 @@ class Load:
     """Seconds since the epoch."""
 
 
-def added(load: Load, worked: Iterable[float], at: float) -> Load:
-    """Add jobs that took so many seconds each and ended by now."""
+def added(load: Load, worked: Iterable[tuple[float, float]], at: float) -> Load:
+    """Add jobs that ended by now: (seconds that one took, how many such jobs it stands for)."""
     keep = 0.5 ** (max(0.0, at - load.at) / _HALF_LIFE_S)
     jobs, work = load.jobs * keep, {step: seconds * keep for step, seconds in load.work_s.items()}
-    for seconds in worked:
+    for seconds, count in worked:
         step = floor(_STEPS_PER_OCTAVE * log2(max(_SHORTEST_S, seconds)))
-        work[step] = work.get(step, 0.0) + seconds
-        jobs += 1
+        work[step] = work.get(step, 0.0) + seconds * count
+        jobs += count
     return Load(jobs, work, max(at, load.at))
 
 

@@ -8,7 +8,6 @@ them everything. Customers have about one vote each in the height of the line: a
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import exp, log, sqrt
-from statistics import median
 
 SHORTEST_S, LONGEST_S = 0.001, 1e9
 
@@ -101,14 +100,32 @@ class KindModel:
         """The mean of log(estimated)."""
         return self.x / self.weight if self.weight else 0.0
 
-    def height(self, x: float) -> float:
-        """Give log(actual / estimated) to be expected of anybody's job; beyond the sizes seen it stays as it is."""
+    def line(self) -> "Line":
+        """Draw the line; beyond the sizes seen it goes on level."""
         if not self.votes:
-            return 0.0
-        reach = 1.0 + 2.0 * sqrt(max(0.0, self.xx / self.weight - self.usual_x**2))
-        near = min(max(x, self.usual_x - reach), self.usual_x + reach)
-        voted = self.voted_off / (self.votes + HONEST_VOTES)
-        return voted + self.slope * (near - self.voted_x / self.votes)
+            return Line()
+        usual, slope = self.usual_x, self.slope
+        reach = 1.0 + 2.0 * sqrt(max(0.0, self.xx / self.weight - usual**2))
+        height = self.voted_off / (self.votes + HONEST_VOTES) - slope * self.voted_x / self.votes
+        return Line(height, slope, usual - reach, usual + reach)
+
+    def height(self, x: float) -> float:
+        """Give log(actual / estimated) to be expected of anybody's job."""
+        return self.line().at(x)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What to expect of anybody's job of a kind: log(actual / estimated) by log(estimated)."""
+
+    height: float = 0.0
+    slope: float = 0.0
+    first_x: float = 0.0
+    last_x: float = 0.0
+
+    def at(self, x: float) -> float:
+        """Read it at a size."""
+        return self.height + self.slope * min(max(x, self.first_x), self.last_x)
 
 
 @dataclass(frozen=True)
@@ -143,9 +160,10 @@ def deviation(kind: KindModel, customer: CustomerModel, overdue: Sequence[Seen] 
     `overdue` are jobs that still run, with the time that they took so far: what is known to be too little counts where
     it is more than was expected all the same.
     """
-    seen = [one.off - kind.height(one.x) for one in customer.last]
+    line = kind.line()
+    seen = [one.off - line.at(one.x) for one in customer.last]
     found = _middle(kind, seen)
-    late = [left for one in overdue if (left := one.off - kind.height(one.x)) > found]
+    late = [left for one in overdue if (left := one.off - line.at(one.x)) > found]
     return _middle(kind, seen + late) if late else found
 
 
@@ -212,9 +230,15 @@ def _middle(kind: KindModel, offs: Sequence[float]) -> float:
     """Take the median together with the honest jobs credited, less the part that chance explains (James and Stein)."""
     if not offs:
         return 0.0
-    found = median([*offs, *([0.0] * HONEST_JOBS)])
+    found = _median([*offs, *([0.0] * HONEST_JOBS)])
     error = _MEDIAN_ERROR * kind.spread / sqrt(len(offs) + HONEST_JOBS)
     return found * max(0.0, 1.0 - (error / found) ** 2) if found else 0.0
+
+
+def _median(values: list[float]) -> float:
+    values.sort()
+    half = len(values) // 2
+    return values[half] if len(values) % 2 else (values[half - 1] + values[half]) / 2
 
 
 def _halved(elapsed_s: float, half_life_s: float) -> float:
