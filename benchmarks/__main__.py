@@ -1,27 +1,28 @@
-"""`python -m benchmarks [accept] [latency] [issuing] [sizes]`: measure, beside the peers, and print."""
+"""`python -m benchmarks [NAME ...] [--quick]`: measure, beside the peers, and print."""
 
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
-from benchmarks import accept, issuing, latency, sizes
-from benchmarks.report import Table
+from benchmarks.pace import FULL, QUICK
 
-BENCHMARKS: dict[str, Callable[[], Table]] = {
-    "accept": accept.run,
-    "latency": latency.run,
-    "issuing": issuing.run,
-    "sizes": sizes.run,
-}
+BENCHMARKS = ("accept", "latency", "issuing", "sizes")
+"""The files here that have a function `run() -> Table`."""
+
+PACED = ("isolation", "drain", "fairness")
+"""Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
 
 def main() -> None:
-    """Run those named, or all."""
-    names = sys.argv[1:] or list(BENCHMARKS)
-    unknown = sorted(set(names) - set(BENCHMARKS))
+    """Run those named, or all; `--quick` shows in a minute or so that one works, its figures prove nothing."""
+    names = [name for name in sys.argv[1:] if name != "--quick"]
+    pace = QUICK if "--quick" in sys.argv[1:] else FULL
+    known = (*BENCHMARKS, *PACED)
+    unknown = sorted(set(names) - set(known))
     if unknown:
-        sys.exit(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
-    for name in names:
-        print(BENCHMARKS[name](), flush=True)
+        sys.exit(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}")
+    for name in names or known:
+        run = import_module(f"benchmarks.{name}").run
+        print(run(pace) if name in PACED else run(), flush=True)
 
 
 if __name__ == "__main__":

@@ -5,19 +5,27 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
+from benchmarks import kinds
 from benchmarks.surroundings import Servers, free_port, process, wait_for_port
 
-_READY_WITHIN_S = 90.0
+_READY_WITHIN_S = 180.0
 
 
 @dataclass(frozen=True)
 class Service:
-    """Where it answers, and which processes it consists of."""
+    """Where it answers, which processes it consists of, and the folder in which they run."""
 
     url: str
     roots: Mapping[str, int]
+    folder: Path
+
+    @property
+    def cpu(self) -> Path:
+        """Where jobs leave how much CPU they had."""
+        return self.folder / kinds.CPU
 
     def pids(self) -> dict[str, int]:
         """Name every process, with the children of the worker."""
@@ -30,17 +38,38 @@ class Service:
 @contextmanager
 def running(around: Servers, slots: int) -> Iterator[Service]:
     """Run web, dispatcher, watchdog and one worker until the block ends; they are warm when it begins."""
+    with waiting(around, slots) as service, working(service, around, slots) as complete:
+        yield complete
+
+
+@contextmanager
+def waiting(around: Servers, slots: int) -> Iterator[Service]:
+    """Run everything but the worker."""
     port = free_port()
+    folder = around.folder / f"service-{port}"
+    kinds.offer_in(folder)
     environment = {**around.environment(), "INVOICING_PORT": str(port), "INVOICING_SLOTS": str(slots)}
     with ExitStack() as stack:
         started = {
-            role: stack.enter_context(process([sys.executable, "-m", "invoicing.cli", role], environment))
-            for role in ("web", "dispatcher", "watchdog", "worker")
+            role: stack.enter_context(process(_command(role), environment, folder))
+            for role in ("web", "dispatcher", "watchdog")
         }
         wait_for_port(port, started["web"])
-        service = Service(f"http://127.0.0.1:{port}", {role: each.pid for role, each in started.items()})
-        _wait_until_warm(service, slots)
-        yield service
+        yield Service(f"http://127.0.0.1:{port}", {role: each.pid for role, each in started.items()}, folder)
+
+
+@contextmanager
+def working(service: Service, around: Servers, slots: int) -> Iterator[Service]:
+    """Add a worker to it; it is warm when the block begins."""
+    environment = {**around.environment(), "INVOICING_SLOTS": str(slots)}
+    with process(_command("worker"), environment, service.folder) as worker:
+        complete = Service(service.url, {**service.roots, "worker": worker.pid}, service.folder)
+        _wait_until_warm(complete, slots)
+        yield complete
+
+
+def _command(role: str) -> list[str]:
+    return [sys.executable, "-m", "invoicing.cli", role]
 
 
 def _wait_until_warm(service: Service, slots: int) -> None:

@@ -64,29 +64,49 @@ def servers() -> Iterator[Servers]:
         config = alembic.config.Config(ROOT / "alembic.ini")
         config.attributes["url"] = database_url
         alembic.command.upgrade(config, "head")
-        key = asyncio.run(_customer(database_url))
+        (key,) = asyncio.run(keys_of(database_url, "bench"))
         yield Servers(database_url, redis_url, key, folder)
 
 
-async def _customer(url: str) -> str:
+async def keys_of(url: str, slug: str, keys: int = 1) -> list[str]:
+    """Add a customer whom no limit stops, with keys."""
     engine = make_engine(url)
     async with transaction(engine) as session:
-        customer = await service.ensure_customer(session, "bench", "Bench")
-        await store.set_rate(session, customer.id, 1e6, 10_000_000)
-        key = await service.create_key(session, Role.CUSTOMER, "bench", customer.id)
+        customer = await service.ensure_customer(session, slug, slug.capitalize())
+        await store.set_limits(session, customer.id, {"rate_per_s": 1e6, "burst": 10_000_000})
+        made = [await service.create_key(session, Role.CUSTOMER, f"{slug} {n}", customer.id) for n in range(keys)]
     await engine.dispose()
-    return key
+    return made
+
+
+def ops_key(url: str) -> str:
+    """Make a key for ops."""
+
+    async def make() -> str:
+        engine = make_engine(url)
+        async with transaction(engine) as session:
+            key = await service.create_key(session, Role.OPS, "bench")
+        await engine.dispose()
+        return key
+
+    return asyncio.run(make())
 
 
 @contextmanager
-def process(command: list[str], environment: Mapping[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a process until the block ends."""
+def process(
+    command: list[str], environment: Mapping[str, str], folder: Path = ROOT
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a process in a folder until the block ends."""
     with tempfile.TemporaryFile() as told:
         started = subprocess.Popen(
-            command, env=dict(environment), cwd=ROOT, stdout=told, stderr=told, stdin=subprocess.DEVNULL
+            command, env=dict(environment), cwd=folder, stdout=told, stderr=told, stdin=subprocess.DEVNULL
         )
         try:
             yield started
+        except BaseException:
+            told.seek(0)
+            sys.stderr.write(f"{' '.join(command)} said:\n{told.read()[-2000:].decode(errors='replace')}\n")
+            raise
         finally:
             started.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):

@@ -1,0 +1,36 @@
+"""How long a measurement takes: in full, or quickly to see that it works."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Times (seconds), rates and counts."""
+
+    small_per_s: float = 5.0
+    idle_s: float = 30.0
+    settle_s: float = 5.0
+    alone_s: float = 20.0
+    beside_s: float = 60.0
+    patience_s: float = 5.0
+    """How long jobs that have not begun when the last one was sent are waited for."""
+    backlog: int = 50_000
+    slow_backlog: int = 5_000
+    """For peers that would take minutes over the whole: their rate does not depend on it."""
+    repetitions: int = 3
+    crowd_s: float = 60.0
+
+
+FULL = Pace()
+QUICK = Pace(
+    small_per_s=8.0,
+    idle_s=6.0,
+    settle_s=2.0,
+    alone_s=5.0,
+    beside_s=10.0,
+    patience_s=3.0,
+    backlog=5_000,
+    slow_backlog=1_000,
+    repetitions=1,
+    crowd_s=12.0,
+)
