@@ -68,8 +68,11 @@ class Policy:
     )
     """The same for a priority. Nothing for urgent: it comes first as it is, and calling work urgent must gain nothing
     beyond the own share."""
+    least_run_s: float = 0.5
+    """How long work runs at least before it is asked to give way to smaller or more urgent work (seconds): half of what
+    lies between two checkpoints, so that it stops at the first and not just after it."""
     quantum_s: float = 1.0
-    """How long work runs before it gives way to smaller or more urgent work (seconds)."""
+    """How long work that was asked may go on until its next checkpoint before it is set aside (seconds)."""
     turn_s: Mapping[Size, float] = field(
         default_factory=lambda: {Size.SMALL: 1.0, Size.MEDIUM: 10.0, Size.LARGE: 30.0, Size.HUGE: 30.0}
     )

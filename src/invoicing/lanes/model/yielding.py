@@ -26,7 +26,7 @@ def asked_to_give_way(
     """Choose, for each waiting job that found no room, one running attempt that stops at its next checkpoint for it.
 
     `blocked` are the jobs that would start next, in order; `running` are those not asked yet. The largest class gives
-    way first, then whoever ran longest; nobody before its quantum, and to its equals only after its turn.
+    way first, then whoever ran longest; nobody before it has run its least, and to its equals only after its turn.
     """
     candidates = sorted(running, key=lambda one: (-_SIZE[one.lane.size], one.since))
     chosen: list[Running] = []
@@ -45,7 +45,7 @@ def gives_way_at(running: Running, waiting: Waiting, policy: Policy) -> float | 
         return None
     more_urgent = _URGENCY[waiting.lane.priority] < _URGENCY[running.lane.priority]
     if theirs < mine or more_urgent:
-        return running.since + policy.quantum_s
+        return running.since + policy.least_run_s
     return running.since + policy.turn_s[running.lane.size]
 
 

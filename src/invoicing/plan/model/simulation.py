@@ -277,11 +277,11 @@ class _Simulation:
             self._look_at = math.inf
         runs = [run for each in self._machines for run in each.runs if not run.aside]
         able = [run for run in runs if not run.asked]
-        had_enough = {run.task.id: run for run in able if now - run.since >= self._policy.quantum_s - _SOON}
+        had_enough = {run.task.id: run for run in able if now - run.since >= self._policy.least_run_s - _SOON}
         if had_enough:
             for seen in self._asked(had_enough, len(runs) - len(able), now):
                 self._give_way(had_enough[seen.job_id], now)
-        waits_until = [run.since + self._policy.quantum_s for run in able if run.task.id not in had_enough]
+        waits_until = [run.since + self._policy.least_run_s for run in able if run.task.id not in had_enough]
         self._look(min(waits_until, default=math.inf))
         if len(waits_until) < len(able):
             self._look(now + _ACCOUNT_EVERY_S)
