@@ -126,10 +126,10 @@ async def _resize_waiting(session: Session, late: Mapping[UUID, Late], grown: Co
     kinds, customers = await learned.models(session, grown)
     for of in sorted(grown):
         overdue = [one.seen for one in late.values() if one.of == of]
-        away = deviation(kinds[of[0]], customers[of], overdue)
+        line, away = kinds[of[0]].line(), deviation(kinds[of[0]], customers[of], overdue)
         resized = []
         for job in await not_begun(session, of[1], of[0], _MOST_WAITING):
-            predicted_s = job.estimated_s * factor_at(kinds[of[0]], away, job.estimated_s)
+            predicted_s = job.estimated_s * factor_at(line, away, job.estimated_s)
             size = policy.cutoffs.classify(predicted_s)
             if SIZES.index(size) > SIZES.index(job.size):
                 resized.append(Resized(job.id, size, predicted_s, policy.due_after(job.priority, size)))

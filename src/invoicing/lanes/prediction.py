@@ -15,7 +15,17 @@ from invoicing.kit.db import Session, is_away
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Learned, Of
 from invoicing.lanes.model import POLICY
-from invoicing.lanes.model.sizes import NOBODY, NOTHING, CustomerModel, KindModel, Seen, deviation, factor_at, predict
+from invoicing.lanes.model.sizes import (
+    NOBODY,
+    NOTHING,
+    CustomerModel,
+    KindModel,
+    Line,
+    Seen,
+    deviation,
+    factor_at,
+    predict,
+)
 from invoicing.lanes.policies import policy_for
 
 log = logging.getLogger(__name__)
@@ -32,16 +42,17 @@ class Predictor:
         self._kinds: dict[str, KindModel] = {}
         self._customers: dict[Of, Learned] = {}
         self._late: dict[Of, list[Seen]] = {}
-        self._deviations: dict[Of, float] = {}
-        """As asked for since the last refresh."""
+        self._asked: dict[Of, tuple[Line, float]] = {}
+        """What was asked for since the last refresh: the kind's line, and the customer's deviation from it."""
         self._read = learned.BEGINNING
 
     def predicted(self, kind: str, customer_id: UUID, estimated_s: float) -> float:
         """Correct an estimate (seconds)."""
         of = (kind, customer_id)
-        if of not in self._deviations:
-            self._deviations[of] = deviation(*self._of(kind, customer_id))
-        return estimated_s * factor_at(self._kinds.get(kind, NOTHING), self._deviations[of], estimated_s)
+        if of not in self._asked:
+            model, own, late = self._of(kind, customer_id)
+            self._asked[of] = model.line(), deviation(model, own, late)
+        return estimated_s * factor_at(*self._asked[of], estimated_s)
 
     def place(self, kind: str, customer_id: UUID, estimated_s: float, priority: Priority) -> Placed:
         """Decide where a new job goes, by what it is predicted to take and by the policy that holds."""
@@ -80,7 +91,7 @@ class Predictor:
         for one in (await learned.memory(session)).late.values():
             late.setdefault(one.of, []).append(one.seen)
         self._late = late
-        self._deviations.clear()
+        self._asked.clear()
         self.policy = await policy_for(session)
 
     def _of(self, kind: str, customer_id: UUID) -> tuple[KindModel, CustomerModel, Sequence[Seen]]:

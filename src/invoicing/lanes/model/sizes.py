@@ -169,12 +169,12 @@ def deviation(kind: KindModel, customer: CustomerModel, overdue: Sequence[Seen] 
 
 def factor(kind: KindModel, customer: CustomerModel, estimated_s: float, overdue: Sequence[Seen] = ()) -> float:
     """Give actual / estimated as it is to be expected of a customer's job; 1 while nothing is known."""
-    return factor_at(kind, deviation(kind, customer, overdue), estimated_s)
+    return factor_at(kind.line(), deviation(kind, customer, overdue), estimated_s)
 
 
-def factor_at(kind: KindModel, deviating: float, estimated_s: float) -> float:
-    """Give the factor where the customer's deviation is known already."""
-    return exp(_within(kind.height(log(_bounded(estimated_s))) + deviating, _MOST))
+def factor_at(line: Line, deviating: float, estimated_s: float) -> float:
+    """Give the factor where the kind's line and the customer's deviation from it are known already."""
+    return exp(_within(line.at(log(_bounded(estimated_s))) + deviating, _MOST))
 
 
 def predict(kind: KindModel, customer: CustomerModel, estimated_s: float, overdue: Sequence[Seen] = ()) -> Predicted:
