@@ -10,18 +10,17 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import service as customers
-from invoicing.jobs.model import NewJob
+from invoicing.jobs.model import NewJob, Priority, Size
 from invoicing.kit.db import Session, is_away
 from invoicing.kit.problems import Problem
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, Lane, Tally, Worker, quotas
-from invoicing.lanes.model.admission import Admitted, Applicant, Outlook, Reason, Refused
+from invoicing.lanes.model.admission import Applicant, Outlook, Own, Reason, Refused
 from invoicing.lanes.policies import Policies, all_policies
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,7 @@ _CODES = {
     Reason.OVERLOAD: "overloaded",
 }
 
-_Own = dict[UUID, dict[Lane, Tally]]
+_LANES = {priority: {size: Lane(priority, size) for size in Size} for priority in Priority}
 
 
 class Doorkeeper:
@@ -53,8 +52,10 @@ class Doorkeeper:
         self._clock = clock
         self._outlook = Outlook()
         self._read_at = float("-inf")
-        self._own: _Own = {}
+        self._own: dict[UUID, Own] = {}
         """What waits of the customers that sent something since the last reading, with what was taken in since."""
+        self._since_s = 0.0
+        """Predicted work (seconds) that was taken in since."""
         self._underway: dict[UUID, NewJob] = {}
         """What was taken in and is not stored yet, so that a reading cannot have seen it."""
         self._asked = asyncio.Event()
@@ -63,21 +64,23 @@ class Doorkeeper:
     def admit(self, job: NewJob) -> Problem | None:
         """Count a job among those that wait; or say why it is not taken in now, and until when."""
         self._asked.set()
+        lane, own = _LANES[job.priority][job.size], self._own_of(job.customer_id)
         if self._clock() - self._read_at <= STALE_S:
             promise_s = job.promise.total_seconds()
-            applicant = Applicant(job.customer_id, Lane(job.priority, job.size), job.predicted_s, promise_s)
-            decided = self._outlook.admit(applicant, self._own_of(job.customer_id))
-            if not isinstance(decided, Admitted):
-                return _problem(decided, applicant.lane)
+            if not self._outlook.plenty(job.customer_id, lane, promise_s, own, self._since_s):
+                decided = self._outlook.admit(Applicant(job.customer_id, lane, job.predicted_s, promise_s), own)
+                if isinstance(decided, Refused):
+                    return _problem(decided, lane)
         self._underway[job.id] = job
-        self._count(job, 1)
+        self._count(job, lane, own)
         return None
 
     def settle(self, job: NewJob, *, made: bool) -> None:
         """Learn what became of a job that was taken in: made, or there before, or it could not be stored."""
         self._underway.pop(job.id, None)
         if not made:
-            self._count(job, -1)
+            self._own_of(job.customer_id).discount(_LANES[job.priority][job.size], job.predicted_s)
+            self._since_s -= job.predicted_s
 
     def full(self, customer_id: UUID) -> Problem | None:
         """Say that a customer has as many jobs waiting as it may have, whatever it is about to send."""
@@ -108,21 +111,19 @@ class Doorkeeper:
             await asyncio.sleep(max(REFRESH_S, _LEAST_REST * (self._clock() - began)))
 
     def _know(self, outlook: Outlook) -> None:
-        self._outlook, self._read_at, self._own = outlook, self._clock(), {}
+        self._outlook, self._read_at, self._own, self._since_s = outlook, self._clock(), {}, 0.0
         for job in self._underway.values():
-            self._count(job, 1)
+            self._count(job, _LANES[job.priority][job.size], self._own_of(job.customer_id))
 
-    def _own_of(self, customer_id: UUID) -> dict[Lane, Tally]:
+    def _own_of(self, customer_id: UUID) -> Own:
         own = self._own.get(customer_id)
         if own is None:
-            own = self._own[customer_id] = dict(self._outlook.backlog.get(customer_id, {}))
+            own = self._own[customer_id] = self._outlook.own(customer_id)
         return own
 
-    def _count(self, job: NewJob, sign: int) -> None:
-        lane, own = Lane(job.priority, job.size), self._own_of(job.customer_id)
-        before = own.get(lane) or Tally(job.customer_id, lane, 0, 0.0)
-        waiting = max(0, before.waiting + sign)
-        own[lane] = replace(before, waiting=waiting, work_s=max(0.0, before.work_s + sign * job.predicted_s))
+    def _count(self, job: NewJob, lane: Lane, own: Own) -> None:
+        own.count(lane, job.predicted_s)
+        self._since_s += job.predicted_s
 
 
 @asynccontextmanager
@@ -143,7 +144,7 @@ async def read_outlook(session: Session) -> Outlook:
     workers = await store.all_workers(session)
     allotments = await customers.allotments(session)
     pauses = await store.active_pauses(session)
-    backlog: _Own = {}
+    backlog: dict[UUID, dict[Lane, Tally]] = {}
     for tally in await store.tallies(session, _MOST_TALLIES):
         backlog.setdefault(tally.customer_id, {})[tally.lane] = tally
     paused = frozenset(BY_NAME[pause.lane] for pause in pauses if pause.lane in BY_NAME)

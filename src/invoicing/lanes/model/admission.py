@@ -19,8 +19,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from itertools import accumulate
 from math import ceil, isfinite
+from types import MappingProxyType
 from uuid import UUID
 
 from invoicing.customers.model import Allotment
@@ -40,7 +42,26 @@ _USUAL = Allotment()
 Backlog = Mapping[UUID, Mapping[Lane, Tally]]
 """What waits, by customer and lane."""
 
-NOTHING: Mapping[Lane, Tally] = {}
+
+class Own:
+    """What one customer has waiting; counted on as its jobs are taken in."""
+
+    __slots__ = ("jobs", "work_s")
+
+    def __init__(self, tallies: Mapping[Lane, Tally] = MappingProxyType({})) -> None:
+        """Begin with what was counted before."""
+        self.jobs = sum(tally.waiting for tally in tallies.values())
+        self.work_s = {lane: tally.work_s for lane, tally in tallies.items()}
+
+    def count(self, lane: Lane, work_s: float) -> None:
+        """Count one more job."""
+        self.jobs += 1
+        self.work_s[lane] = self.work_s.get(lane, 0.0) + work_s
+
+    def discount(self, lane: Lane, work_s: float) -> None:
+        """Count one job less."""
+        self.jobs -= 1
+        self.work_s[lane] = max(0.0, self.work_s.get(lane, 0.0) - work_s)
 
 
 @dataclass(frozen=True)
@@ -114,43 +135,65 @@ class Outlook:
     """Lanes that hold their jobs back: nobody waits for these, and what they will wait is not known."""
     _rivals: dict[Size, Rivals] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-    def admit(self, job: Applicant, own: Mapping[Lane, Tally] | None = None) -> Admitted | Refused:
+    def admit(self, job: Applicant, own: Own | None = None) -> Admitted | Refused:
         """Decide about a job; `own` is what its customer has waiting, where that is newer than the backlog."""
-        own = self.backlog.get(job.customer_id, NOTHING) if own is None else own
+        own = self.own(job.customer_id) if own is None else own
         full = self.full(job.customer_id, own)
         if full is not None:
             return full
         predicted = self.wait(job, own)
-        allowed = job.promise_s * self.policy.patience[job.lane.priority]
+        allowed = self.allowed_s(job.lane, job.promise_s)
         if predicted is None or predicted <= allowed:
             return Admitted(predicted)
-        alone = self.wait(job, NOTHING)
+        alone = self.wait(job, Own())
         reason = Reason.OVERLOAD if alone is not None and alone > allowed else Reason.OWN_WORK
         return Refused(reason, _retry_after(predicted - allowed), predicted, allowed)
 
-    def full(self, customer_id: UUID, own: Mapping[Lane, Tally]) -> Refused | None:
+    def own(self, customer_id: UUID) -> Own:
+        """Give what a customer has waiting."""
+        return Own(self.backlog.get(customer_id, {}))
+
+    def allowed_s(self, lane: Lane, promise_s: float) -> float:
+        """Give the longest predicted wait (seconds) with which a job of a lane is taken in."""
+        return promise_s * self.policy.patience[lane.priority]
+
+    def plenty(self, customer_id: UUID, lane: Lane, promise_s: float, own: Own, more_s: float) -> bool:
+        """Tell at little cost that a job will be admitted; False: that is to be worked out.
+
+        No wait is longer than all work that waits, and `more_s` that has come since, over the slots of the lane; a
+        customer with an allotment of its own may have a longer one.
+        """
+        if customer_id in self.allotments or own.jobs >= self.policy.max_waiting:
+            return False
+        return self._everything_s + more_s <= self.allowed_s(lane, promise_s) * self.slots.get(lane, 0)
+
+    @cached_property
+    def _everything_s(self) -> float:
+        return sum(tally.work_s for tallies in self.backlog.values() for tally in tallies.values())
+
+    def full(self, customer_id: UUID, own: Own) -> Refused | None:
         """Refuse whatever a customer sends that has as many jobs waiting as it may have."""
         most = self.allotments.get(customer_id, _USUAL).max_waiting or self.policy.max_waiting
-        waiting = sum(tally.waiting for tally in own.values())
-        if waiting < most:
+        if own.jobs < most:
             return None
         drained = self._until_served(customer_id, own, Lane(Priority.BULK, SIZES[-1]), 0.0)
-        retry = _UNKNOWN_RETRY_S if drained is None else drained * (waiting - most + 1) / waiting
-        return Refused(Reason.OWN_LIMIT, _retry_after(retry), waiting=waiting, most=most)
+        retry = _UNKNOWN_RETRY_S if drained is None else drained * (own.jobs - most + 1) / own.jobs
+        return Refused(Reason.OWN_LIMIT, _retry_after(retry), waiting=own.jobs, most=most)
 
-    def wait(self, job: Applicant, own: Mapping[Lane, Tally]) -> float | None:
+    def wait(self, job: Applicant, own: Own) -> float | None:
         """Predict how long a job will wait for its start (seconds); None: nobody can know."""
         if job.lane in self.paused:
             return None
         first = min(job.predicted_s, self.policy.turn_s[job.lane.size])
         return self._until_served(job.customer_id, own, job.lane, first)
 
-    def _until_served(self, customer_id: UUID, own: Mapping[Lane, Tally], lane: Lane, first_s: float) -> float | None:
+    def _until_served(self, customer_id: UUID, own: Own, lane: Lane, first_s: float) -> float | None:
         slots = self.slots.get(lane, 0)
         if slots <= 0:
             return None
         allotment = self.allotments.get(customer_id, _USUAL)
-        ahead = sum(own[other].work_s for other in _AHEAD[lane] if other in own and other not in self.paused)
+        before = _AHEAD[lane]
+        ahead = sum(work_s for one, work_s in own.work_s.items() if one in before and one not in self.paused)
         span = (ahead + first_s) / allotment.weight
         counted = self._work(customer_id, lane.size)  # the backlog's share of its own must not count as a rival's
         others = self._rivals_in(lane.size).served(span) - min(counted, span * allotment.weight)
@@ -166,7 +209,7 @@ class Outlook:
     def _work(self, customer_id: UUID, size: Size) -> float:
         """Sum up a customer's waiting work in a class and the smaller ones, as the backlog has it."""
         place = SIZES.index(size)
-        tallies = self.backlog.get(customer_id, NOTHING)
+        tallies = self.backlog.get(customer_id, {})
         return sum(
             tally.work_s
             for lane, tally in tallies.items()
@@ -179,7 +222,7 @@ def _not_behind(other: Lane, lane: Lane) -> bool:
     return smaller and _PRIORITIES.index(other.priority) <= _PRIORITIES.index(lane.priority)
 
 
-_AHEAD = {lane: tuple(other for other in LANES if _not_behind(other, lane)) for lane in LANES}
+_AHEAD = {lane: frozenset(other for other in LANES if _not_behind(other, lane)) for lane in LANES}
 """The lanes of a customer whose jobs come before a new one of a lane."""
 
 
