@@ -3,9 +3,10 @@
 import asyncio
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -27,27 +28,90 @@ WAKE = "invoicing:wake"
 
 Ticket = tuple[UUID, int]
 
+Placed = tuple[str, Ticket, float]
+"""A ticket with its lane and when it was released (seconds since the epoch, exact to the microsecond): its place."""
+
+_PUT = """
+-- KEYS: queues; ARGV: prefix of job keys, how long they live (ms), channel and text of the wake-up, then for each
+-- ticket the number of its queue, its score, name and body. One call, so that order and wake-up hold over all queues.
+local prefix, lives = ARGV[1], ARGV[2]
+for i = 5, #ARGV, 4 do
+    redis.call('SET', prefix .. ARGV[i + 2], ARGV[i + 3], 'PX', lives)
+    redis.call('ZADD', KEYS[tonumber(ARGV[i])], 'NX', ARGV[i + 1], ARGV[i + 2])
+end
+redis.call('PUBLISH', ARGV[3], ARGV[4])
+"""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """Which tickets a child may be given together: of the smallest class, so short that going one by one costs more.
+
+    The first of them uses a place among those that may start; the others go with it.
+    """
+
+    job_s: float = 0.010
+    """The longest predicted work of one job (seconds)."""
+    sum_s: float = 0.050
+    """The longest predicted work of all of them (seconds)."""
+    jobs: int = 64
+
+
+PACKING = Packing()
+ALONE = Packing(jobs=1)
+"""Every job by itself."""
+
 _TAKE = """
--- KEYS: queues from the smallest class to the largest; ARGV: prefix of job keys, then for each queue the number of its
--- class, then for each class how many more jobs of that class or larger may start. Scores order, they do not delay: all
--- that is here is due, and the clocks of two machines differ.
-local prefix, taken = ARGV[1], {}
-local classes = #ARGV - 1 - #KEYS
-local left = {}
-for c = 1, classes do left[c] = tonumber(ARGV[1 + #KEYS + c]) end
-for i, queue in ipairs(KEYS) do
-    local class = tonumber(ARGV[1 + i])
-    if left[class] > 0 then
-        local ids = redis.call('ZRANGE', queue, 0, left[class] - 1)
-        if #ids > 0 then
-            redis.call('ZREM', queue, unpack(ids))
-            for n, id in ipairs(ids) do
-                redis.call('UNLINK', prefix .. id)
-                taken[#taken + 1] = id
-            end
-            for c = class, classes do left[c] = left[c] - #ids end
+-- KEYS: queues; ARGV: prefix of job keys, Packing (job_s, sum_s, jobs), most, for each queue its class (1 is
+-- the smallest), then for each class how many more jobs of that class or larger may start. Always the ticket with the
+-- lowest score whose class fits. Scores order, they do not delay: all that is here is due, and clocks differ.
+local prefix, job_s, sum_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local jobs, most = tonumber(ARGV[4]), tonumber(ARGV[5])
+local left, class, heads, taken = {}, {}, {}, {}
+for i = 1, #KEYS do class[i] = tonumber(ARGV[5 + i]) end
+for c = 1, #ARGV - 5 - #KEYS do left[c] = tonumber(ARGV[5 + #KEYS + c]) end
+local packed, packed_s = jobs, 0
+
+local function fits(c)
+    for below = 1, c do if left[below] <= 0 then return false end end
+    return true
+end
+
+local function head(i)
+    if heads[i] == nil then
+        local found = redis.call('ZRANGE', KEYS[i], 0, 0, 'WITHSCORES')
+        heads[i] = false
+        if found[1] then
+            local body = class[i] == 1 and jobs > 1 and redis.call('GET', prefix .. found[1])
+            local seconds = body and tonumber(string.match(body, '"s":([%d.e+-]+)') or '')
+            heads[i] = {found[1], tonumber(found[2]), seconds or math.huge}
         end
     end
+    return heads[i]
+end
+
+while #taken < most do
+    local best, best_i
+    for i = 1, #KEYS do
+        local may = fits(class[i])
+        if may or (class[i] == 1 and packed < jobs) then
+            local one = head(i)
+            if one and (may or (one[3] <= job_s and packed_s + one[3] <= sum_s)) and (not best or one[2] < best[2]) then
+                best, best_i = one, i
+            end
+        end
+    end
+    if not best then break end
+    if best[3] <= job_s and packed < jobs and packed_s + best[3] <= sum_s then
+        packed, packed_s = packed + 1, packed_s + best[3]
+    else
+        for c = 1, class[best_i] do left[c] = left[c] - 1 end
+        if best[3] <= job_s then packed, packed_s = 1, best[3] end
+    end
+    redis.call('ZREM', KEYS[best_i], best[1])
+    redis.call('UNLINK', prefix .. best[1])
+    taken[#taken + 1] = best[1]
+    heads[best_i] = nil
 end
 return taken
 """
@@ -94,6 +158,12 @@ def ticket_of(text: str) -> Ticket:
     return UUID(job_id), int(attempt)
 
 
+def _body(ticket: Ticket, now_ms: int, seconds: float | None) -> bytes:
+    """Write what arq keeps of a job; its own worker passes over `s`, the predicted work (seconds)."""
+    body: bytes = serialize_job(PERFORM, (str(ticket[0]), ticket[1]), {}, None, now_ms, serializer=as_json)
+    return body if seconds is None else b'{"s":%.6f,%b' % (seconds, body[1:])
+
+
 def _tickets_of(names: Iterable[bytes]) -> list[Ticket]:
     """Read tickets, passing over what a stranger put into the queue: one bad name must not stop a worker."""
     tickets = []
@@ -111,32 +181,41 @@ class Transport:
     def __init__(self, redis: ArqRedis) -> None:
         """Work through a pool of connections."""
         self.redis = redis
+        self._put = redis.register_script(_PUT)
         self._take = redis.register_script(_TAKE)
 
-    async def put(self, released: Mapping[str, Sequence[Ticket]]) -> None:
-        """Put released jobs on their lanes' runways, in order, and wake the workers; doing it twice changes nothing."""
-        now_ms = time.time_ns() // 1_000_000
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for lane, tickets in released.items():
-                queue = queue_of(lane)
-                for place, ticket in enumerate(tickets):
-                    name = ticket_text(ticket)
-                    body = serialize_job(PERFORM, (str(ticket[0]), ticket[1]), {}, None, now_ms, serializer=as_json)
-                    pipe.psetex(job_key_prefix + name, expires_extra_ms, body)
-                    # a fraction of a millisecond keeps the order of release within one call
-                    pipe.zadd(queue, {name: now_ms - 1 + place / (len(tickets) + 1)}, nx=True)
-            pipe.publish(WAKE, ",".join(released))
-            await pipe.execute()
+    async def put(self, released: Sequence[Placed], seconds: Mapping[UUID, float] = MappingProxyType({})) -> None:
+        """Put released jobs on their lanes' runways and wake the workers; doing it twice changes nothing.
 
-    async def take(self, lanes: Sequence[tuple[str, int]], left: Sequence[int]) -> list[Ticket]:
-        """Take tickets off the runways in one call, the first lane first.
+        `seconds` is the predicted work of jobs; those of which it is not known are taken one by one.
+        """
+        lanes = sorted({lane for lane, _, _ in released})
+        tickets: list[str | bytes | float] = []
+        for lane, ticket, at in released:
+            at_ms = at * 1000
+            tickets += [lanes.index(lane) + 1, at_ms, ticket_text(ticket)]
+            tickets.append(_body(ticket, int(at_ms), seconds.get(ticket[0])))
+        await self._put(
+            keys=[queue_of(lane) for lane in lanes],
+            args=[job_key_prefix, expires_extra_ms, WAKE, ",".join(lanes), *tickets],
+        )
 
-        `lanes` are (name, index of its size class), smaller classes first; `left[i]` says how many more jobs of class
-        i may start, given that each one taken also uses up what is left for the larger classes.
+    async def take(
+        self, lanes: Sequence[tuple[str, int]], left: Sequence[int], most: int, packing: Packing = ALONE
+    ) -> list[Ticket]:
+        """Take up to `most` tickets off the runways in one call, in the order in which they were released.
+
+        `lanes` are (name, index of its size class); `left[i]` says how many more jobs of class i *or larger* may start:
+        one of a class starts if all classes up to it have some left, and uses one of each.
         """
         names: list[bytes] = await self._take(
             keys=[queue_of(lane) for lane, _ in lanes],
-            args=[job_key_prefix, *(size + 1 for _, size in lanes), *left],
+            args=[
+                job_key_prefix,
+                *(packing.job_s, packing.sum_s, packing.jobs, most),
+                *(size + 1 for _, size in lanes),
+                *left,
+            ],
         )
         return _tickets_of(names)
 

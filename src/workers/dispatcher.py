@@ -3,24 +3,32 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
-from invoicing.kit.db import Session
+from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
-from invoicing.lanes import service as lanes
+from invoicing.lanes.leading import Lead, Round
+from invoicing.lanes.model import Lane
+from invoicing.lanes.policies import CHANGED
+from invoicing.lanes.surroundings import accounts, fold, keep_accounts, surroundings
 from invoicing.transport import Transport
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
-_LOOK_AT_LEAST_EVERY_S = 1.0
 _BACKOFF_S = 0.5
+_SURROUNDINGS_EVERY_S = 0.5
+_BOOKS_EVERY_S = 1.0
+_ENDS_EVERY_S = 0.25
+_MOST_ENDS = 2_000
 _LEADER = text("SELECT pg_try_advisory_lock(hashtext('invoicing.dispatcher'))")
 
 
@@ -33,6 +41,7 @@ class Dispatcher:
         self._url = url
         self._transport = transport
         self._look = asyncio.Event()
+        self._stale = asyncio.Event()
         self._stopping = False
 
     def stop(self) -> None:
@@ -64,25 +73,103 @@ class Dispatcher:
                 await session.invalidate()  # closing the connection gives the lock back
 
     async def _dispatch(self, session: Session) -> None:
-        async with listening(self._url, [ledger.BACKLOG], lambda _c, _p: self._look.set(), missed=self._look.set):
+        lead = await self._rebuilt()
+
+        def told(channel: str, payload: str) -> None:
+            if channel == ledger.BACKLOG:
+                lead.notices.hear(payload)
+            if channel == CHANGED or not payload:
+                self._stale.set()
+            self._look.set()
+
+        connection = await driver(session)
+        await ledger.prepare(connection)
+        channels = [ledger.BACKLOG, CHANGED]
+        async with (
+            listening(self._url, channels, told, missed=lambda: told(ledger.BACKLOG, "")),
+            _beside(self._refresh(lead), self._keep_books(lead), self._look_up_ends(lead)),
+        ):
+            until = time.monotonic()
             while not self._stopping:
-                await self._wait(await self._round(session))
+                woken = await self._wait(until - time.monotonic())
+                if not woken or lead.worth_a_round:
+                    done = await lead.round(connection)
+                    until = time.monotonic() + done.wait_s
+                    await self._put(done)
 
-    async def _wait(self, at_most_s: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._look.wait(), at_most_s)
+    async def _rebuilt(self) -> Lead:
+        """Begin with what the one kept that led before."""
+        async with transaction(self._engine) as session:
+            return Lead(await surroundings(session), await accounts(session))
+
+    async def _wait(self, at_most_s: float) -> bool:
+        """Wait until something is told; tells whether it was."""
+        try:
+            async with asyncio.timeout(at_most_s):
+                await self._look.wait()
+        except TimeoutError:
+            return False
         self._look.clear()
+        return True
 
-    async def _round(self, session: Session) -> float:
-        """Fill the runways once; gives how long there is nothing to do unless something happens (seconds)."""
-        async with session.begin():
-            tickets = await lanes.fill_runways(session)
-            due_in = await ledger.next_due_in(session)
-        if tickets:
-            try:
-                await self._transport.put(tickets)
-            except (RedisError, OSError) as error:
-                # what was released and not put is put again by the watchdog: nothing is lost, only late
-                log.warning("cannot reach Redis: %s", error, extra={"action": "dispatcher.put_failed"})
-                return _BACKOFF_S
-        return _LOOK_AT_LEAST_EVERY_S if due_in is None else min(_LOOK_AT_LEAST_EVERY_S, max(0.001, due_in))
+    async def _put(self, done: Round) -> None:
+        """Put what was released on the runways; what cannot be put now is put by the watchdog: only late, not lost."""
+        if not done.released:
+            return
+        tickets = [(Lane(*one.lane).name, one.ticket, one.at) for one in done.released]
+        try:
+            await self._transport.put(tickets, done.work_s)
+        except (RedisError, OSError) as error:
+            log.warning("cannot reach Redis: %s", error, extra={"action": "dispatcher.put_failed"})
+
+    async def _refresh(self, lead: Lead) -> None:
+        """Notice workers that come and go, another policy, other weights and caps."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SURROUNDINGS_EVERY_S):
+                    await self._stale.wait()
+            self._stale.clear()
+            async with _supervised("refresh"), transaction(self._engine) as session:
+                if lead.adopt(await surroundings(session)):
+                    self._look.set()
+
+    async def _keep_books(self, lead: Lead) -> None:
+        """Keep the accounts and fold the tallies."""
+        while True:
+            await asyncio.sleep(_BOOKS_EVERY_S)
+            async with _supervised("books"), transaction(self._engine) as session:
+                await keep_accounts(session, lead.scheduler.counters())
+                await fold(session)
+
+    async def _look_up_ends(self, lead: Lead) -> None:
+        """Correct what was charged for attempts that ended."""
+        while True:
+            await asyncio.sleep(_ENDS_EVERY_S)
+            gone = lead.meter.gone(_MOST_ENDS)
+            if gone:
+                async with _supervised("ends"), self._engine.connect() as session:
+                    used = await ledger.used(await driver(session), gone)
+                    lead.correct(lead.meter.ended(gone, used))
+
+
+@asynccontextmanager
+async def _beside(*loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run loops while the block runs."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _supervised(name: str) -> AsyncIterator[None]:
+    """Let a loop beside the rounds go on whatever it meets."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        log.warning("cannot do %s: %s", name, error, extra={"action": "dispatcher.beside_failed"})
+    except Exception:
+        log.exception("cannot do %s", name, extra={"action": "dispatcher.beside_failed"})

@@ -1,16 +1,13 @@
-"""One attempt: find its kind, perform it in a child, watch its class, judge the outcome, settle."""
+"""Attempts from their claim to their settlement: given to a child in packs, stopped, taken back, judged, settled."""
 
 import asyncio
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from uuid import UUID
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from invoicing.jobs import service as ledger
-from invoicing.jobs.kinds import JobKind, Kinds
+from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import (
+    YIELD,
     Cancelled,
     Claim,
     Failed,
@@ -23,201 +20,215 @@ from invoicing.jobs.model import (
     jitter,
     judge,
 )
-from invoicing.kit.db import transaction
-from invoicing.lanes.model import POLICY
-from workers.nursery import NICE, Nursery
-from workers.sandbox import ChildProcess
-from workers.settling import UNREACHABLE, Settler
+from workers.attempts import Attempt, Key, Pack, packed
+from workers.nursery import Nursery
+from workers.sandbox import ChildGone, ChildProcess
+from workers.settling import Settler
+from workers.terms import Terms
 
 log = logging.getLogger(__name__)
 
-OVERRUN = 1.5
-"""A job may take this many times its class's limit before it is re-classed: noise must not move jobs about."""
-
 STOPPED = JobError("stopped", "The attempt did not stop in its grace time and was killed.")
+MOVED = JobError("moved", "The attempt did not give way and is done elsewhere.")
 
-
-@dataclass
-class Attempt:
-    """An attempt that this worker is running."""
-
-    claim: Claim
-    size: Size
-    child: ChildProcess | None = None
-    stopping: str | None = None
-    lost: bool = False
-    told: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it is told to stop or given up."""
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
-
-    @property
-    def key(self) -> tuple[UUID, int]:
-        """The job and the number of the attempt."""
-        return self.claim.id, self.claim.attempt
+_UNPACKED = Interrupted("unpacked")
+"""How attempts end that go back because the one before them in their pack takes long."""
 
 
 class Runner:
-    """Runs attempts; every kind passes here."""
+    """Runs packs of attempts; every kind passes here."""
 
     def __init__(
-        self, engine: AsyncEngine, kinds: Kinds, nursery: Nursery, settler: Settler, changed: Callable[[], None]
+        self, kinds: Kinds, nursery: Nursery, settler: Settler, terms: Terms, changed: Callable[[], None]
     ) -> None:
-        """Work with a ledger and children; `changed` is called when a slot became free or a job changed its class."""
-        self._engine = engine
+        """Work with children; `changed` is called when a slot became free."""
         self._kinds = kinds
         self._nursery = nursery
         self._settler = settler
+        self._terms = terms
         self._changed = changed
-        self.attempts: dict[tuple[UUID, int], Attempt] = {}
+        self.attempts: dict[Key, Attempt] = {}
+        """All whose lease is to be renewed: until their end is written."""
+        self.packs: dict[Key, Pack] = {}
+        """Those that have a child or wait for one, by each of their attempts that is open."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def running(self) -> dict[Size, int]:
-        """Count the running attempts by the class they now belong to."""
+        """Count the packs that hold a slot by the class they now belong to."""
         counts: dict[Size, int] = {}
-        for attempt in self.attempts.values():
-            counts[attempt.size] = counts.get(attempt.size, 0) + 1
+        for pack in set(self.packs.values()):
+            if not pack.aside:
+                counts[pack.size] = counts.get(pack.size, 0) + 1
         return counts
 
-    def begin(self, claim: Claim) -> Attempt:
-        """Count a claimed job as running, from now on."""
-        attempt = Attempt(claim, claim.size)
-        self.attempts[attempt.key] = attempt
-        return attempt
+    def begin(self, claims: Sequence[Claim]) -> list[Pack]:
+        """Hold claimed jobs, and put them into the packs in which they run."""
+        attempts = [Attempt(claim, self._kinds.get(claim.kind)) for claim in claims]
+        packs = packed(attempts)
+        self.attempts.update((attempt.key, attempt) for attempt in attempts)
+        self.packs.update((attempt.key, pack) for pack in packs for attempt in pack.given)
+        return packs
 
-    async def run(self, attempt: Attempt) -> None:
-        """Carry an attempt that has begun to its settlement."""
-        kind = self._kinds.get(attempt.claim.kind)
+    async def run(self, pack: Pack) -> None:
+        """Carry a pack that has begun to the settlement of all its attempts."""
         try:
-            outcome = await self._outcome(attempt, kind)
-            if not attempt.lost:
-                await self._settle(attempt, outcome, kind.retry if kind else RetryPolicy())
-        finally:
-            del self.attempts[attempt.key]
-            self._changed()
+            outcomes = await self._perform(pack)
+        except Exception:  # whatever goes wrong on our side is a failure, never an attempt without an end
+            log.exception("attempts broke off", extra={"action": "attempt.broke_off"})
+            error = JobError("internal", "The work could not be supervised to its end.")
+            outcomes = {key: Failed(error) for key in pack.open}
+        self._end(pack, outcomes)
+        self._changed()
+
+    async def ended(self) -> None:
+        """Wait until all ends so far are written."""
+        while self._writing:
+            await asyncio.wait(self._writing)
 
     def stop(self, attempt: Attempt, why: str, kill_after_s: float | None) -> None:
         """Ask an attempt to stop at its next checkpoint, and kill its child after the grace time."""
         if attempt.stopping in {why, "cancel"}:
             return
         attempt.stopping = why
-        attempt.told.set()
-        if attempt.child is not None:
-            attempt.child.stop(why)
-        if kill_after_s is not None:
-            attempt.timers.append(asyncio.get_running_loop().call_later(kill_after_s, self._kill, attempt))
+        pack = self.packs.get(attempt.key)
+        if pack is None:  # it has ended
+            return
+        pack.told.set()
+        if pack.child is None:
+            return
+        if attempt is not pack.current:
+            self.take_back(pack)
+        elif kill_after_s is not None:
+            pack.child.thaw()
+            pack.kill_at = asyncio.get_running_loop().time() + kill_after_s
+        pack.child.stop(attempt.key, why)
+
+    def go_on(self, attempt: Attempt) -> None:
+        """Have an attempt go on that was asked to give way and need not any more."""
+        pack = self.packs.get(attempt.key)
+        if attempt.stopping == YIELD and pack is not None and pack.child is not None:
+            attempt.stopping = None
+            pack.child.stop(attempt.key, None)
 
     def lose(self, attempt: Attempt) -> None:
         """Give up an attempt whose lease is gone: another may have it, so nothing of it is settled."""
         attempt.lost = True
-        attempt.told.set()
-        self._kill(attempt)
+        pack = self.packs.get(attempt.key)
+        if pack is None:
+            return
+        pack.told.set()
+        if pack.child is not None and attempt is pack.current:
+            pack.child.kill(STOPPED)
+
+    def take_back(self, pack: Pack) -> None:
+        """Give back what the child has not begun of a pack: something in it takes longer than was said."""
+        if pack.child is not None and len(pack.given) > 1:
+            pack.dropped = True
+            pack.child.drop()
+            self._end(pack, {attempt.key: _stopped(attempt, _UNPACKED) for attempt in pack.not_begun()})
+
+    def take_back_unsaid(self, pack: Pack) -> None:
+        """Give back all but the current attempt: the others may have ended, and the child cannot be asked."""
+        keep = pack.current.key
+        self._end(pack, {key: _stopped(one, _UNPACKED) for key, one in pack.open.items() if key != keep})
 
     def grace_of(self, attempt: Attempt) -> float:
         """How long an attempt may take to reach a checkpoint after it was told to stop (seconds)."""
-        kind = self._kinds.get(attempt.claim.kind)
-        return 5.0 if kind is None else kind.grace.total_seconds()
+        return 5.0 if attempt.kind is None else attempt.kind.grace.total_seconds()
 
-    async def _outcome(self, attempt: Attempt, kind: JobKind | None) -> Outcome:
-        """Perform; whatever goes wrong on our side is a failure of the attempt, never an attempt without an end."""
-        try:
-            return await self._perform(attempt, kind)
-        except Exception:
-            log.exception(
-                "an attempt broke off", extra={"action": "attempt.broke_off", "job_id": str(attempt.claim.id)}
-            )
-            return Failed(JobError("internal", "The work could not be supervised to its end."))
-
-    async def _perform(self, attempt: Attempt, kind: JobKind | None) -> Outcome:
-        claim = attempt.claim
-        if kind is None:
-            return Failed(JobError("unknown_kind", f"No build of ours that runs knows the kind {claim.kind}."))
-        child = await self._child_for(attempt)
+    async def _perform(self, pack: Pack) -> dict[Key, Outcome]:
+        """Perform a pack; gives the outcomes of those attempts that were not ended on the way."""
+        first = pack.given[0]
+        if first.kind is None:
+            error = JobError("unknown_kind", f"No build of ours that runs knows the kind {first.claim.kind}.")
+            return {first.key: Failed(error)}
+        child = self._nursery.take_now(pack.size) or await self._child_for(pack)
         if child is None:
-            return _stopped(attempt)
-        attempt.child = child
-        self._watch_class(attempt, 0.0)
+            return {key: _stopped(attempt, Interrupted("lost")) for key, attempt in pack.open.items()}
+        pack.child, pack.began = child, asyncio.get_running_loop().time()
         try:
-            outcome = await child.perform(claim, memory_mb=kind.memory_mb, timeout_s=kind.timeout.total_seconds())
+            async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:
+                async for ended in said:
+                    self._end(pack, dict(ended))
+        except ChildGone as gone:
+            return _broken(pack, gone.error, pack.current)
         finally:
-            for timer in attempt.timers:
-                timer.cancel()
-            attempt.child = None
+            pack.child = None
             await self._nursery.give_back(child)
-        return _meant(attempt, outcome)
+        return dict.fromkeys(pack.open, _UNPACKED)
 
-    async def _child_for(self, attempt: Attempt) -> ChildProcess | None:
-        """Wait for a child; None when the attempt was told to stop before it had one."""
-        taking = asyncio.create_task(self._nursery.take(attempt.claim.size))
-        told = asyncio.create_task(attempt.told.wait())
+    async def _child_for(self, pack: Pack) -> ChildProcess | None:
+        """Wait for a child; None when the pack was told to stop before it had one."""
+        taking = asyncio.create_task(self._nursery.take(pack.size))
+        told = asyncio.create_task(pack.told.wait())
         await asyncio.wait({taking, told}, return_when=asyncio.FIRST_COMPLETED)
         for waiting in (taking, told):
             waiting.cancel()
         await asyncio.wait({taking, told})
         child = None if taking.cancelled() else taking.result()
-        if child is not None and attempt.told.is_set():
+        if child is not None and pack.told.is_set():
             await self._nursery.give_back(child)
             return None
         return child
 
-    def _watch_class(self, attempt: Attempt, elapsed_s: float) -> None:
-        """Set the timer that re-classes the attempt when it outlives its class."""
-        limit = POLICY.cutoffs.limit(attempt.size)
-        if limit is not None:
-            left = limit * OVERRUN - elapsed_s
-            loop = asyncio.get_running_loop()
-            attempt.timers.append(loop.call_later(left, self._overran, attempt, limit * OVERRUN))
+    def _end(self, pack: Pack, outcomes: Mapping[Key, Outcome]) -> None:
+        """End attempts of a pack: their ends are written in the background, and leases renewed until they are."""
+        ended = [(pack.open.pop(key), outcome) for key, outcome in outcomes.items() if key in pack.open]
+        for attempt, _ in ended:
+            self.packs.pop(attempt.key, None)
+        if ended:
+            task = asyncio.create_task(self._settle(pack, ended), name="settle")
+            self._writing.add(task)
+            task.add_done_callback(self._writing.discard)
 
-    def _overran(self, attempt: Attempt, elapsed_s: float) -> None:
-        """Count the attempt against the class that it turned out to belong to, and give its process less weight."""
-        attempt.size = POLICY.cutoffs.classify(elapsed_s)
-        if attempt.child is not None:
-            attempt.child.renice(NICE[attempt.size])
-        self._watch_class(attempt, elapsed_s)
-        writing = asyncio.get_running_loop().create_task(self._write_class(attempt, attempt.size))
-        self._writing.add(writing)
-        writing.add_done_callback(self._writing.discard)
-        self._changed()
-
-    async def _write_class(self, attempt: Attempt, size: Size) -> None:
-        claim = attempt.claim
+    async def _settle(self, pack: Pack, ended: Sequence[tuple[Attempt, Outcome]]) -> None:
+        settlements = [self._settlement(pack, attempt, outcome) for attempt, outcome in ended if not attempt.lost]
         try:
-            async with transaction(self._engine) as session:
-                await ledger.reclass(session, claim.id, claim.attempt, size)
-        except UNREACHABLE as error:
-            log.warning(
-                "cannot write the class: %s", error, extra={"action": "reclass.failed", "job_id": str(claim.id)}
-            )
-        else:
-            log.info("re-classed", extra={"action": "job.reclassed", "job_id": str(claim.id), "size": size})
+            settled = await self._settler.settle(settlements) if settlements else set()
+        finally:
+            for attempt, _ in ended:
+                self.attempts.pop(attempt.key, None)
+        if late := [str(one.job_id) for one in settlements if one.job_id not in settled]:
+            log.info("late attempts changed nothing", extra={"action": "attempt.late", "job_ids": late})
+        log.info("attempts ended", extra={"action": "attempt.ended", **_summary(settlements, ended)})
 
-    async def _settle(self, attempt: Attempt, outcome: Outcome, policy: RetryPolicy) -> None:
-        claim = attempt.claim
+    def _settlement(self, pack: Pack, attempt: Attempt, outcome: Outcome) -> Settlement:
+        claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
+        outcome = _meant(pack, attempt, outcome)
         verdict = judge(outcome, claim.failures, policy, jitter())
-        settled = await self._settler.settle(Settlement(claim.id, claim.attempt, verdict))
-        log.info(
-            "attempt ended" if settled else "a late attempt changed nothing",
-            extra={
-                "action": "attempt.ended" if settled else "attempt.late",
-                "job_id": str(claim.id),
-                "kind": claim.kind,
-                "attempt": claim.attempt,
-                "state": verdict.state,
-            },
-        )
-
-    def _kill(self, attempt: Attempt) -> None:
-        if attempt.child is not None:
-            attempt.child.kill(STOPPED)
+        if isinstance(outcome, Interrupted) and outcome.why == YIELD:
+            return Settlement(claim.id, claim.attempt, verdict, self._terms.policy.due_after(claim.priority, pack.size))
+        return Settlement(claim.id, claim.attempt, verdict)
 
 
-def _stopped(attempt: Attempt) -> Outcome:
-    return Cancelled() if attempt.stopping == "cancel" else Interrupted(attempt.stopping or "lost")
+def _summary(settlements: Sequence[Settlement], ended: Sequence[tuple[Attempt, Outcome]]) -> dict[str, object]:
+    """Say how some attempts ended, in one line of the log: a single one by name, many by number."""
+    if len(ended) == 1 and settlements:
+        (attempt, _), (settlement,) = ended[0], settlements
+        claim = attempt.claim
+        about = {"job_id": str(claim.id), "kind": claim.kind, "attempt": claim.attempt}
+        return {**about, "state": settlement.verdict.state}
+    return {"count": len(ended)}
 
 
-def _meant(attempt: Attempt, outcome: Outcome) -> Outcome:
+def _broken(pack: Pack, error: JobError, at_fault: Attempt) -> dict[Key, Outcome]:
+    """Judge what a child leaves that is gone: the attempt that it was at fails, the others go back."""
+    return {key: Failed(error) if attempt is at_fault else _UNPACKED for key, attempt in pack.open.items()}
+
+
+def _stopped(attempt: Attempt, otherwise: Outcome) -> Outcome:
+    if attempt.stopping is None:
+        return otherwise
+    return Cancelled() if attempt.stopping == "cancel" else Interrupted(attempt.stopping)
+
+
+def _meant(pack: Pack, attempt: Attempt, outcome: Outcome) -> Outcome:
     """Read the outcome of an attempt that was told to stop: killed in the end, it was still our doing."""
-    if isinstance(outcome, Failed) and outcome.error.code == STOPPED.code:
-        outcome = _stopped(attempt)
-    if isinstance(outcome, Interrupted) and attempt.size != attempt.claim.size:
-        return Interrupted(outcome.why, attempt.size)
+    match outcome:
+        case Failed(JobError(code=STOPPED.code)):
+            outcome = _stopped(attempt, Interrupted("lost"))
+        case Failed(JobError(code=MOVED.code)):
+            outcome = Cancelled() if attempt.stopping == "cancel" else Interrupted("moved")
+    if isinstance(outcome, Interrupted) and pack.size != attempt.claim.size:
+        return Interrupted(outcome.why, pack.size)
     return outcome

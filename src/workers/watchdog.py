@@ -67,18 +67,16 @@ class Watchdog:
         """Put tickets on the runway again that were missing there twice, in two rounds, though nobody claimed them."""
         async with self._engine.connect() as session:
             unclaimed = await ledger.unclaimed(session, self._unclaimed_for)
-        missing: dict[str, list[tuple[UUID, int]]] = {}
-        for name in sorted({Lane(*lane).name for _, _, lane in unclaimed}):
-            present = await self._transport.present(name)
-            lost = [(job, attempt) for job, attempt, lane in unclaimed if Lane(*lane).name == name]
-            missing[name] = [ticket for ticket in lost if ticket not in present]
-        again = {name: [ticket for ticket in lost if ticket in self._missing] for name, lost in missing.items()}
-        self._missing = {ticket for lost in missing.values() for ticket in lost}
-        if any(again.values()):
-            await self._transport.put({name: tickets for name, tickets in again.items() if tickets})
+        lanes_ = {Lane(*one.lane).name for one in unclaimed}
+        present = {name: await self._transport.present(name) for name in sorted(lanes_)}
+        missing = [one for one in unclaimed if one.ticket not in present[Lane(*one.lane).name]]
+        again = [one for one in missing if one.ticket in self._missing]
+        self._missing = {one.ticket for one in missing}
+        if again:
+            await self._transport.put([(Lane(*one.lane).name, one.ticket, one.at) for one in again])
             log.warning(
                 "put lost tickets on the runway again",
-                extra={"action": "runway.healed", "count": sum(map(len, again.values()))},
+                extra={"action": "runway.healed", "count": len(again)},
             )
 
     async def forget(self) -> None:

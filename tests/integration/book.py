@@ -80,9 +80,14 @@ class Book:
         return job_id
 
     async def release(self, most: int = 100, lane: Lane = NORMAL_SMALL) -> list[tuple[UUID, int]]:
-        """Move jobs of a lane onto its runway."""
-        async with transaction(self.engine) as session:
-            return (await ledger.release(session, {lane: most})).get(lane, [])
+        """Move the jobs of a lane that are due first onto its runway."""
+        async with self.engine.connect() as session:
+            connection = await driver(session)
+            queues = [queue for queue in await ledger.queues(connection) if queue[2:] == lane]
+            look = await ledger.look(connection, queues, most, under_way=False)
+            first = sorted(look.jobs, key=lambda job: (job.order_at, job.job_id))[:most]
+            released = await ledger.release(connection, [(*job.ticket, lane) for job in first])
+            return [one.ticket for one in released]
 
     async def withdraw(self, lane: Lane = NORMAL_SMALL) -> list[UUID]:
         """Take the jobs of a lane back."""

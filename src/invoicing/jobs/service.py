@@ -1,5 +1,6 @@
 """What other rooms and the workers may do to the ledger."""
 
+from invoicing.jobs.store.acts import Signed, expedite, found, move, retry
 from invoicing.jobs.store.artifacts import complete as complete_artifact
 from invoicing.jobs.store.artifacts import content as artifact_content
 from invoicing.jobs.store.artifacts import write_part as write_artifact_part
@@ -14,13 +15,15 @@ from invoicing.jobs.store.attempt import (
     write_checkpoint,
     write_progress,
 )
+from invoicing.jobs.store.backlog import by_index, look, prepare, queues, ripe, used
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held, part, parts_of
 from invoicing.jobs.store.release import (
-    Ticket,
-    next_due_in,
+    Released,
+    ask_to_give_way,
+    begin,
     one_at_a_time,
     release,
     running,
@@ -30,6 +33,7 @@ from invoicing.jobs.store.release import (
     wake_dispatcher,
     withdraw,
 )
+from invoicing.jobs.store.standing import oldest, rates
 
 __all__ = [
     "BACKLOG",
@@ -37,31 +41,45 @@ __all__ = [
     "JOBS",
     "LATEST",
     "Happened",
-    "Ticket",
+    "Released",
+    "Signed",
     "ahead_of",
     "artifact_content",
+    "ask_to_give_way",
     "attempts_of",
+    "begin",
+    "by_index",
     "cancel",
     "checkpoint_of",
     "claim",
     "complete_artifact",
+    "expedite",
     "fence",
+    "found",
     "happened",
     "held",
+    "look",
     "make_irrevocable",
-    "next_due_in",
+    "move",
+    "oldest",
     "one_at_a_time",
     "part",
     "parts_of",
+    "prepare",
+    "queues",
+    "rates",
     "reclass",
     "release",
     "renew",
     "rescue",
+    "retry",
+    "ripe",
     "running",
     "runways",
     "settle",
     "states",
     "unclaimed",
+    "used",
     "waiting",
     "wake_dispatcher",
     "withdraw",

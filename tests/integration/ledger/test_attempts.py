@@ -6,10 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Cancelled, Event, Failed, Interrupted, JobError, Outcome, Size, State, Succeeded
-from invoicing.kit.db import transaction
 from workers import heartbeat
 from workers.performance import FencedPerformance
 
@@ -165,14 +163,6 @@ async def test_a_job_that_turned_out_larger_goes_on_in_the_lane_of_its_class(boo
     assert await book.settle(claim, Interrupted("yield", Size.LARGE))
     assert await book.release() == []
     assert [job for job, _ in await book.release(lane=(claim.priority, Size.LARGE))] == [claim.id]
-
-
-async def test_jobs_of_many_lanes_are_released_at_once_each_within_its_room(book: Book) -> None:
-    for seconds in (0.5, 20):
-        await book.accept(*(book.request(seconds=seconds) for _ in range(5)))
-    async with transaction(book.engine) as session:
-        released = await ledger.release(session, {NORMAL_SMALL: 3, (NORMAL_SMALL[0], Size.MEDIUM): 1})
-    assert {lane[1]: len(tickets) for lane, tickets in released.items()} == {Size.SMALL: 3, Size.MEDIUM: 1}
 
 
 def test_a_lease_outlives_four_beats() -> None:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Succeeded
+from invoicing.jobs.model import Failed, Interrupted, JobError, Size, Succeeded
 from invoicing.kit.db import transaction
 from invoicing.kit.listen import listening
 
@@ -35,8 +36,28 @@ async def drain(told: Told, book: Book) -> list[tuple[str, str]]:
     return heard
 
 
-async def test_the_dispatcher_hears_of_an_accepted_job(book: Book, told: Told) -> None:
-    await book.submit()
+async def test_the_dispatcher_hears_which_queues_changed_and_how(book: Book, told: Told) -> None:
+    request = book.request(seconds=0)
+    queue = f"{book.customer_id}:{request.key_id}:normal:small"
+    await book.accept(request)
+    assert await drain(told, book) == [(ledger.BACKLOG, f"+{queue}")]
+    (claim,) = await book.claim(uuid4(), await book.release())
+    assert (ledger.BACKLOG, "-") in await drain(told, book)
+    await book.settle(claim, Interrupted("drain", Size.LARGE))
+    assert (ledger.BACKLOG, queue.replace("small", "large")) in await drain(told, book)
+    await book.cancel(request.id)
+    assert (ledger.BACKLOG, queue.replace("small", "large")) in await drain(told, book)
+
+
+async def test_a_retry_that_is_due_later_wakes_nobody_for_its_queue(book: Book, told: Told) -> None:
+    claim = await book.start(uuid4())
+    await drain(told, book)
+    await book.settle(claim, Failed(JobError("busy", "Busy."), retry_after=timedelta(hours=1)))
+    assert (ledger.BACKLOG, "-") in await drain(told, book)
+
+
+async def test_queues_too_many_to_name_are_told_as_everywhere(book: Book, told: Told) -> None:
+    await book.accept(*(book.request(seconds=0) for _ in range(250)))
     assert await drain(told, book) == [(ledger.BACKLOG, "")]
 
 
@@ -59,7 +80,7 @@ async def test_followers_and_dispatcher_hear_of_start_and_end_and_a_late_end_tel
     claim = await book.start(uuid4())
     assert (ledger.JOBS, str(claim.id)) in await drain(told, book)
     await book.settle(claim, Succeeded({}))
-    assert set(await drain(told, book)) == {(ledger.JOBS, str(claim.id)), (ledger.BACKLOG, "")}
+    assert set(await drain(told, book)) == {(ledger.JOBS, str(claim.id)), (ledger.BACKLOG, "-")}
     await book.settle(claim, Succeeded({}))
     assert await drain(told, book) == []
 

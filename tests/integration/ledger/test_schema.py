@@ -15,11 +15,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Priority, Size, State
-from invoicing.jobs.store import release
+from invoicing.jobs.model import State
+from invoicing.jobs.store import backlog, release
 from invoicing.jobs.store.attempt import _RENEW, _RESCUE
 from invoicing.jobs.store.read import page
-from invoicing.kit.db import Session
+from invoicing.kit.db import Session, driver
 
 from ..book import Book
 
@@ -104,10 +104,6 @@ def explained(monkeypatch: pytest.MonkeyPatch, engine: AsyncEngine) -> Iterator[
 @pytest.mark.parametrize(
     ("index", "call"),
     [
-        (
-            "ix_jobs_backlog",
-            lambda session, _: release.release(session, {(p, s): 3 for p in Priority for s in Size}),
-        ),
         ("ix_jobs_customer_id_id", lambda session, book: page(session, book.customer_id, before=None, limit=50)),
         (
             "ix_jobs_customer_id_reference",
@@ -150,7 +146,35 @@ async def test_leases_are_looked_after_through_an_index(many: Book, index: str, 
     assert "Seq Scan on jobs" not in plan, plan
 
 
-async def test_a_release_of_many_lanes_takes_one_statement(many: Book) -> None:
-    async with many.engine.begin() as session:
-        released = await ledger.release(session, {(p, s): 3 for p in Priority for s in Size})
-    assert sum(map(len, released.values())) == 36
+async def test_the_dispatcher_looks_through_indexes_alone_and_never_sorts_a_backlog(many: Book) -> None:
+    async with many.engine.connect() as session:
+        connection = await driver(session)
+        await ledger.prepare(connection)
+        queues = await ledger.queues(connection)
+        plans = [
+            await plan(connection, backlog._QUEUES, 1_000),
+            await plan(connection, backlog._RIPE, 0.0),
+            await plan(connection, backlog._LOOK, *map(list, zip(*queues, strict=True)), 3, True),
+            await plan(connection, release._RELEASE, [uuid4()], [1], ["normal"], ["small"], 0.0),
+        ]
+    assert len(queues) == 2 * 12
+    for found in plans:
+        assert "Seq Scan on jobs" not in found, found
+        assert "Bitmap" not in found, found
+    assert "Sort" not in plans[0] + plans[2], plans
+    assert ["ix_jobs_backlog" in found for found in plans] == [True, False, True, False]
+    assert "pk_jobs" in plans[3]
+
+
+async def plan(connection: "asyncpg.Connection[Any]", statement: str, *values: object) -> str:
+    """Tell how PostgreSQL carries out a statement of the dispatcher."""
+    given = f"({', '.join(map(literal, values))})" if values else ""
+    await connection.execute(f"PREPARE hot AS {statement}")
+    rows = await connection.fetch(f"EXPLAIN EXECUTE hot {given}")
+    await connection.execute("DEALLOCATE hot")
+    return "\n".join(row[0] for row in rows)
+
+
+def literal(value: object) -> str:
+    """Write a value as SQL does."""
+    return f"'{{{','.join(map(str, value))}}}'" if isinstance(value, list) else repr(value)

@@ -12,11 +12,12 @@ from arq.worker import Worker, func
 
 import invoicing
 from invoicing.jobs import service as ledger
+from invoicing.jobs.model import Priority, Size
 from invoicing.kit.clock import now
-from invoicing.kit.db import transaction
+from invoicing.kit.db import driver, transaction
 from invoicing.kit.ids import new_id
 from invoicing.lanes import service as lanes
-from invoicing.lanes.model import LANES, SIZES
+from invoicing.lanes.model import LANES, POLICY, SIZES
 from invoicing.transport import PERFORM, Transport, as_json, connect, from_json, queue_of, ticket_text
 
 from ..book import Book
@@ -42,7 +43,7 @@ async def test_runways_stay_short_however_much_waits(crew: Crew, book: Book) -> 
         longest = max(longest, released, await waiting_in_redis(crew.transport))
         await asyncio.sleep(0.02)
 
-    assert 0 < longest <= slots + slots * lanes.PREFETCH
+    assert 0 < longest <= slots + POLICY.spare + slots * POLICY.runway_s / 0.02
     assert await book.scalar("SELECT count(*) FROM jobs WHERE state = 'succeeded'") > 0
 
 
@@ -79,7 +80,7 @@ async def test_a_pause_waits_for_a_round_under_way_and_takes_back_what_it_releas
         pausing = asyncio.create_task(_pause(crew))
         await asyncio.sleep(0.1)
         assert not pausing.done()
-        await ledger.release(held, {("normal", "small"): 5})  # type: ignore[dict-item]  # as text
+        await ledger.release(await driver(held), [(job, 1, (Priority.NORMAL, Size.SMALL))])
         await held.commit()
     await pausing
     assert (await book.row(job))["released_at"] is None
@@ -120,33 +121,32 @@ async def transport(redis_url: str) -> Transport:
     return Transport(connect(redis_url))
 
 
-async def test_tickets_are_taken_in_order_smaller_classes_first_and_within_what_is_left(transport: Transport) -> None:
-    small = [(new_id(), 1) for _ in range(5)]
-    large = [(new_id(), 1) for _ in range(5)]
-    await transport.put({"normal-large": large, LANE: small})
-    await transport.put({LANE: small})
+async def test_tickets_are_taken_in_the_order_of_their_release_over_all_lanes(transport: Transport) -> None:
+    one, two, three, four = [(new_id(), 1) for _ in range(4)]
+    placed = [(LANE, one, 1.000003), ("normal-large", two, 1.000001), (LANE, three, 1.000002), (LANE, four, 1.5)]
+    await transport.put(placed)
+    await transport.put([(lane, ticket, 9.0) for lane, ticket, _ in placed])
     served = [(lane.name, SIZES.index(lane.size)) for lane in LANES]
 
-    assert await transport.take(served, [2, 1, 1, 1]) == small[:2]
-    assert await transport.take(served, [9, 5, 5, 5]) == small[2:] + large[:2]
-    assert await transport.take(served, [9, 0, 0, 0]) == []
-    assert await transport.take(served, [9, 9, 9, 9]) == large[2:]
+    assert await transport.take(served, [9, 0, 0, 0], 1) == [three]
+    assert await transport.take(served, [9, 9, 9, 9], 2) == [two, one]
+    assert await transport.take(served, [9, 9, 9, 9], 9) == [four]
     assert await transport.redis.keys("*") == []
     await transport.close()
 
 
 async def test_a_stranger_in_a_queue_stops_nobody(transport: Transport) -> None:
     ticket = (new_id(), 1)
-    await transport.put({LANE: [ticket]})
+    await transport.put([(LANE, ticket, 1.0)])
     await transport.redis.zadd(queue_of(LANE), {"stranger": 0, "other:1": 1})
     assert await transport.present(LANE) == {ticket}
-    assert await transport.take([(LANE, 0)], [9]) == [ticket]
+    assert await transport.take([(LANE, 0)], [9], 9) == [ticket]
     await transport.close()
 
 
 async def test_all_that_redis_holds_of_a_job_is_a_ticket_in_json(transport: Transport) -> None:
     ticket = (new_id(), 3)
-    await transport.put({LANE: [ticket]})
+    await transport.put([(LANE, ticket, 1.0)])
     name = ticket_text(ticket)
     body = json.loads(await transport.redis.get(job_key_prefix + name))
     assert (body["f"], body["a"], body["k"]) == (PERFORM, [str(ticket[0]), 3], {})
@@ -172,7 +172,7 @@ async def test_arqs_own_worker_drains_a_lane_that_we_filled(crew: Crew, book: Bo
     await nursery.start()
     ours = station.station(crew.engine, crew.url, crew.transport, nursery, 2)
     ours._settler.start()
-    await crew.transport.put({LANE: await book.release()})
+    await crew.transport.put([(LANE, ticket, place) for place, ticket in enumerate(await book.release(), 1)])
     worker = Worker(
         [func(ours.perform, name=PERFORM, keep_result=0, max_tries=1)],
         queue_name=queue_of(LANE),
@@ -199,11 +199,10 @@ async def test_arqs_own_worker_drains_a_lane_that_we_filled(crew: Crew, book: Bo
 
 async def test_a_ticket_put_again_keeps_its_place(transport: Transport) -> None:
     first, second = (new_id(), 1), (new_id(), 1)
-    await transport.put({LANE: [first]})
-    await asyncio.sleep(0.005)
-    await transport.put({LANE: [second]})
-    await transport.put({LANE: [first, second]})
-    assert await transport.take([(LANE, 0)], [9]) == [first, second]
+    await transport.put([(LANE, first, 1.0)])
+    await transport.put([(LANE, second, 2.0)])
+    await transport.put([(LANE, second, 2.0), (LANE, first, 3.0)])
+    assert await transport.take([(LANE, 0)], [9], 9) == [first, second]
     await transport.close()
 
 

@@ -2,6 +2,7 @@
 
 from invoicing.jobs.model.job import Accepted, Artifact, Claim, Job, NewJob, Progress, Settlement, TimelineEntry
 from invoicing.jobs.model.outcomes import (
+    YIELD,
     Cancelled,
     Failed,
     Interrupted,
@@ -21,6 +22,7 @@ __all__ = [
     "FINISHED",
     "TRANSITIONS",
     "WAITING",
+    "YIELD",
     "Accepted",
     "Artifact",
     "Cancelled",

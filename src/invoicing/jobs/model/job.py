@@ -107,6 +107,12 @@ class Claim:
     size: Size
     predicted_s: float
     cancel_requested: bool
+    body: bytes | None = None
+    """The request as the customer sent it, where it is small."""
+    split: bool = False
+    """Whether a streamed field of the payload is kept in parts of its own."""
+    saved: Mapping[str, Any] | None = None
+    """What the last checkpoint of an earlier attempt kept."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,8 @@ class Settlement:
     job_id: UUID
     attempt: int
     verdict: Verdict
+    order_delay: timedelta = timedelta(0)
+    """How long from now it counts as due at the earliest where it gave way: behind what waits in its lane already."""
 
 
 @dataclass(frozen=True)

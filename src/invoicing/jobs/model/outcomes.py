@@ -8,6 +8,9 @@ from typing import Any
 
 from invoicing.jobs.model.states import Event, Size, State
 
+YIELD = "yield"
+"""Why an attempt is interrupted that gives way to other work: it is parked until it is its turn again."""
+
 
 @dataclass(frozen=True)
 class JobError:
@@ -111,7 +114,8 @@ def judge(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) -
         case Rejected(error):
             return Verdict(State.DEAD, Event.DEAD, failures + 1, error=error)
         case Interrupted(why, size):
-            return Verdict(State.QUEUED, Event.INTERRUPTED, failures, size=size, why=why)
+            event = Event.PARKED if why == YIELD else Event.INTERRUPTED
+            return Verdict(State.QUEUED, event, failures, size=size, why=why)
         case Cancelled():
             return Verdict(State.CANCELLED, Event.CANCELLED, failures)
         case Failed(error, retry_after) if failures + 1 < policy.max_attempts:

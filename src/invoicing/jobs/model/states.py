@@ -27,6 +27,7 @@ class Event(StrEnum):
     RETRYING = "retrying"
     DEAD = "dead"
     INTERRUPTED = "interrupted"
+    PARKED = "parked"
     RESCUED = "rescued"
     RECLASSED = "reclassed"
     CANCEL_REQUESTED = "cancel_requested"

@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import text
 
 from invoicing.jobs.model import NewJob
-from invoicing.jobs.store.channels import BACKLOG
+from invoicing.jobs.store.channels import told_backlog
 from invoicing.kit.db import Session
 
 _INSERT = f"""
@@ -32,7 +32,7 @@ WITH asked AS (
     SELECT id, customer_id, kind, reference, priority, size, predicted_s, 'queued',
            now() + order_delay, deadline, now() + promise, webhook, key_id, estimated_s
     FROM asked JOIN fresh ON fresh.job_id = asked.id
-    RETURNING id, submitted_at
+    RETURNING id, submitted_at, customer_id, key_id, priority, size
 ), stored AS (
     INSERT INTO payload_parts (job_id, part, body)
     SELECT id, 0, body FROM asked JOIN fresh ON fresh.job_id = asked.id
@@ -41,7 +41,7 @@ WITH asked AS (
     SELECT id, 1, 'accepted', 'queued', 0, jsonb_build_object('key_id', key_id)
     FROM asked JOIN fresh ON fresh.job_id = asked.id
 ), woken AS (
-    SELECT pg_notify('{BACKLOG}', '') FROM fresh LIMIT 1
+    {told_backlog("made", "true", "+")}
 )
 SELECT id, submitted_at FROM made LEFT JOIN woken ON true
 """

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from invoicing.jobs.model import State
-from invoicing.jobs.store.channels import BACKLOG, CONTROL, TOLD_JOBS
+from invoicing.jobs.store.channels import CONTROL, TOLD_JOBS, told_backlog
 from invoicing.kit.db import Session
 
 _CANCEL = text(f"""
@@ -18,12 +18,12 @@ WITH found AS (
     FROM found
     WHERE jobs.id = found.id AND cancel_requested_at IS NULL AND NOT irrevocable
       AND jobs.state IN ('in_review', 'queued', 'retrying', 'running')
-    RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt
+    RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt)
     SELECT id, revision, CASE state WHEN 'running' THEN 'cancel_requested' ELSE 'cancelled' END, state, attempt
     FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed),
+), followers AS ({TOLD_JOBS}), dispatcher AS ({told_backlog("changed", "state <> 'running'")}),
 worker AS (SELECT pg_notify('{CONTROL}', id::text || chr(58) || 'cancel') FROM changed WHERE state = 'running')
 SELECT found.state AS before, changed.state AS after FROM found LEFT JOIN changed ON true
 LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN worker ON true

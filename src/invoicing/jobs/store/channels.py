@@ -1,7 +1,11 @@
 """PostgreSQL notifications: sent with the commit that makes them true, so nobody wakes up too early or for nothing."""
 
 BACKLOG = "invoicing_backlog"
-"""The backlog grew or the runway shrank: the dispatcher has something to decide."""
+"""The backlog changed or room was made: the dispatcher has something to decide.
+
+The payload names the queues that changed, `customer:key:priority:size` with commas between, each with a `+` before it
+where jobs were only added behind; `-` means that nothing new waits but there may be room; nothing: look everywhere.
+"""
 
 JOBS = "invoicing_jobs"
 """Jobs changed; the payload names them (comma-separated ids) or is `*` when they are too many to name."""
@@ -14,3 +18,21 @@ TOLD_JOBS = f"""
     HAVING count(*) > 0
 """
 """Tells who follows the jobs of a CTE named `changed` (200 ids of 36 characters stay under 8,000 bytes)."""
+
+
+def told_backlog(changed: str, waits: str, mark: str = "") -> str:
+    """Write the CTE that tells the dispatcher about the rows of another; `waits` is true of those back in a queue.
+
+    `mark` is the `+` of rows that only come behind. A payload has to stay under 8,000 bytes: some 80 queues.
+    """
+    return f"""
+    SELECT pg_notify('{BACKLOG}', CASE WHEN length(named) <= 7000 THEN named ELSE '' END) FROM (
+        SELECT coalesce(string_agg(DISTINCT '{mark}' || concat_ws(':', customer_id, key_id, priority, size), ',')
+            FILTER (WHERE {waits}), '-') AS named
+        FROM {changed} HAVING count(*) > 0
+    ) AS backlog
+    """
+
+
+ROOM = f"SELECT pg_notify('{BACKLOG}', '-') FROM changed LIMIT 1"
+"""Tells the dispatcher that the rows of a CTE named `changed` made room, or use it otherwise."""

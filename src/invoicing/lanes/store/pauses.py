@@ -1,7 +1,9 @@
 """Statements about pauses."""
 
 from datetime import datetime
+from typing import Any
 
+import asyncpg
 from sqlalchemy import func, insert, select, text, update
 
 from invoicing.kit.db import Session
@@ -18,6 +20,12 @@ async def active_pauses(session: Session) -> list[Pause]:
         )
     )
     return [Pause(row.lane, row.since, row.until, row.reason, row.by) for row in rows]
+
+
+async def paused(connection: "asyncpg.Connection[Any]") -> list[str]:
+    """Name the lanes that are paused now."""
+    rows = await connection.fetch("SELECT DISTINCT lane FROM pauses WHERE ended_at IS NULL AND until > now()")
+    return [row["lane"] for row in rows]
 
 
 async def pause(session: Session, lane: str, until: datetime, reason: str, by: str) -> Pause:
