@@ -43,7 +43,9 @@ from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
 from invoicing.lanes import admission
 from invoicing.lanes.admission import Doorkeeper
-from invoicing.lanes.api import Tower, add_lanes
+from invoicing.lanes.api.lanes import Tower, add_lanes
+from invoicing.lanes.api.scheduling import Helm, add_scheduling
+from invoicing.lanes.api.support import Bench, add_support
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
 from invoicing.settings import Settings
@@ -92,6 +94,8 @@ def create_app(
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction))
     add_lanes(router, Tower(desk.gate, engine))
+    add_scheduling(router, Helm(desk.gate, engine))
+    add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True)))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))

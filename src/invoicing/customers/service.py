@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import store
 from invoicing.customers.model import Customer, KeyRecord, Principal, Role, fingerprint, hint, new_key
-from invoicing.customers.store import allotments
+from invoicing.customers.store import allotments, audited_under, slug_of
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 
@@ -157,10 +157,12 @@ __all__ = [
     "all_keys",
     "allotments",
     "audit",
+    "audited_under",
     "create_key",
     "ensure_customer",
     "no_such_customer",
     "owner_of_key",
     "revoke_key",
     "set_limits",
+    "slug_of",
 ]

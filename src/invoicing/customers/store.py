@@ -136,6 +136,25 @@ async def principal_of(session: Session, hashed: bytes) -> Principal | None:
     )
 
 
+async def slug_of(session: Session, customer_id: UUID) -> str:
+    """Give a customer's slug."""
+    slug: str = (await session.execute(select(customers.c.slug).where(customers.c.id == customer_id))).scalar_one()
+    return slug
+
+
+async def audited_under(session: Session, key_id: UUID, target: str, idempotency_key: str) -> Mapping[str, Any] | None:
+    """Find what a key did to a target under an idempotency key: `act` and `data`; None: nothing yet."""
+    c = audit_entries.c
+    row = (
+        await session.execute(
+            select(c.act, c.data)
+            .where(c.target == target, c.key_id == key_id, c.data["idempotency_key"].astext == idempotency_key)
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else row._asdict()
+
+
 async def add_audit(
     session: Session,
     actor: str,

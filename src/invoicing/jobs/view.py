@@ -72,6 +72,7 @@ def job_view(
         "progress": progress
         and {"done": _plain(progress.done), "total": _plain(progress.total), "unit": progress.unit},
         "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
+        "parked": {"since": _utc(job.parked_at)} if unfinished and job.parked_at is not None else None,
         "eta": eta
         and {
             "earliest": _utc(eta.earliest),

@@ -26,9 +26,15 @@ class ProgressBody(BaseModel):
 
 
 class PositionBody(BaseModel):
-    """How many jobs of the lane come first."""
+    """How many jobs start before this one, as the scheduler would have it now."""
 
     ahead: int
+
+
+class ParkedBody(BaseModel):
+    """Since when it waits to go on."""
+
+    since: datetime
 
 
 class EtaBody(BaseModel):
@@ -94,6 +100,7 @@ class JobBody(BaseModel):
     attempt: int
     progress: ProgressBody | None
     position: PositionBody | None
+    parked: ParkedBody | None = Field(description="It gave way to other work and goes on by itself.")
     eta: EtaBody | None
     normal: NormalBody
     promise: PromiseBody

@@ -63,7 +63,7 @@ class Standing:
     """What is known about a job beyond its row; None means unknown, never a guess. A finished job has no cause."""
 
     ahead: int | None = None
-    """Jobs that start before this one in its lane; where the cause's evidence says `ahead_at_least`, there are more."""
+    """Jobs that start before this one; where the cause's evidence says `ahead_at_least`, there are more."""
     eta: Eta | None = None
     normal: Normal | None = None
     cause: Cause | None = None

@@ -5,7 +5,6 @@ not shown, and wakes the dispatcher with the commit. A job that is on the runway
 lane changes: its old ticket then claims nothing until it is released anew.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -13,10 +12,9 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import TextClause, select, text
 
-from invoicing.jobs.model import Event, Job
+from invoicing.jobs.model import Event, Job, Priority, Size
 from invoicing.jobs.store.channels import BACKLOG, TOLD_JOBS
 from invoicing.jobs.store.read import job_of
-from invoicing.jobs.store.release import Lane
 from invoicing.jobs.tables import jobs
 from invoicing.kit.db import Session
 
@@ -24,7 +22,7 @@ _TOLD = f"""
 told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, :event, state, attempt, CAST(:data AS jsonb) FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', '') FROM changed)
+), followers AS ({TOLD_JOBS}), dispatcher AS (SELECT pg_notify('{BACKLOG}', :queues) FROM changed)
 SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """
 
@@ -67,6 +65,9 @@ WITH changed AS (
 """)
 
 
+Lane = tuple[Priority, Size]
+
+
 @dataclass(frozen=True)
 class Signed:
     """Who acts and why: customers see the role, our staff all of it."""
@@ -82,31 +83,28 @@ async def found(session: Session, job_id: UUID) -> Job | None:
     return None if row is None else job_of(row)
 
 
-async def expedite(session: Session, job_id: UUID, signed: Signed) -> bool:
+async def expedite(session: Session, job: Job, signed: Signed) -> bool:
     """Put a waiting job before the fair order; False when it does not wait, or goes first already."""
-    return await _done(session, _EXPEDITE, job_id, Event.EXPEDITED, signed, {})
+    return await _done(session, _EXPEDITE, job, Event.EXPEDITED, signed, (job.priority, job.size))
 
 
-async def move(session: Session, job_id: UUID, signed: Signed, to: Lane, delay: timedelta) -> bool:
+async def move(session: Session, job: Job, signed: Signed, to: Lane, delay: timedelta) -> bool:
     """Move a waiting job to another lane, due `delay` after its submission; False when it does not wait elsewhere."""
-    lane = {"priority": to[0], "size": to[1]}
-    return await _done(session, _MOVE, job_id, Event.MOVED, signed, lane, **lane, delay=delay)
+    return await _done(session, _MOVE, job, Event.MOVED, signed, to, priority=to[0], size=to[1], delay=delay)
 
 
-async def retry(session: Session, job_id: UUID, signed: Signed, delay: timedelta) -> bool:
+async def retry(session: Session, job: Job, signed: Signed, delay: timedelta) -> bool:
     """Have a job tried now that died or waits for its next attempt; due after `delay` at the latest. Else False."""
-    return await _done(session, _RETRY, job_id, Event.RETRIED, signed, {}, delay=delay)
+    return await _done(session, _RETRY, job, Event.RETRIED, signed, (job.priority, job.size), delay=delay)
 
 
 async def _done(
-    session: Session,
-    statement: TextClause,
-    job_id: UUID,
-    event: Event,
-    signed: Signed,
-    data: Mapping[str, str],
-    **more: object,
+    session: Session, statement: TextClause, job: Job, event: Event, signed: Signed, to: Lane, **more: object
 ) -> bool:
-    told = {**data, "by": signed.role, "staff": {"actor": signed.actor, "reason": signed.reason}}
-    asked = {"id": job_id, "event": event, "data": to_json(told).decode(), **more}
+    data: dict[str, object] = {"by": signed.role, "staff": {"actor": signed.actor, "reason": signed.reason}}
+    lanes = dict.fromkeys([(job.priority, job.size), to])  # of a move the dispatcher looks at both queues
+    if len(lanes) > 1:
+        data |= {"from": f"{job.priority}-{job.size}", "to": f"{to[0]}-{to[1]}"}
+    queues = ",".join(f"{job.customer_id}:{job.key_id}:{priority}:{size}" for priority, size in lanes)
+    asked = {"id": job.id, "event": event, "data": to_json(data).decode(), "queues": queues, **more}
     return (await session.execute(statement, asked)).one_or_none() is not None

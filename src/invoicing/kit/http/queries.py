@@ -45,6 +45,14 @@ def query_whole(request: Request, name: str) -> int | None:
     return max(-(2**31), min(2**31 - 1, int(value[:20])))
 
 
+def query_flag(request: Request, name: str) -> bool:
+    """Read a parameter that is true or false; left out it is false."""
+    value = request.query_params.get(name, "false")
+    if value not in {"true", "false"}:
+        raise wrong(name, f"{name} must be true or false.", "Correct it, or leave it out.")
+    return value == "true"
+
+
 def query_time(request: Request, name: str) -> datetime | None:
     """Read a parameter that is a time with its offset; None when it was left out."""
     value = request.query_params.get(name)

@@ -1,8 +1,7 @@
 """Lanes and workers over HTTP: how each is doing, pausing and resuming."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
 from invoicing.customers.service import audit
 from invoicing.jobs.model import Priority, Size
+from invoicing.kit.clock import now
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
@@ -24,6 +24,9 @@ from invoicing.lanes.model import BY_NAME, Pause, Worker
 from invoicing.lanes.service import LaneStanding
 
 TAG = "lanes"
+
+_FARTHEST_S = 366 * 86_400.0
+"""Beyond a year nothing is predicted."""
 
 
 class PauseForm(BaseModel):
@@ -44,21 +47,29 @@ class PauseBody(BaseModel):
     since: datetime
 
 
+class ForecastBody(BaseModel):
+    """When a lane will have drained: predicted work in it and before it over its slots, if nothing more comes."""
+
+    drained_at: datetime
+    in_s: float
+
+
 class LaneStandingBody(BaseModel):
-    """How a lane is doing; rate and forecast are null while they are unknown."""
+    """How a lane is doing; the forecast is null where nothing waits, or nothing works on it."""
 
     name: str
     priority: Priority
     size: Size
     waiting: int
-    oldest: datetime | None = Field(description="When the job that waits longest was submitted.")
+    work_s: float = Field(description="Predicted work of what waits (seconds).")
+    oldest: datetime | None = Field(description="When the first job was submitted, of those next in their queues.")
     running: int
     released: int = Field(description="On its runway, not yet claimed by a worker.")
     slots: int
     workers: int
     paused: PauseBody | None
-    rate: float | None = Field(description="Jobs a second, measured.")
-    forecast: dict[str, Any] | None = Field(description="When it will have drained.")
+    rate: float | None = Field(description="Jobs that succeeded a second, over the last minute.")
+    forecast: ForecastBody | None = Field(description="When what waits now will have been done.")
 
 
 class LaneList(BaseModel):
@@ -105,7 +116,8 @@ class Tower:
         await self.gate.staff(request, Role.OPS, Role.SUPPORT)
         async with self.engine.connect() as session:
             found = await service.standings(session)
-        return answer({"items": [lane_view(standing) for standing in found], "next_page_token": None})
+            moment = now()
+        return answer({"items": [lane_view(standing, moment) for standing in found], "next_page_token": None})
 
     async def workers(self, request: Request) -> Response:
         """Answer `GET /v1/workers`."""
@@ -123,8 +135,7 @@ class Tower:
         async with transaction(self.engine) as session:
             await service.pause_lane(session, name, asked.until, asked.reason, by)
             await audit(session, principal, "lane.paused", f"lane:{name}", asked.reason, {"until": asked.until})
-            found = await service.standings(session)
-        return answer(_one(found, name))
+        return await self._one(name)  # counted after the commit: nothing is released while the pause is written
 
     async def resume(self, request: Request) -> Response:
         """Answer `POST /v1/lanes/{lane}:resume`."""
@@ -134,15 +145,15 @@ class Tower:
             resumed = await service.resume_lane(session, name)
             if resumed:
                 await audit(session, principal, "lane.resumed", f"lane:{name}")
+        return await self._one(name)
+
+    async def _one(self, name: str) -> Response:
+        async with self.engine.connect() as session:
             found = await service.standings(session)
-        return answer(_one(found, name))
+        return answer(next(lane_view(standing, now()) for standing in found if standing.lane.name == name))
 
 
-def _one(found: list[LaneStanding], name: str) -> Mapping[str, Any]:
-    return next(lane_view(standing) for standing in found if standing.lane.name == name)
-
-
-def lane_view(standing: LaneStanding) -> dict[str, Any]:
+def lane_view(standing: LaneStanding, moment: datetime) -> dict[str, Any]:
     """Give every field of a lane."""
     lane = standing.lane
     return {
@@ -150,15 +161,22 @@ def lane_view(standing: LaneStanding) -> dict[str, Any]:
         "priority": lane.priority,
         "size": lane.size,
         "waiting": standing.waiting,
+        "work_s": round(standing.work_s, 3),
         "oldest": standing.oldest and standing.oldest.astimezone(UTC),
         "running": standing.running,
         "released": standing.released,
         "slots": standing.slots,
         "workers": standing.workers,
         "paused": standing.pause and _pause(standing.pause),
-        "rate": None,
-        "forecast": None,
+        "rate": round(standing.rate, 3),
+        "forecast": _forecast(standing.drain_s, moment) if standing.waiting else None,
     }
+
+
+def _forecast(drain_s: float | None, moment: datetime) -> dict[str, Any] | None:
+    if drain_s is None or drain_s > _FARTHEST_S:
+        return None
+    return {"drained_at": moment + timedelta(seconds=drain_s), "in_s": round(drain_s, 1)}
 
 
 def _pause(pause: Pause) -> dict[str, Any]:

@@ -1,0 +1,176 @@
+"""What our staff may do to a job at once: expedite, move, retry, cancel; each with a preview of what it will change.
+
+A preview does the very thing and takes it back, so that it cannot differ from what then happens.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, assert_never
+
+from invoicing.customers import service as customers
+from invoicing.customers.model import Principal
+from invoicing.jobs import service as ledger
+from invoicing.jobs.model import FINISHED, WAITING, Job, Priority, Size, Standing, State
+from invoicing.jobs.view import UNKNOWN, Explainer
+from invoicing.kit.db import Session
+from invoicing.kit.problems import Problem
+from invoicing.lanes.model import Lane
+from invoicing.lanes.policies import policy_for
+
+
+@dataclass(frozen=True)
+class Expedite:
+    """Put it before the fair order."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """Let it wait in another lane; None: as it is."""
+
+    priority: Priority | None
+    size: Size | None
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Have it tried now."""
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """End it."""
+
+
+Wish = Expedite | Move | Retry | Cancel
+
+_ACTS: Mapping[type[Wish], str] = {
+    Expedite: "job.expedited",
+    Move: "job.moved",
+    Retry: "job.retried",
+    Cancel: "job.cancelled",
+}
+"""What the audit calls each."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A job, and what is known of it."""
+
+    job: Job
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class Done:
+    """What an act changed; `replayed`: an earlier request with the same idempotency key had done it."""
+
+    customer: str
+    before: Seen
+    after: Seen
+    changed: bool
+    replayed: bool = False
+
+
+async def act(
+    session: Session,
+    principal: Principal,
+    job: Job | None,
+    wish: Wish,
+    reason: str,
+    explain: Explainer,
+    idempotency_key: str | None = None,
+) -> Done:
+    """Do to a job what our staff wish, and put it on the audit, all in this transaction; rolled back, it is a preview.
+
+    `job` is as `ledger.found` gave it: locked. Raises `Problem` where there is none, or where it can no longer be done.
+    """
+    if job is None:
+        raise Problem("not_found", "There is no such job.", remedy="Look it up by its customer or its reference.")
+    slug = await customers.slug_of(session, job.customer_id)
+    replayed = await _done_before(session, principal, job, wish, idempotency_key)
+    before = await _seen(session, job, explain)
+    if replayed:
+        return Done(slug, before, before, changed=False, replayed=True)
+    _refuse_where_it_makes_no_sense(job, wish)
+    changed = await _carry_out(session, principal, job, wish, reason)
+    present = await ledger.found(session, job.id) or job
+    after = await _seen(session, present, explain) if changed else before
+    if changed:
+        data = {**_audit_data(before, after), "wish": asdict(wish)}
+        data |= {"idempotency_key": idempotency_key} if idempotency_key else {}
+        await customers.audit(session, principal, _ACTS[type(wish)], f"job:{job.id}", reason, data)
+    return Done(slug, before, after, changed)
+
+
+async def _seen(session: Session, job: Job, explain: Explainer) -> Seen:
+    return Seen(job, (await explain(session, [job])).get(job.id, UNKNOWN))
+
+
+async def _done_before(session: Session, principal: Principal, job: Job, wish: Wish, key: str | None) -> bool:
+    """Tell whether a request with the same key did the same; raises `Problem` where it did something else."""
+    if key is None:
+        return False
+    earlier = await customers.audited_under(session, principal.key_id, f"job:{job.id}", key)
+    if earlier is not None and (earlier["act"] != _ACTS[type(wish)] or earlier["data"].get("wish") != asdict(wish)):
+        raise Problem(
+            "idempotency_key_reused",
+            f"This key was used for another act on this job: {earlier['act']}.",
+            field="/headers/Idempotency-Key",
+            remedy="Send a fresh key with each new request.",
+        )
+    return earlier is not None
+
+
+async def _carry_out(session: Session, principal: Principal, job: Job, wish: Wish, reason: str) -> bool:
+    signed = ledger.Signed(principal.role, f"{principal.role}:{principal.label}", reason)
+    policy = await policy_for(session)
+    match wish:
+        case Expedite():
+            return await ledger.expedite(session, job, signed)
+        case Move(priority, size):
+            to = priority or job.priority, size or job.size
+            return await ledger.move(session, job, signed, to, policy.due_after(*to))
+        case Retry():
+            return await ledger.retry(session, job, signed, policy.due_after(job.priority, job.size))
+        case Cancel():
+            ended = await ledger.cancel(session, job.customer_id, job.id)
+            return ended is not None and ended[1] is not None
+        case _:
+            assert_never(wish)
+
+
+def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
+    if job.state is State.IN_REVIEW and not isinstance(wish, Cancel):
+        raise Problem("conflict", "The job is being reviewed by a person.", remedy="It may start once it is released.")
+    match wish:
+        case Expedite() if job.state is State.RUNNING:
+            raise Problem("conflict", "The job runs already.", remedy="GET the job for its progress and its end.")
+        case Move() if job.state is State.RUNNING:
+            remedy = "It moves by itself when it outlives its class; a job that gave way can be moved."
+            raise Problem("conflict", "The job runs already.", remedy=remedy)
+        case Expedite() | Move() if job.state not in WAITING:
+            remedy = ":retry has it tried again." if job.state is State.DEAD else "A new job must be submitted."
+            raise Problem("conflict", f"The job is {job.state}.", remedy=remedy)
+        case Retry() if job.state not in {State.DEAD, State.RETRYING}:
+            remedies = {State.QUEUED: ":expedite puts it first.", State.RUNNING: ":cancel stops it."}
+            detail = f"The job is {job.state}: there is nothing to try again."
+            raise Problem("conflict", detail, remedy=remedies.get(job.state, "A new job must be submitted."))
+        case Cancel() if job.state in FINISHED:
+            raise Problem("conflict", f"The job is {job.state} and can no longer be cancelled.")
+        case Cancel() if job.irrevocable and job.cancel_requested_at is None:
+            remedy = "An issued invoice is corrected by a credit note."
+            raise Problem("conflict", "The job's outcome has begun to be a fact in the world.", remedy=remedy)
+        case _:
+            return
+
+
+def _audit_data(before: Seen, after: Seen) -> dict[str, Any]:
+    return {
+        "customer": str(before.job.customer_id),
+        "before": {"state": before.job.state, "lane": _lane(before.job), "ahead": before.standing.ahead},
+        "after": {"state": after.job.state, "lane": _lane(after.job), "ahead": after.standing.ahead},
+    }
+
+
+def _lane(job: Job) -> str:
+    return Lane(job.priority, job.size).name

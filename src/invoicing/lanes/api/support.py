@@ -1,0 +1,213 @@
+"""Acts of our staff on one job over HTTP: with a preview, a reason, and an answer that shows before and after."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.model import Role
+from invoicing.jobs import service as ledger
+from invoicing.jobs.api.desk import JOB_ID, job_id_of
+from invoicing.jobs.api.schemas import EtaBody, JobBody, LaneBody, PositionBody
+from invoicing.jobs.model import FINISHED, Eta, Priority, Size, State
+from invoicing.jobs.submission import idempotency_key
+from invoicing.jobs.view import Explainer, job_view
+from invoicing.kit.clock import now
+from invoicing.kit.http.answers import answer
+from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.forms import form
+from invoicing.kit.http.queries import query_flag
+from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Retry, Seen, Wish, act
+
+TAG = "support"
+
+Reason = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=500,
+        pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+        description="Why; our staff read it, customers do not.",
+        examples=["The customer's own deadline is at noon."],
+    ),
+]
+
+
+class ActForm(BaseModel):
+    """What every act needs."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+
+
+class MoveForm(BaseModel):
+    """Where a job is to wait; what is left out stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    priority: Priority | None = None
+    size: Size | None = None
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> "MoveForm":
+        if self.priority is None and self.size is None:
+            raise ValueError("give priority, size, or both")
+        return self
+
+
+class StandingBody(BaseModel):
+    """Where a job stands."""
+
+    state: State
+    lane: LaneBody
+    position: PositionBody | None
+    eta: EtaBody | None
+    expedited_at: datetime | None = Field(description="Since when it goes before the fair order.")
+
+
+class ActBody(BaseModel):
+    """What an act changed, or (in a preview) would change."""
+
+    dry_run: bool
+    changed: bool = Field(description="Whether anything is otherwise than before: doing it twice changes nothing.")
+    before: StandingBody
+    after: StandingBody
+    job: JobBody
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where our staff act on jobs."""
+
+    gate: Gate
+    engine: AsyncEngine
+    explain: Explainer
+    """Must tell positions as the transaction sees them."""
+
+    async def expedite(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:expedite`."""
+        return await self._act(request, Expedite())
+
+    async def retry(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:retry`."""
+        return await self._act(request, Retry())
+
+    async def cancel(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:cancel`."""
+        return await self._act(request, Cancel())
+
+    async def move(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:move`."""
+        return await self._act(request, None)
+
+    async def _act(self, request: Request, wish: Wish | None) -> Response:
+        """Act, or only look what acting would change; `wish` None: it is in the body."""
+        principal = await self.gate.staff(request, Role.SUPPORT, Role.OPS)
+        job_id, preview = job_id_of(request), query_flag(request, "dry_run")
+        sent = request.headers.get("idempotency-key")
+        key = None if sent is None else idempotency_key(sent)
+        asked: ActForm | MoveForm
+        if wish is None:
+            asked = move = await form(request, MoveForm)
+            wish = Move(move.priority, move.size)
+        else:
+            asked = await form(request, ActForm)
+        async with self.engine.connect() as session:
+            job = await ledger.found(session, job_id)
+            done = await act(session, principal, job, wish, asked.reason, self.explain, key)
+            await (session.rollback() if preview else session.commit())
+        headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
+        return answer(_view(done, preview=preview), 200, headers)
+
+
+def _view(done: Done, *, preview: bool) -> dict[str, Any]:
+    job = job_view(done.after.job, done.customer, done.after.standing, (), now())
+    before, after = _standing(done.before), _standing(done.after)
+    return {"dry_run": preview, "changed": done.changed, "before": before, "after": after, "job": job}
+
+
+def _standing(seen: Seen) -> Mapping[str, Any]:
+    job, standing = seen.job, seen.standing
+    unfinished = job.state not in FINISHED
+    return {
+        "state": job.state,
+        "lane": {"priority": job.priority, "size": job.size},
+        "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
+        "eta": _eta(standing.eta) if unfinished and standing.eta is not None else None,
+        "expedited_at": job.expedited_at and job.expedited_at.astimezone(UTC),
+    }
+
+
+def _eta(eta: Eta) -> Mapping[str, Any]:
+    return {
+        "earliest": eta.earliest.astimezone(UTC),
+        "likely": eta.likely.astimezone(UTC),
+        "latest": eta.latest.astimezone(UTC),
+        "confidence": eta.confidence,
+        "similar_jobs": eta.similar_jobs,
+    }
+
+
+_ONCE = (
+    " A request that may be sent twice has an `Idempotency-Key`; with `dry_run=true` nothing is changed, and the "
+    "answer says what would be. Goes on the job's timeline (customers see the role, not the person or the reason) and "
+    "on the audit."
+)
+
+_TEXTS = {
+    "expedite": "It starts as soon as its size class has a slot, before the fair order; its customer is charged for it "
+    "all the same. A job that gave way and is expedited goes on first. One that runs is refused with 409.",
+    "move": "A job that waits takes its place in the other lane by when it was submitted. What is on the runway comes "
+    "back from it. A job that runs is refused with 409: it moves by itself when it outlives its class.",
+    "retry": "A dead job begins anew, with all the attempts of its kind and from its last checkpoint; one that waits "
+    "for its next attempt is due at once.",
+    "cancel": "A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
+}
+
+_DRY_RUN = Parameter("query", "dry_run", "`true`: only say what would change.", {"type": "boolean", "default": False})
+_KEY = Parameter(
+    "header",
+    "Idempotency-Key",
+    "The same one again when a request is repeated.",
+    {"type": "string", "pattern": "^[!-~]{1,255}$", "minLength": 1, "maxLength": 255},
+)
+
+
+def add_support(router: Router, bench: Bench) -> None:
+    """Add the routes."""
+    router.models.extend([ActForm, MoveForm])
+    add = partial(_add, router)
+    add("expedite", bench.expedite, "Let a waiting job start next (support, ops)", "ActForm")
+    add("move", bench.move, "Move a waiting job to another lane (support, ops)", "MoveForm")
+    add("retry", bench.retry, "Have a job tried again now (support, ops)", "ActForm")
+    add("cancel", bench.cancel, "Cancel a job (support, ops)", "ActForm")
+
+
+def _add(router: Router, verb: str, endpoint: Any, summary: str, model: str) -> None:  # noqa: ANN401 - an endpoint
+    router.operation(
+        "POST",
+        f"/v1/support/jobs/{{job_id:name}}:{verb}",
+        endpoint,
+        name=f"{verb}JobForCustomer",
+        summary=summary,
+        text=_TEXTS[verb] + _ONCE,
+        tag=TAG,
+        parameters=[JOB_ID, _DRY_RUN, _KEY],
+        body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}},
+        answers={
+            200: Given(
+                "What changed.",
+                {"application/json": ActBody},
+                {"Idempotency-Replayed": "`true`: an earlier request with the same key had done it."},
+            )
+        },
+        problems=[400, 404, 408, 409, 413, 415, 422],
+    )
