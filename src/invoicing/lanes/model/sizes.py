@@ -11,7 +11,7 @@ from math import exp, log, sqrt
 
 SHORTEST_S, LONGEST_S = 0.001, 1e9
 
-HONEST_VOTES = 5.0
+HONEST_VOTES = 10.0
 """Customers' votes that the assumption "estimates are right" counts for in the height of a kind's line."""
 
 HONEST_SLOPE = 5.0
