@@ -99,7 +99,9 @@ async def test_a_thousand_followers_cost_no_query_until_their_job_changes(servic
         tenant = (await session.execute(text("SELECT id FROM customers WHERE slug = 'acme'"))).scalar_one()
     asked: list[str] = []
     engine = reader.__self__.desk.engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
+    event.listen(
+        engine, "before_cursor_execute", lambda *call: asked.append(call[2]) if "jobs.revision" in call[2] else None
+    )
     patience = timedelta(seconds=30)
     waiting = [asyncio.create_task(ask(tenant, UUID(followed["id"]), '"1"', patience)) for _ in range(1000)]
     while len(asked) < 1000:  # noqa: ASYNC110 - each looks once before it waits
