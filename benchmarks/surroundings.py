@@ -27,6 +27,7 @@ from invoicing.kit.embedded import EmbeddedPostgres, EmbeddedRedis, hold
 
 ROOT = Path(__file__).parents[1]
 _STARTS_WITHIN_S = 60.0
+_UNLIMITED = {"rate_per_s": 1e6, "burst": 10_000_000, "max_waiting": 100_000_000}
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ async def keys_of(url: str, slug: str, keys: int = 1) -> list[str]:
     engine = make_engine(url)
     async with transaction(engine) as session:
         customer = await service.ensure_customer(session, slug, slug.capitalize())
-        await store.set_limits(session, customer.id, {"rate_per_s": 1e6, "burst": 10_000_000})
+        await store.set_limits(session, customer.id, _UNLIMITED)
         made = [await service.create_key(session, Role.CUSTOMER, f"{slug} {n}", customer.id) for n in range(keys)]
     await engine.dispose()
     return made
