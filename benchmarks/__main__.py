@@ -5,7 +5,7 @@ from importlib import import_module
 
 from benchmarks.pace import FULL, QUICK
 
-BENCHMARKS = ("accept", "latency", "issuing", "sizes")
+BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated")
 """The files here that have a function `run() -> Table`."""
 
 PACED = ("isolation", "drain", "fairness")

@@ -38,6 +38,8 @@ _SECONDS = _Bounds(0.0, _LONGEST_S, "seconds, at most 30 days")
 _BOUNDS: Mapping[str, _Bounds] = {
     "cutoffs": _Bounds(0.001, _LONGEST_S, "seconds of predicted work"),
     "reserve": _Bounds(0.0, 0.9, "a share of a worker's slots; what is left must still do larger work"),
+    "size_share": _Bounds(0.0, 0.3, "a share of the service; the shares of all classes must leave most of it to order"),
+    "priority_share": _Bounds(0.0, 0.3, "a share of the service; all together must leave most of it to order"),
     "spare": _Bounds(0, 16, "slots beside the pool of each worker"),
     "quantum_s": _Bounds(0.05, 3_600.0, "seconds; below 0.05 nothing gets done between two checkpoints"),
     "turn_s": _Bounds(0.05, 86_400.0, "seconds; below 0.05 nothing gets done between two checkpoints"),

@@ -56,7 +56,7 @@ class Policy:
     """How long after its acceptance a job counts as due (seconds): among equally served, the earliest due starts."""
     slack_s: float = 0.1
     """Customers whose service differs by less (seconds of slot) count as equally served."""
-    lead_s: float = 30.0
+    lead_s: float = 5.0
     """How much more service a customer may have had and still have its smaller work start before others' larger work
     (seconds of slot): small work is quick as long as it comes in bursts, and nobody lives on it."""
     size_share: Mapping[Size, float] = field(
