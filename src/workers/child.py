@@ -8,7 +8,9 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
@@ -19,8 +21,11 @@ from invoicing.jobs.kinds import JobKind, Kinds, StopRequested
 from invoicing.jobs.model import Cancelled, Claim, Failed, Interrupted, JobError, Outcome, Rejected
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
-from workers.messages import LONGEST_LINE, claim_of, line, outcome_message, read, surroundings_of
+from workers.last_words import LastWords, last_word
+from workers.messages import STILL, attempt_of, claims_of, line, read, surroundings_of
 from workers.performance import FencedPerformance
+from workers.slate import Slate
+from workers.stillness import Stillness
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +35,20 @@ _PR_SET_PDEATHSIG = 1
 class Child:
     """Performs attempts in the main thread while another thread listens to the worker."""
 
-    def __init__(self, channel: socket.socket, load: Callable[[bool], Kinds]) -> None:
-        """Talk to the worker over a socket; `load(drills)` gives the kinds."""
+    def __init__(self, channel: socket.socket, slate: Slate, load: Callable[[bool], Kinds]) -> None:
+        """Talk to the worker over a socket, and leave on the slate what has begun; `load(drills)` gives the kinds."""
         self._channel = channel
+        self._slate = slate
         self._load = load
         self._lines = channel.makefile("rb")
-        self._orders: asyncio.Queue[Claim] = asyncio.Queue()
+        self._orders: asyncio.Queue[list[Claim]] = asyncio.Queue()
         self._current: FencedPerformance | None = None
-        self._told: str | None = None
-        """Why the attempt that was ordered last must stop, even where it has not begun."""
+        self._told: dict[tuple[UUID, int], str | None] = {}
+        """Why attempts of the present order must stop, even where they have not begun."""
+        self._dropped = False
+        self._ended = LastWords()
+        self._speaking = threading.Lock()
+        self._stillness = Stillness(lambda: self._say(STILL))
 
     async def run(self) -> None:
         """Warm up, say so, then perform what is asked until the worker goes away."""
@@ -47,47 +57,80 @@ class Child:
         if not told:  # the worker ended before it had anything to tell
             return
         around = surroundings_of(read(told))
-        engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child")
+        engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child", by_key=True)
         kinds = self._load(around.drills)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
         cold = {name: str(error) for name, error in _warm_up(kinds, around.settings).items()}
-        self._channel.sendall(line({"ready": True, "cold": cold}))
+        self._say({"ready": True, "cold": cold})
         while True:
-            claim = await self._orders.get()
-            outcome = await self._perform(engine, kinds, claim, around.settings)
+            await self._carry_out(engine, kinds, await self._orders.get(), around.settings)
+
+    async def _carry_out(
+        self, engine: AsyncEngine, kinds: Kinds, claims: Sequence[Claim], settings: Mapping[str, str]
+    ) -> None:
+        """Perform attempts one after the other, and say together how they ended."""
+        for place, claim in enumerate(claims, 1):
+            if self._dropped:
+                break
+            self._slate.begun = place
+            outcome = await self._perform(engine, kinds, claim, settings)
             self._current = None
-            self._channel.sendall(_last_word(claim, outcome))
+            with self._speaking:
+                at_once = self._ended.add(last_word(claim, outcome))
+            if at_once:
+                self._say_ended()
+        self._say_ended(all_said=True)
 
     def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
         """Pass on orders; a worker that is gone takes this process with it, whatever the main thread is doing."""
         try:
             for text in self._lines:
-                message = read(text)
-                if "perform" in message:
-                    self._told = None
-                    loop.call_soon_threadsafe(self._orders.put_nowait, claim_of(message["perform"]))
-                else:
-                    self._told = message["stop"]
-                    self._pass_on()
+                self._hear(read(text), loop)
         finally:
             os._exit(0)
 
+    def _hear(self, message: Mapping[str, Any], loop: asyncio.AbstractEventLoop) -> None:
+        match message:
+            case {"perform": _}:
+                self._dropped = False
+                self._told = {}
+                loop.call_soon_threadsafe(self._orders.put_nowait, claims_of(message))
+            case {"stop": why}:
+                self._told[attempt_of(message)] = why
+                self._pass_on()
+            case {"drop": _}:
+                self._dropped = True
+                self._say_ended()
+            case {"freeze": True}:
+                self._stillness.freeze()
+            case {"freeze": False}:
+                self._stillness.thaw()
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        with self._speaking:
+            self._channel.sendall(line(message))
+
+    def _say_ended(self, *, all_said: bool = False) -> None:
+        """Say how attempts ended since this was last said; by either thread, so under one lock."""
+        with self._speaking:
+            self._channel.sendall(self._ended.take(all_said=all_said))
+
     def _pass_on(self) -> None:
         """Tell the attempt to stop; called by each thread after its half, so that neither order of them loses it."""
-        current, told = self._current, self._told
-        if current is not None and told is not None:
-            current.stop(told)
+        current = self._current
+        if current is not None and (current.job_id, current.attempt) in self._told:
+            current.stop(self._told[current.job_id, current.attempt])
 
     async def _perform(self, engine: AsyncEngine, kinds: Kinds, claim: Claim, settings: Mapping[str, str]) -> Outcome:
         kind = kinds.get(claim.kind)
         if kind is None:
             return Failed(JobError("unknown_kind", f"This build does not know the kind {claim.kind}."))
         try:
-            job = await FencedPerformance.begin(engine, claim, settings)
+            job = FencedPerformance(engine, claim, settings, self._stillness)
             self._current = job
             self._pass_on()
-            return await kind.perform(job, _payload(kind, await job.body(), split=bool(await job.parts())))
+            return await kind.perform(job, _payload(kind, await job.body(), split=claim.split))
         except StopRequested as order:
             return Cancelled() if order.why == "cancel" else Interrupted(order.why)
         except ValidationError as error:
@@ -95,19 +138,6 @@ class Child:
         except Exception as error:
             log.exception("the kind %s raised", claim.kind, extra={"action": "attempt.raised", "job_id": str(claim.id)})
             return Failed(JobError("internal", f"The work failed unexpectedly ({type(error).__name__})."))
-
-
-def _last_word(claim: Claim, outcome: Outcome) -> bytes:
-    """Say how an attempt ended; an outcome that cannot be said is a failure."""
-    about = {"attempt": claim.attempt, "id": str(claim.id)}
-    try:
-        said = line({**outcome_message(outcome), **about})
-        if len(said) <= LONGEST_LINE:
-            return said
-    except Exception:
-        log.exception("no outcome", extra={"action": "attempt.no_outcome", "job_id": str(claim.id)})
-    error = JobError("unknown_outcome", f"The kind {claim.kind} ended without an outcome that can be kept.")
-    return line({**outcome_message(Failed(error)), **about})
 
 
 def _payload(kind: JobKind, body: bytes, *, split: bool) -> BaseModel:
@@ -149,11 +179,12 @@ def builtin(drills: bool) -> Kinds:  # noqa: FBT001 - a setting, passed on
 
 
 def main(load: Callable[[bool], Kinds] = builtin) -> None:
-    """Run as `python -m workers.child FD`."""
+    """Run as `python -m workers.child CHANNEL SLATE`, two file descriptors."""
     _die_with_parent()
     logs.to_stderr(os.environ.get("INVOICING_LOG_LEVEL", "INFO"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the worker decides
-    asyncio.run(Child(socket.socket(fileno=int(sys.argv[1])), load).run())
+    channel, slate = (int(descriptor) for descriptor in sys.argv[1:3])
+    asyncio.run(Child(socket.socket(fileno=channel), Slate(slate), load).run())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from uuid import UUID
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session, driver, make_engine
 from invoicing.lanes import service as lanes
+from invoicing.lanes.policies import Policies, all_policies
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ class Heartbeat:
         register: Callable[[Session], Awaitable[None]],
         running: Callable[[], Sequence[tuple[UUID, int]]],
         held: Callable[[Sequence[tuple[UUID, int]], Attempts], None],
+        agreed: Callable[[Policies], int],
         *,
         every_s: float = EVERY_S,
         lease: timedelta = LEASE,
@@ -41,13 +43,15 @@ class Heartbeat:
         """Beat for a worker.
 
         `running()` lists its attempts, at any moment and from another thread; `held(asked, held)` is called in its
-        event loop with those that were asked about and those that it still has.
+        event loop with those that were asked about and those that it still has; `agreed(policies)` is told what holds
+        now, from another thread, and gives how many slots the worker offers.
         """
         self._url = url
         self._worker_id = worker_id
         self._register = register
         self._running = running
         self._held = held
+        self._agreed = agreed
         self._every_s = every_s
         self._lease = lease
         self._loop = asyncio.get_running_loop()
@@ -90,7 +94,8 @@ class Heartbeat:
 
     async def _beat(self, session: Session) -> None:
         silent = timedelta(seconds=max(0.0, time.monotonic() - self._loop_beat - self._every_s))
-        if not await lanes.beat(session, self._worker_id, silent, stopping=self._stopping):
+        slots = self._agreed(await all_policies(session))
+        if not await lanes.beat(session, self._worker_id, silent, stopping=self._stopping, slots=slots):
             await self._register(session)
         asked = self._running()
         held = await ledger.renew(await driver(session), self._worker_id, asked, self._lease)

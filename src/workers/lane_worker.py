@@ -18,24 +18,29 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import Claim
+from invoicing.jobs.model import YIELD, Claim, Size
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
-from invoicing.lanes.model import LANES, SIZES, Lane, free_for, quotas
-from invoicing.transport import PERFORM, Transport, as_json, from_json, queue_of
+from invoicing.lanes.model import LANES, SIZES, Lane, Left, Policy, smaller
+from invoicing.lanes.policies import Policies
+from invoicing.transport import PACKING, PERFORM, Transport, as_json, from_json, queue_of
+from workers.giving_way import GivingWay
+from workers.guard import Guard
 from workers.heartbeat import EVERY_S, LEASE, Attempts, Heartbeat
 from workers.nursery import Nursery
-from workers.runner import Attempt, Runner
+from workers.reclassing import Reclassing
+from workers.runner import Runner
 from workers.settling import UNREACHABLE, Settler
+from workers.terms import Terms
 
 log = logging.getLogger(__name__)
 
 _LOOK_AT_LEAST_EVERY_S = 1.0
 """Wake-ups are not promised by Redis; this is how late a lost one is noticed."""
 
-_OVERFLOW = 2
-"""Attempts beyond the slots, per slot, that may run on after they turned out larger than they were taken for."""
+_MOST_AT_ONCE = 256
+"""Tickets claimed in one statement."""
 
 _BACKOFF_S = 0.5
 
@@ -76,33 +81,47 @@ class LaneWorker(Worker):
         self._kinds = kinds
         self._nursery = nursery
         self._slots = slots
+        """As it was started; `terms` say what holds now."""
         self._beat_every_s = beat_every_s
         self._lease = lease
+        self._here = asyncio.get_running_loop()
         self._look = asyncio.Event()
         self._settler = Settler(engine)
-        self.runner = Runner(engine, kinds, nursery, self._settler, self._look.set)
+        self.terms = Terms(slots)
+        self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set)
+        self._giving_way = GivingWay(self.runner, self.terms, self._look.set)
+        self._guard = Guard(self.runner, self._giving_way, nursery, self.terms, Reclassing(engine))
 
     async def perform(self, ctx: dict[Any, Any], job_id: str, attempt: int) -> None:  # noqa: ARG002 - arq's signature
         """Claim one ticket and carry it through: the function that arq knows; its own worker could run it too."""
-        for claim in await self._claim([(UUID(job_id), attempt)]):
-            await self.runner.run(self.runner.begin(claim))
+        for pack in self.runner.begin(await self._claim([(UUID(job_id), attempt)])):
+            await self.runner.run(pack)
 
     async def main(self) -> None:
         """Take and run jobs until told to stop, through restarts of Redis and PostgreSQL; then drain."""
-        self._settler.start()
-        heartbeat = self._heartbeat()
-        heartbeat.start()
-        try:
-            async with self._told_to_stop_jobs(), self._woken():
+        async with self.supported() as heartbeat:
+            async with self._woken():
                 log.info("serving %d lanes", len(self.lanes), extra={"action": "worker.ready", "slots": self._slots})
                 while self.allow_pick_jobs:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._look.wait(), _LOOK_AT_LEAST_EVERY_S)
                     self._look.clear()
                     await self._take_supervised()
-                heartbeat.stopping()
-                await self._drain()
+            heartbeat.stopping()
+            await self._drain()
+
+    @asynccontextmanager
+    async def supported(self) -> AsyncIterator[Heartbeat]:
+        """Do all that `perform` needs around it while the block runs: leases, limits, orders to stop, settlements."""
+        self._settler.start()
+        heartbeat = self._heartbeat()
+        heartbeat.start()
+        guard = asyncio.create_task(self._guard.run(), name="guard")
+        try:
+            async with listening(self._url, [ledger.CONTROL], self._told, missed=lambda: None):
+                yield heartbeat
         finally:
+            guard.cancel()
             await self._settler.stop()
             await heartbeat.stop()
             await self._leave()
@@ -114,50 +133,54 @@ class LaneWorker(Worker):
 
     async def _take_supervised(self) -> None:
         try:
-            if await self._take():
+            if await self._fill():
                 self._look.set()
         except (RedisError, *UNREACHABLE) as error:
             log.warning("cannot take jobs: %s", error, extra={"action": "worker.take_failed"})
+            for size in self._giving_way.sizes_aside():
+                self._giving_way.come_back(size, self._left())
             await asyncio.sleep(_BACKOFF_S)
             self._look.set()
 
-    async def _take(self) -> bool:
-        """Fill the free slots from the runways; tells whether there was anything."""
-        running = self.runner.running()
-        left = [free_for(size, running, self._slots) for size in SIZES]
-        room = self._slots * (1 + _OVERFLOW) - sum(running.values())
-        left = [min(free, room) for free in left]
-        if left[0] <= 0:
+    async def _fill(self) -> bool:
+        """Fill the free slots: with smaller work first, then with what was set aside, then with more work."""
+        found = False
+        for size in self._giving_way.sizes_aside():
+            found |= await self._take(smaller(size))
+            self._giving_way.come_back(size, self._left())
+        return await self._take(SIZES) or found
+
+    async def _take(self, sizes: Sequence[Size]) -> bool:
+        """Take jobs of some classes off the runways as far as there are slots; tells whether there was anything."""
+        left = self._left()
+        wanted = [left[size] if size in sizes else 0 for size in SIZES]
+        if wanted[0] <= 0:
             return False
-        tickets = await self._transport.take([(lane.name, SIZES.index(lane.size)) for lane in self.lanes], left)
-        for claim in await self._claim(tickets) if tickets else ():
-            task = asyncio.create_task(self.runner.run(self.runner.begin(claim)), name=f"{claim.id}:{claim.attempt}")
+        tickets = await self._transport.take(
+            [(lane.name, SIZES.index(lane.size)) for lane in self.lanes], wanted, _MOST_AT_ONCE, PACKING
+        )
+        for pack in self.runner.begin(await self._claim(tickets)) if tickets else ():
+            task = asyncio.create_task(
+                self.runner.run(pack), name=f"{pack.given[0].claim.id}:{pack.given[0].claim.attempt}"
+            )
             self.tasks[task.get_name()] = task
             task.add_done_callback(lambda done: self.tasks.pop(done.get_name(), None))
-        self._make_large_give_way()
         return bool(tickets)
+
+    def _left(self) -> Left:
+        packs = set(self.runner.packs.values())
+        return self.terms.left(self.runner.running(), len(packs))
 
     async def _claim(self, tickets: Sequence[tuple[UUID, int]]) -> list[Claim]:
         async with self._engine.connect() as session:
             return await ledger.claim(await driver(session), self.worker_id, tickets, self._lease)
 
-    def _make_large_give_way(self) -> None:
-        """Ask attempts over the quota of the class they turned out to be in to go back into the queue of that class."""
-        quota = quotas(self._slots)
-        over = sum(self.runner.running().values()) - self._slots
-        grown = [attempt for attempt in self.runner.attempts.values() if attempt.size != attempt.claim.size]
-        for attempt in sorted(grown, key=lambda attempt: SIZES.index(attempt.size), reverse=True)[: max(0, over)]:
-            log.info(
-                "asked to give way",
-                extra={"action": "attempt.yield", "job_id": str(attempt.claim.id), "quota": quota[attempt.size]},
-            )
-            self.runner.stop(attempt, "yield", None)
-
     def _keep_only(self, asked: Sequence[tuple[UUID, int]], held: Attempts) -> None:
         """Give up attempts that the ledger no longer holds for this worker, and stop those that were cancelled."""
         for attempt in [self.runner.attempts[key] for key in asked if key in self.runner.attempts]:
             if attempt.key not in held:
-                if attempt.child is not None and not attempt.lost:  # without one it has not begun, or it has ended
+                pack = self.runner.packs.get(attempt.key)
+                if pack is not None and pack.child is not None and not attempt.lost:  # else not begun, or ended
                     log.warning("lease lost", extra={"action": "attempt.lost", "job_id": str(attempt.claim.id)})
                     self.runner.lose(attempt)
             elif held[attempt.key]:
@@ -170,20 +193,16 @@ class LaneWorker(Worker):
             self.runner.stop(attempt, "drain", self.runner.grace_of(attempt))
         while self.tasks:
             await asyncio.wait(self.tasks.values())
+        await self.runner.ended()
 
     def _told(self, _channel: str, payload: str) -> None:
-        """Stop a job that somebody cancelled."""
+        """Stop a job that somebody cancelled, or have one give way."""
         job_id, _, why = payload.partition(":")
-        for attempt in self._attempts_of(job_id):
+        if why == YIELD:
+            self._giving_way.ask_job(UUID(job_id))
+            return
+        for attempt in [one for one in self.runner.attempts.values() if str(one.claim.id) == job_id]:
             self.runner.stop(attempt, why, self.runner.grace_of(attempt))
-
-    def _attempts_of(self, job_id: str) -> list[Attempt]:
-        return [attempt for attempt in self.runner.attempts.values() if str(attempt.claim.id) == job_id]
-
-    @asynccontextmanager
-    async def _told_to_stop_jobs(self) -> AsyncIterator[None]:
-        async with listening(self._url, [ledger.CONTROL], self._told, missed=lambda: None):
-            yield
 
     @asynccontextmanager
     async def _woken(self) -> AsyncIterator[None]:
@@ -215,9 +234,25 @@ class LaneWorker(Worker):
             self._register,
             lambda: list(self.runner.attempts),
             self._keep_only,
+            self._agree,
             every_s=self._beat_every_s,
             lease=self._lease,
         )
+
+    def _agree(self, policies: Policies) -> int:
+        """Work by the policy that holds for this host from now on."""
+        host = socket.gethostname()
+        slots = policies.slots(host) or self._slots
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
+            self._here.call_soon_threadsafe(self._work_by, slots, policies.of(host))
+        return slots
+
+    def _work_by(self, slots: int, policy: Policy) -> None:
+        if (slots, policy) != (self.terms.slots, self.terms.policy):
+            self.terms.slots, self.terms.policy = slots, policy
+            self._nursery.want(self.terms.children)
+            self._look.set()
+            log.info("other terms", extra={"action": "worker.terms", "slots": slots})
 
     async def _register(self, session: Session) -> None:
         await lanes.register(
@@ -226,7 +261,7 @@ class LaneWorker(Worker):
             socket.gethostname(),
             os.getpid(),
             lanes.build(),
-            self._slots,
+            self.terms.slots,
             [lane.name for lane in self.lanes],
             sorted(self._kinds),
         )

@@ -4,8 +4,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from workers.slate import BYTES, Slate
 
 PROGRAM = ("-m", "workers.child")
 
@@ -16,23 +19,27 @@ class Launched:
 
     process: "subprocess.Popen[bytes]"
     channel: socket.socket
+    slate: Slate
 
 
 def launch(program: Sequence[str] = PROGRAM) -> Launched:
     """Launch a child (`program` are Python's arguments); it needs to know nothing yet."""
-    ours, theirs = socket.socketpair()
     environment = {name: os.environ[name] for name in ("PATH", "LANG", "INVOICING_LOG_LEVEL") if name in os.environ}
-    command = [sys.executable, *program, str(theirs.fileno())]
-    try:
-        process = subprocess.Popen(  # noqa: S603 - no shell; the arguments are ours
-            command, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, env=environment
-        )
-    except BaseException:
-        ours.close()
-        raise
-    finally:
-        theirs.close()
-    return Launched(process, ours)
+    with tempfile.TemporaryFile() as page:
+        page.truncate(BYTES)
+        ours, theirs = socket.socketpair()
+        descriptors = (theirs.fileno(), page.fileno())
+        command = [sys.executable, *program, *map(str, descriptors)]
+        try:
+            process = subprocess.Popen(  # noqa: S603 - no shell; the arguments are ours
+                command, pass_fds=descriptors, stdin=subprocess.DEVNULL, env=environment
+            )
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return Launched(process, ours, Slate(page.fileno()))
 
 
 _ahead: list[Launched] = []

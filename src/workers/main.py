@@ -20,6 +20,7 @@ from workers.launching import launched_ahead
 from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.terms import Terms
 from workers.watchdog import Watchdog
 
 
@@ -44,7 +45,8 @@ def watchdog(settings: Settings) -> None:
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
-    nursery = Nursery(Surroundings(url, settings.drills, of_kinds), settings.slots, launched=launched_ahead())
+    around = Surroundings(url, settings.drills, of_kinds)
+    nursery = Nursery(around, Terms(settings.slots).children, launched=launched_ahead())
     async with _servers(settings, "worker") as (engine, transport):
         try:
             load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child

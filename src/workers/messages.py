@@ -1,7 +1,7 @@
 """What a worker and its child processes say to each other: one JSON object a line over a socket pair."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
@@ -35,6 +35,13 @@ class Surroundings:
     settings: Mapping[str, str]
 
 
+FREEZE, THAW, DROP = ({"freeze": True}, {"freeze": False}, {"drop": True})
+"""To a child: be still so that it can be frozen; go on; begin no more of what it was given together."""
+
+STILL = {"still": True}
+"""From a child: it may be frozen now."""
+
+
 def line(message: Mapping[str, Any]) -> bytes:
     """Write a message."""
     return to_json(message) + b"\n"
@@ -51,13 +58,17 @@ def surroundings_of(message: Mapping[str, Any]) -> Surroundings:
     return Surroundings(message["database_url"], message["drills"], message["settings"])
 
 
-def claim_message(claim: Claim) -> dict[str, Any]:
-    """Tell a child which attempt to perform."""
-    return {"perform": asdict(claim)}
+def perform_message(claims: Sequence[Claim]) -> dict[str, Any]:
+    """Tell a child which attempts to perform, one after the other."""
+    return {"perform": [asdict(claim) for claim in claims]}
 
 
-def claim_of(values: Mapping[str, Any]) -> Claim:
-    """Read which attempt to perform."""
+def claims_of(message: Mapping[str, Any]) -> list[Claim]:
+    """Read which attempts to perform."""
+    return [_claim_of(values) for values in message["perform"]]
+
+
+def _claim_of(values: Mapping[str, Any]) -> Claim:
     return Claim(
         **{
             **values,
@@ -65,8 +76,19 @@ def claim_of(values: Mapping[str, Any]) -> Claim:
             "customer_id": UUID(values["customer_id"]),
             "priority": Priority(values["priority"]),
             "size": Size(values["size"]),
+            "body": None if values["body"] is None else values["body"].encode(),
         }
     )
+
+
+def stop_message(attempt: tuple[UUID, int], why: str | None) -> dict[str, Any]:
+    """Tell a child that an attempt must stop at its next checkpoint; `None`: that it may go on after all."""
+    return {"stop": why, "id": attempt[0], "attempt": attempt[1]}
+
+
+def attempt_of(message: Mapping[str, Any]) -> tuple[UUID, int]:
+    """Read which attempt a message is about."""
+    return UUID(message["id"]), int(message["attempt"])
 
 
 def outcome_message(outcome: Outcome) -> dict[str, Any]:

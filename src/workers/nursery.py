@@ -23,16 +23,17 @@ _START_BACKOFF_S = 1.0
 
 
 class Nursery:
-    """Keeps `slots` children and a spare one warm."""
+    """Keeps a child for each slot warm, and another one when those that work may do so for long."""
 
     def __init__(
-        self, around: Surroundings, slots: int, program: Sequence[str] = PROGRAM, launched: Launched | None = None
+        self, around: Surroundings, wanted: int, program: Sequence[str] = PROGRAM, launched: Launched | None = None
     ) -> None:
-        """Start nothing yet; `launched` becomes the first child."""
+        """Want so many children, and start none yet; `launched` becomes the first."""
         self._around = around
         self._program = program
         self._launched = launched
-        self._wanted = slots + 1
+        self._wanted = wanted
+        self._more = False
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
         self._arrived = asyncio.Condition()
@@ -46,23 +47,39 @@ class Nursery:
         async with self._arrived:
             await self._arrived.wait_for(lambda: bool(self._idle))
 
+    def want(self, children: int) -> None:
+        """Want another number of children; those that are too many end after their attempt."""
+        self._wanted = children
+        self._grow.set()
+
+    def expect_more(self) -> None:
+        """Have one of full weight at hand although all may be busy for long: some of them may be set aside."""
+        if not self._more and not self._fresh():
+            self._more = True
+            self._grow.set()
+
+    def take_now(self, size: Size) -> ChildProcess | None:
+        """Take a warm child for a job of a class if one is there."""
+        child = self._pick(size)
+        if child is not None:
+            self._idle.remove(child)
+            self._busy.add(child)
+            child.renice(NICE[size])
+        return child
+
     async def take(self, size: Size) -> ChildProcess:
         """Take a warm child for a job of a class, waiting for one if need be."""
         async with self._arrived:
-            while (child := self._pick(size)) is None:
+            while (child := self.take_now(size)) is None:
+                self._more = True
                 self._grow.set()
                 await self._arrived.wait()
-            self._idle.remove(child)
-        self._busy.add(child)
-        child.renice(NICE[size])
-        self._grow.set()
         return child
 
     async def give_back(self, child: ChildProcess) -> None:
         """Take a child back after its attempt; one that is spent or dead is replaced."""
         self._busy.discard(child)
-        if len(self._idle) < self._wanted and self._is_fit(child):
-            child.renice(0)
+        if self._is_fit(child) and self._is_of_use(child):
             async with self._arrived:
                 self._idle.append(child)
                 self._arrived.notify_all()
@@ -81,6 +98,12 @@ class Nursery:
     @staticmethod
     def _is_fit(child: ChildProcess) -> bool:
         return child.alive and child.performed < _RECYCLE_AFTER and resident_mb(child.pid) < _RECYCLE_ABOVE_MB
+
+    def _is_of_use(self, child: ChildProcess) -> bool:
+        """Tell whether to keep a child: of full weight as many as are wanted, of each other weight one."""
+        child.renice(0)
+        most = self._wanted if child.nice == 0 else 1
+        return sum(other.nice == child.nice for other in self._idle) < most
 
     def _pick(self, size: Size) -> ChildProcess | None:
         """Choose the idle child with the lowest fitting weight: raising it again needs rights that we may not have."""
@@ -103,11 +126,14 @@ class Nursery:
                     log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
                     await asyncio.sleep(_START_BACKOFF_S)
                     continue
+                self._more = False
                 async with self._arrived:
                     self._idle.append(child)
                     self._arrived.notify_all()
 
     def _short(self) -> bool:
         """Tell whether another child is wanted: fewer than wanted in all, or no idle one of full weight."""
-        fresh = sum(child.nice == 0 for child in self._idle)
-        return fresh == 0 or len(self._idle) + len(self._busy) < self._wanted
+        return len(self._idle) + len(self._busy) < self._wanted or (self._more and not self._fresh())
+
+    def _fresh(self) -> bool:
+        return any(child.nice == 0 for child in self._idle)

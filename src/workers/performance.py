@@ -11,6 +11,7 @@ from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Claim, Progress
 from invoicing.kit.db import Session, is_away, transaction
+from workers.stillness import Stillness
 
 LEDGER_AWAY = "ledger_away"
 
@@ -18,30 +19,24 @@ LEDGER_AWAY = "ledger_away"
 class FencedPerformance:
     """What `perform` is given; implements `invoicing.jobs.kinds.Performance` on the ledger."""
 
-    def __init__(
-        self, engine: AsyncEngine, claim: Claim, saved: Mapping[str, Any] | None, settings: Mapping[str, str]
-    ) -> None:
-        """Stand for one attempt."""
+    def __init__(self, engine: AsyncEngine, claim: Claim, settings: Mapping[str, str], stillness: Stillness) -> None:
+        """Stand for one attempt, which begins where the last one stopped."""
         self.job_id = claim.id
         self.customer_id = claim.customer_id
         self.reference = claim.reference
         self.attempt = claim.attempt
         self.failures = claim.failures
-        self.saved = saved
+        self.saved = claim.saved
         self.settings = settings
         self._engine = engine
+        self._body = claim.body
+        self._split = claim.split
+        self._stillness = stillness
         self._stop: str | None = None
 
-    def stop(self, why: str) -> None:
-        """Have the attempt stop at its next checkpoint; called from another thread."""
+    def stop(self, why: str | None) -> None:
+        """Have the attempt stop at its next checkpoint, or go on after all; called from another thread."""
         self._stop = why
-
-    @classmethod
-    async def begin(cls, engine: AsyncEngine, claim: Claim, settings: Mapping[str, str]) -> "FencedPerformance":
-        """Begin an attempt where the last one stopped."""
-        with _interrupted_while_away():
-            async with engine.connect() as session:
-                return cls(engine, claim, await ledger.checkpoint_of(session, claim.id), settings)
 
     @asynccontextmanager
     async def step(
@@ -50,17 +45,18 @@ class FencedPerformance:
         """Open a fenced transaction that commits the block's writes with progress and what to keep."""
         in_block = False
         try:
-            async with transaction(self._engine) as session:
-                await self._fence(session)
-                in_block = True
-                yield session
-                in_block = False
-                if irrevocable:
-                    await ledger.make_irrevocable(session, self.job_id)
-                if saved is not None:
-                    await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
-                if progress is not None:
-                    await ledger.write_progress(session, self.job_id, self.attempt, progress)
+            with self._stillness.open():
+                async with transaction(self._engine) as session:
+                    await self._fence(session)
+                    in_block = True
+                    yield session
+                    in_block = False
+                    if irrevocable:
+                        await ledger.make_irrevocable(session, self.job_id)
+                    if saved is not None:
+                        await ledger.write_checkpoint(session, self.job_id, self.attempt, saved)
+                    if progress is not None:
+                        await ledger.write_progress(session, self.job_id, self.attempt, progress)
         except Exception as error:
             if is_away(error) and (isinstance(error, DBAPIError) or not in_block):  # not a file that the kind misses
                 raise StopRequested(LEDGER_AWAY) from error
@@ -80,21 +76,27 @@ class FencedPerformance:
         async with self.step(Progress(done, total, unit), saved):
             pass
 
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Session]:
+        with _interrupted_while_away(), self._stillness.open():
+            async with self._engine.connect() as session:
+                yield session
+
     async def body(self) -> bytes:
         """Read the request as the customer sent it."""
-        return await self.part(0)
+        return await self.part(0) if self._body is None else self._body
 
     async def parts(self) -> Sequence[tuple[int, int]]:
         """List the parts of a streamed payload: (part number from 1, number of items)."""
-        with _interrupted_while_away():
-            async with self._engine.connect() as session:
-                return await ledger.parts_of(session, self.job_id)
+        if not self._split:
+            return ()
+        async with self._reading() as session:
+            return await ledger.parts_of(session, self.job_id)
 
     async def part(self, number: int) -> bytes:
         """Read one part of the payload."""
-        with _interrupted_while_away():
-            async with self._engine.connect() as session:
-                body = await ledger.part(session, self.job_id, number)
+        async with self._reading() as session:
+            body = await ledger.part(session, self.job_id, number)
         if body is None:
             raise LookupError(f"job {self.job_id} has no payload part {number}")
         return body
@@ -109,10 +111,9 @@ class FencedPerformance:
 
     async def content(self, name: str) -> AsyncIterator[bytes]:
         """Read the parts of a result file in order."""
-        with _interrupted_while_away():
-            async with self._engine.connect() as session:
-                async for body in ledger.artifact_content(session, self.job_id, name):
-                    yield body
+        async with self._reading() as session:
+            async for body in ledger.artifact_content(session, self.job_id, name):
+                yield body
 
 
 @contextmanager

@@ -6,33 +6,69 @@ import logging
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from invoicing.jobs.model import Claim, Failed, JobError, Outcome
+from invoicing.jobs.model import Claim, JobError, Outcome
 from workers.launching import PROGRAM, Launched, launch
-from workers.messages import LONGEST_LINE, Surroundings, claim_message, line, outcome_of, read
+from workers.messages import (
+    DROP,
+    FREEZE,
+    LONGEST_LINE,
+    STILL,
+    THAW,
+    Surroundings,
+    attempt_of,
+    line,
+    outcome_of,
+    perform_message,
+    read,
+    stop_message,
+)
+from workers.slate import Slate
 
 log = logging.getLogger(__name__)
 
-_MEMORY_CHECK_S = 0.25
 _LONGEST_WARM_UP_S = 120.0
+
+Ended = tuple[tuple[UUID, int], Outcome]
+"""An attempt (job and number) and how it ended."""
+
+
+class ChildGone(Exception):  # noqa: N818 - what happened, not an error of ours
+    """The process ended, or was ended, while it performed."""
+
+    def __init__(self, error: JobError) -> None:
+        """Say what that makes the attempt fail with that was being performed."""
+        super().__init__(error.message)
+        self.error = error
 
 
 class ChildProcess:
-    """One child process; performs one attempt at a time."""
+    """One child process; performs what one order asks for, then the next."""
 
     def __init__(
-        self, process: "subprocess.Popen[bytes]", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        process: "subprocess.Popen[bytes]",
+        slate: Slate,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
     ) -> None:
         """Wrap a process that was just started."""
         self.process = process
         self.nice = 0
         self.performed = 0
+        self.stood = 0.0
+        """How long it stood still during the present order, before `still_since` (seconds)."""
+        self.still_since: float | None = None
+        """Since when it is frozen, by the event loop's clock."""
+        self._slate = slate
         self._reader = reader
         self._writer = writer
+        self._to_be_frozen = False
         self._killed_for: JobError | None = None
 
     @classmethod
@@ -42,7 +78,7 @@ class ChildProcess:
         """Start a child, or take one that was launched before, and wait until it is warm."""
         launched = launched or launch(program)
         reader, writer = await asyncio.open_connection(sock=launched.channel, limit=LONGEST_LINE)
-        child = cls(launched.process, reader, writer)
+        child = cls(launched.process, launched.slate, reader, writer)
         try:
             writer.write(line(asdict(around)))
             async with asyncio.timeout(_LONGEST_WARM_UP_S):
@@ -64,33 +100,75 @@ class ChildProcess:
         """Whether the process still runs."""
         return self.process.poll() is None
 
-    async def perform(self, claim: Claim, *, memory_mb: int, timeout_s: float) -> Outcome:
-        """Have an attempt performed, within limits; a child that dies or breaks them makes the attempt fail."""
-        self._killed_for = None
-        self.performed += 1
-        self._writer.write(line(claim_message(claim)))
-        guard = asyncio.create_task(self._guard(memory_mb, timeout_s))
-        try:
-            return _outcome_for(claim, await self._hear())
-        except (EOFError, ConnectionError, ValueError):
-            await self._reap()
-            return Failed(self._killed_for or self._died())
-        except BaseException:
-            self.kill()  # what it would still say must never be taken for the outcome of another attempt
-            raise
-        finally:
-            guard.cancel()
+    async def perform(self, claims: Sequence[Claim]) -> AsyncGenerator[list[Ended], None]:
+        """Have attempts performed one after the other; gives how they ended, as the child says it.
 
-    def stop(self, why: str) -> None:
-        """Ask the current attempt to stop at its next checkpoint."""
+        Raises `ChildGone` where it ends before it has said all. Whoever leaves the loop early must `close` the child.
+        """
+        self._killed_for, self._to_be_frozen, self.stood = None, False, 0.0
+        self.performed += len(claims)
+        self._slate.begun = 0
+        all_said = False
+        try:
+            self._writer.write(line(perform_message(claims)))
+            while not all_said:
+                message = await self._hear()
+                if message == STILL:
+                    self._stand_still()
+                    continue
+                yield [(attempt_of(word), outcome_of(word)) for word in message["ended"]]
+                all_said = message["all_said"]
+        except (EOFError, ConnectionError, ValueError, LookupError) as error:
+            await self._reap()
+            raise ChildGone(self._killed_for or self._died()) from error
+        finally:
+            if not all_said:
+                self.kill()  # what it would still say must never be taken for the outcome of another attempt
+
+    @property
+    def begun(self) -> int:
+        """How many of the attempts of the present order have begun, whether or not the child can be asked."""
+        return self._slate.begun
+
+    def stop(self, attempt: tuple[UUID, int], why: str | None) -> None:
+        """Ask an attempt to stop at its next checkpoint; `None`: to go on after all."""
+        self._tell(stop_message(attempt, why))
+
+    def drop(self) -> None:
+        """Ask it to begin no more of the present order, and to say how those ended that did."""
+        self._tell(DROP)
+
+    def freeze(self) -> None:
+        """Stop the process as soon as it holds nothing open; one that cannot answer goes on."""
+        self._to_be_frozen = True
+        self._tell(FREEZE)
+
+    def thaw(self) -> None:
+        """Have the process go on."""
+        self._to_be_frozen = False
+        if self.still_since is not None:
+            self.stood += asyncio.get_running_loop().time() - self.still_since
+            self.still_since = None
+            self._signal(signal.SIGCONT)
+        self._tell(THAW)
+
+    def _stand_still(self) -> None:
+        if self._to_be_frozen and self.still_since is None:
+            self.still_since = asyncio.get_running_loop().time()
+            self._signal(signal.SIGSTOP)
+
+    def _tell(self, message: Mapping[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):
-            self._writer.write(line({"stop": why}))
+            self._writer.write(line(message))
+
+    def _signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
 
     def kill(self, because: JobError | None = None) -> None:
         """End the process at once; `because` is what its attempt fails with."""
         self._killed_for = self._killed_for or because
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self._signal(signal.SIGKILL)
 
     def renice(self, nice: int) -> bool:
         """Give the process less weight, or more; tells whether the operating system allowed it."""
@@ -119,27 +197,10 @@ class ChildProcess:
         self.kill()
         await asyncio.to_thread(self.process.wait)
 
-    async def _guard(self, memory_mb: int, timeout_s: float) -> None:
-        """Kill the process when it breaks a limit."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + timeout_s
-        while loop.time() < deadline:
-            if (held := resident_mb(self.pid)) > memory_mb:
-                self.kill(JobError("memory_limit", f"The attempt needed {held} MB; {memory_mb} MB are allowed."))
-                return
-            await asyncio.sleep(min(_MEMORY_CHECK_S, max(0.0, deadline - loop.time())))
-        self.kill(JobError("timeout", f"The attempt took longer than {timeout_s:.0f} s."))
-
     def _died(self) -> JobError:
         code = self.process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return JobError("child_died", f"The process that did the work {how}.")
-
-
-def _outcome_for(claim: Claim, message: Mapping[str, Any]) -> Outcome:
-    if (message.get("id"), message.get("attempt")) != (str(claim.id), claim.attempt):
-        raise ValueError("the child speaks of another attempt")
-    return outcome_of(message)
 
 
 def resident_mb(pid: int) -> int:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -21,7 +23,16 @@ _MOST_BACKOFF_S = 2.0
 UNREACHABLE = (OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 """What a round of a loop may meet when the database is away, or is coming back; the loop goes on."""
 
-_Waiting = tuple[Settlement, "asyncio.Future[bool]"]
+_MOST_AT_ONCE = 512
+"""So many ends are written in one statement, so that one commit does not hold up the first of them for long."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ends that came together, and whom to tell which of them were written."""
+
+    ended: Sequence[Settlement]
+    settled: "asyncio.Future[set[UUID]]"
 
 
 class Settler:
@@ -30,7 +41,7 @@ class Settler:
     def __init__(self, engine: AsyncEngine) -> None:
         """Write through an engine."""
         self._engine = engine
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[Group] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -39,12 +50,13 @@ class Settler:
         """Begin to write."""
         self._task = asyncio.create_task(self._write_for_ever(), name="settle")
 
-    async def settle(self, settlement: Settlement) -> bool:
-        """Write the end of an attempt; False when it was no longer the current one and nothing was changed."""
-        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append((settlement, written))
+    async def settle(self, ended: Sequence[Settlement]) -> set[UUID]:
+        """Write the ends of attempts; gives the jobs whose attempt was still the current one: others are unchanged."""
+        loop = asyncio.get_running_loop()
+        group = Group(ended, loop.create_future())
+        self._waiting.append(group)
         self._wake.set()
-        return await written
+        return await group.settled
 
     async def stop(self) -> None:
         """Write what waits, then end."""
@@ -57,28 +69,33 @@ class Settler:
         while self._waiting or not self._stopping:
             await self._wake.wait()
             self._wake.clear()
-            group, self._waiting = self._waiting, []
-            if group:
-                await self._write(group)
+            groups, self._waiting = self._waiting, []
+            if groups:
+                await self._write_groups(groups)
 
-    async def _write(self, group: list[_Waiting]) -> None:
-        """Write a group; one that cannot be written as it is must neither hold up the others nor be tried for ever."""
+    async def _write_groups(self, groups: list[Group]) -> None:
+        ended = [settlement for group in groups for settlement in group.ended]
+        settled: set[UUID] = set()
+        for first in range(0, len(ended), _MOST_AT_ONCE):
+            settled |= await self._write(ended[first : first + _MOST_AT_ONCE])
+        for group in groups:
+            if not group.settled.done():
+                group.settled.set_result({one.job_id for one in group.ended} & settled)
+
+    async def _write(self, ended: list[Settlement]) -> set[UUID]:
+        """Write some; one that cannot be written as it is must neither hold up the others nor be tried for ever."""
         try:
-            settled = await self._write_when_there([settlement for settlement, _ in group])
+            return await self._write_when_there(ended)
         except Exception as error:
-            if len(group) > 1:
-                for one in group:
-                    await self._write([one])
-                return
-            ((settlement, written),) = group
+            if len(ended) > 1:
+                half = len(ended) // 2
+                return await self._write(ended[:half]) | await self._write(ended[half:])
+            (settlement,) = ended
             log.exception(
                 "an outcome cannot be written",
                 extra={"action": "settle.refused", "job_id": str(settlement.job_id), "error": type(error).__name__},
             )
-            settled = await self._write_when_there([_unwritable(settlement)])
-        for settlement, written in group:
-            if not written.done():
-                written.set_result(settlement.job_id in settled)
+            return await self._write_when_there([_unwritable(settlement)])
 
     async def _write_when_there(self, settlements: list[Settlement]) -> set[UUID]:
         """Write as soon as the database can be used; raises what a database says that is there and refuses."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -12,6 +13,16 @@ from pydantic import BaseModel
 from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Finding
+
+
+class GivesWay(StrEnum):
+    """What work between two checkpoints bears when it must give way and does not reach the next one soon."""
+
+    FREEZE = "freeze"
+    """To be stopped for minutes or hours where it stands, and continued: it holds nothing open outside its steps, no
+    connection that times out, no lock, no file that others write."""
+    RESTART = "restart"
+    """To be killed and started again from its last checkpoint, perhaps elsewhere: little work lies between two."""
 
 
 class StopRequested(Exception):  # noqa: N818 - an order, not an error
@@ -128,6 +139,8 @@ class JobKind:
     """A child process that holds more than this is killed and the attempt fails with `memory_limit`."""
     grace: timedelta = timedelta(seconds=5)
     """How long after being told to stop an attempt may take to reach its next checkpoint before it is killed."""
+    gives_way: frozenset[GivesWay] = frozenset()
+    """What it bears beyond stopping at checkpoints. Nothing: it goes on beside others, with the lowest weight."""
     warm_up: Callable[[Mapping[str, str]], None] = _idle
     """Runs once, given the settings, in each child process before its first job, so that no job pays for it."""
     default_priority: Priority = Priority.NORMAL

@@ -27,10 +27,13 @@ Session = AsyncConnection
 """A unit of work: one connection inside one transaction. Statements are named functions in a room's `store.py`."""
 
 
-def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str = "invoicing") -> AsyncEngine:
+def make_engine(
+    url: str, *, pool_size: int = 10, overflow: int = 10, name: str = "invoicing", by_key: bool = False
+) -> AsyncEngine:
     """Build an engine for a `postgresql://` URL.
 
-    `name` shows in `pg_stat_activity`, so that a person looking at locks sees which process holds them.
+    `name` shows in `pg_stat_activity`, so that a person looking at locks sees which process holds them. `by_key` is for
+    those who find rows by their keys: a plan kept from when a table was small must not read all of it when it is large.
     """
     engine = create_async_engine(
         driver_url(url),
@@ -45,6 +48,7 @@ def make_engine(url: str, *, pool_size: int = 10, overflow: int = 10, name: str 
                 "application_name": name,
                 "timezone": "UTC",
                 "jit": "off",
+                **({"enable_seqscan": "off"} if by_key else {}),
                 "lock_timeout": "10s",
                 # a process that is stopped inside a transaction must not hold its locks for ever: nobody could rescue
                 "idle_in_transaction_session_timeout": "60s",

@@ -21,7 +21,9 @@ class Drill(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     seconds: Annotated[Seconds, Field(description="How long the work takes.")] = 1.0
-    chunks: Annotated[int, Field(ge=1, le=100_000, description="Number of checkpoints.")] = 1
+    chunks: Annotated[
+        int, Field(ge=0, le=100_000, description="Number of checkpoints; 0: all of it in one go, without any.")
+    ] = 1
     mode: Annotated[
         Literal["sleep", "spin", "hang", "fail", "die"],
         Field(
@@ -45,20 +47,25 @@ async def perform(job: Performance, drill: Drill) -> Outcome:
     if job.failures < drill.fail_attempts:
         return _failure(f"This drill fails {drill.fail_attempts} times; this was failure {job.failures + 1}.")
     first = int((job.saved or {}).get("chunk", 0))
-    for chunk in range(first, drill.chunks):
-        match drill.mode:
-            case "sleep":
-                await asyncio.sleep(drill.seconds / drill.chunks)
-            case "spin":
-                spin(drill.seconds / drill.chunks)
-            case "hang":
-                hang()
-            case "fail":
-                return _failure("This drill always fails.")
-            case "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-        await job.checkpoint(chunk + 1, drill.chunks, "chunks", {"chunk": chunk + 1})
+    for chunk in range(first, drill.chunks or 1):
+        if drill.mode == "fail":
+            return _failure("This drill always fails.")
+        await _work(drill.mode, drill.seconds / (drill.chunks or 1))
+        if drill.chunks:
+            await job.checkpoint(chunk + 1, drill.chunks, "chunks", {"chunk": chunk + 1})
     return Succeeded({"mode": drill.mode, "chunks": drill.chunks})
+
+
+async def _work(mode: str, seconds: float) -> None:
+    match mode:
+        case "sleep" if seconds:
+            await asyncio.sleep(seconds)
+        case "spin":
+            spin(seconds)
+        case "hang":
+            hang()
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def spin(seconds: float) -> None:

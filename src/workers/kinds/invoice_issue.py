@@ -18,7 +18,7 @@ from invoicing.invoices.model import Finding, Header, Line, Totals
 from invoicing.invoices.payload import HeaderPart, InvoicePayload, read_lines
 from invoicing.invoices.payload_line import LinePart
 from invoicing.invoices.totals import Sums, finish
-from invoicing.jobs.kinds import JobKind, Performance, Streamed
+from invoicing.jobs.kinds import GivesWay, JobKind, Performance, Streamed
 from invoicing.jobs.model import Failed, JobError, Outcome, Progress, Rejected, RetryPolicy, Size, Succeeded
 from invoicing.kit import problems
 from invoicing.kit.db import Session
@@ -335,6 +335,7 @@ KIND = JobKind(
     },
     retry=RetryPolicy(max_attempts=4),
     memory_mb=1_500,
+    gives_way=frozenset(GivesWay),
     warm_up=warm_up,
     example=EXAMPLE,
 )

@@ -14,6 +14,7 @@ from invoicing.transport import Transport, connect
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.terms import Terms
 
 CHILD = Path(__file__).with_name("rehearsal.py")
 LEASE = timedelta(seconds=3)
@@ -29,7 +30,7 @@ KINDS = _rehearsal.KINDS
 
 def nursery(database_url: str, slots: int) -> Nursery:
     """Make a nursery of children that know these kinds."""
-    return Nursery(Surroundings(database_url, drills=True, settings={}), slots, program=(str(CHILD),))
+    return Nursery(Surroundings(database_url, drills=True, settings={}), Terms(slots).children, program=(str(CHILD),))
 
 
 def station(engine: AsyncEngine, url: str, transport: Transport, children: Nursery, slots: int) -> LaneWorker:

@@ -21,7 +21,7 @@ async def test_every_kind_of_end_is_told_as_it_was(crew: Crew, book: Book) -> No
     jobs = {
         "done": await book.submit(seconds=0.1, chunks=2),
         "flaky": await book.submit(seconds=0, mode="fail", fail_attempts=0, claimed_seconds=0),
-        "recovers": await book.submit(seconds=0, fail_attempts=2),
+        "recovers": await book.submit(seconds=0, fail_attempts=2, claimed_seconds=0.1),
         "dies": await book.submit(seconds=0, mode="die"),
         "unknown": await book.submit(kind="no.such"),
         "blank": await book.submit(kind="blank"),
@@ -89,9 +89,9 @@ async def test_a_killed_child_costs_its_own_job_one_attempt_and_nobody_else_anyt
     worker = await crew.worker(slots=2)
     victim = await book.submit(seconds=1, chunks=10, claimed_seconds=0.5)
     await crew.progressed(victim, 2)
-    (attempt,) = worker.runner.attempts.values()
-    assert attempt.child is not None
-    os.kill(attempt.child.pid, signal.SIGKILL)
+    (pack,) = worker.runner.packs.values()
+    assert pack.child is not None
+    os.kill(pack.child.pid, signal.SIGKILL)
     other = await book.submit(seconds=0.1)
 
     rows = await crew.ended(victim, other)
@@ -127,6 +127,7 @@ async def test_a_job_told_to_stop_before_it_has_a_child_never_starts(
     async def never(_size: Any) -> Any:
         await asyncio.sleep(3600)
 
+    monkeypatch.setattr(worker._nursery, "take_now", lambda _size: None)
     monkeypatch.setattr(worker._nursery, "take", never)
     job_id = await book.submit(seconds=0)
     await crew.running(job_id)

@@ -1,5 +1,6 @@
 """What a worker and its children say to each other arrives as it was meant, and garbage is never a success."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +23,14 @@ from invoicing.jobs.model import (
 from invoicing.kit.ids import new_id
 from workers.messages import (
     Surroundings,
-    claim_message,
-    claim_of,
+    attempt_of,
+    claims_of,
     line,
     outcome_message,
     outcome_of,
+    perform_message,
     read,
+    stop_message,
     surroundings_of,
 )
 
@@ -87,8 +90,22 @@ def test_an_outcome_that_says_too_little_or_too_much_is_a_failure(message: dict[
     assert outcome.error.code == "unknown_outcome"
 
 
-def test_a_child_gets_the_attempt_and_its_surroundings_as_they_are() -> None:
-    claim = Claim(new_id(), new_id(), "drill", "PO-7 ✓", 3, 1, Priority.URGENT, Size.HUGE, 12.5, cancel_requested=True)
+def test_a_child_gets_the_attempts_and_its_surroundings_as_they_are() -> None:
+    request = '{"kind": "drill", "payload": {"text": "✓"}}'.encode()
+    small = Claim(
+        new_id(), new_id(), "drill", "PO-7 ✓", 3, 1, Priority.URGENT, Size.SMALL, 0.01, cancel_requested=True,
+        body=request, saved={"chunk": 7},
+    )  # fmt: skip
+    huge = Claim(
+        new_id(), new_id(), "drill", None, 1, 0, Priority.BULK, Size.HUGE, 12.5, cancel_requested=False, split=True
+    )
     around = Surroundings("postgresql://u:p@h/d", drills=True, settings={"rules_dir": "/x"})
-    assert claim_of(read(line(claim_message(claim)))["perform"]) == claim
+    assert claims_of(read(line(perform_message([small, huge])))) == [small, huge]
     assert surroundings_of(read(line(vars(around)))) == around
+
+
+@pytest.mark.parametrize("why", ["cancel", None])
+def test_an_order_to_stop_names_its_attempt(why: str | None) -> None:
+    job_id = new_id()
+    message = read(line(stop_message((job_id, 4), why)))
+    assert (attempt_of(message), message["stop"]) == ((job_id, 4), why)

@@ -32,12 +32,15 @@ async def register(
     )
 
 
-async def beat(session: Session, worker_id: UUID, loop_silent_for: timedelta, *, stopping: bool) -> bool:
-    """Write a worker's proof of life, and how long its event loop has been silent; False when nobody knows it."""
+async def beat(session: Session, worker_id: UUID, loop_silent_for: timedelta, *, stopping: bool, slots: int) -> bool:
+    """Write a worker's proof of life, how long its event loop has been silent and what it offers now.
+
+    False when nobody knows it.
+    """
     known = await session.scalar(
         update(workers)
         .where(workers.c.id == worker_id)
-        .values(beat_at=func.now(), loop_beat_at=func.now() - loop_silent_for, stopping=stopping)
+        .values(beat_at=func.now(), loop_beat_at=func.now() - loop_silent_for, stopping=stopping, slots=slots)
         .returning(workers.c.id)
     )
     return known is not None
