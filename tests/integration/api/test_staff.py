@@ -12,6 +12,7 @@ from invoicing.lanes import service as lanes
 
 LATER = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 LANE = "/v1/lanes/normal-small"
+NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
 
 
 async def audited(service: Any) -> list[tuple[str, str]]:
@@ -29,10 +30,24 @@ async def test_ops_hold_a_lane_and_let_it_go_on_and_both_are_on_the_audit(servic
     assert seen["normal-small"]["waiting"] == 1
     assert seen["normal-small"]["oldest"]
     assert [name for name, lane in seen.items() if lane["paused"]] == ["normal-small"]
-    assert (seen["normal-small"]["rate"], seen["normal-small"]["forecast"]) == (None, None)
+    assert (seen["normal-small"]["rate"], seen["normal-small"]["forecast"]) == (0, None)
     assert (await service.ops.post(f"{LANE}:resume")).json()["paused"] is None
     assert (await service.ops.post(f"{LANE}:resume")).status_code == 200
     assert await audited(service) == [("lane.paused", "ops:ops"), ("lane.resumed", "ops:ops")]
+
+
+async def test_a_lane_says_how_much_waits_how_fast_it_goes_and_when_it_will_be_done(service: Any) -> None:
+    for job in [await service.acme.job() for _ in range(3)]:
+        await service.hand.finish(job["id"])
+    for _ in range(6):
+        await service.acme.job({"kind": "drill", "payload": {"seconds": 0.5}})
+    async with transaction(service.engine) as session:
+        await lanes.register(session, service.hand.worker, "host", 1, "0.1", 2, ["normal-small"], ["drill"])
+    told = {lane["name"]: lane for lane in (await service.ops.get("/v1/lanes")).json()["items"]}["normal-small"]
+    assert (told["waiting"], told["work_s"], told["slots"]) == (6, 3.0, 3)  # two slots and the spare one
+    assert told["rate"] == pytest.approx(3 / 60)
+    assert told["forecast"]["in_s"] == 1.0
+    assert told["forecast"]["drained_at"] > datetime.now(UTC).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -100,6 +115,13 @@ ROUTES = [
     ("POST", f"{LANE}:pause", {"ops", "admin"}),
     ("POST", f"{LANE}:resume", {"ops", "admin"}),
     ("GET", "/metrics", {"ops", "admin"}),
+    ("GET", "/v1/scheduling", {"ops", "admin"}),
+    ("PATCH", "/v1/scheduling", {"ops", "admin"}),
+    ("DELETE", "/v1/scheduling/spare", {"ops", "admin"}),
+    *[
+        ("POST", f"/v1/support/jobs/{NOBODYS}:{verb}", {"support", "ops", "admin"})
+        for verb in ("expedite", "move", "retry", "cancel")
+    ],
     ("GET", "/v1/admin/customers", {"admin"}),
     ("POST", "/v1/admin/customers", {"admin"}),
     ("POST", "/v1/admin/keys", {"admin"}),
