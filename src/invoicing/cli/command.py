@@ -17,6 +17,7 @@ _VERBS = {
     "lanes": "lanes",
     "plan": "plan",
     "workers": "lanes",
+    "scheduling": "scheduling",
     "web": "processes",
     "worker": "processes",
     "dispatcher": "processes",

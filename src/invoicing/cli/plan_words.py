@@ -139,9 +139,9 @@ def _fleet_sentence(told: Told) -> str:
     report = told.report
     quotas = ", ".join(f"{size} {report.quotas[size]}" for size in SIZES)
     sentence = (
-        f"{legend(told)}; with the spare ones, a class or larger may take: {quotas}. {report.used:.0%} of the slot time was "
-        f"used, in {report.idle_while_waiting:.1%} a slot was idle although a job waited. The last job ended after "
-        f"{spoken(report.lasted_s)}."
+        f"{legend(told)}; with the spare ones, a class or larger may take: {quotas}. {report.used:.0%} of the slot "
+        f"time was used, in {report.idle_while_waiting:.1%} a slot was idle although a job waited. The last job ended "
+        f"after {spoken(report.lasted_s)}."
     )
     never = f" {_count(report.never, 'job')} never ended." if report.never else ""
     return sentence[0].upper() + sentence[1:] + never

@@ -45,7 +45,8 @@ def scene(title: str, subtitle: str, reports: Sequence[tuple[str, Report]], note
 def waits(reports: Sequence[Report]) -> dict[str, Any]:
     """Lay out how long each class waited, on a logarithmic axis from the shortest wait worth showing."""
     rows = [row for report in reports for row in report.rows if row.priority is None]
-    longest = max((row.wait.most for row in rows if math.isfinite(row.wait.most)), default=1.0)
+    seen = [wait for row in rows for wait in (row.wait.p50, row.wait.p90, row.wait.p99, row.wait.most)]
+    longest = max(filter(math.isfinite, seen), default=1.0)
     upper = next((step for step in _DECADES_S[2:] if step >= longest), _DECADES_S[-1])
     shown = _DECADES_S[: _DECADES_S.index(upper) + 1]
 
