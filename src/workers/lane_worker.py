@@ -137,10 +137,16 @@ class LaneWorker(Worker):
                 self._look.set()
         except (RedisError, *UNREACHABLE) as error:
             log.warning("cannot take jobs: %s", error, extra={"action": "worker.take_failed"})
-            for size in self._giving_way.sizes_aside():
-                self._giving_way.come_back(size, self._left())
-            await asyncio.sleep(_BACKOFF_S)
-            self._look.set()
+            await self._try_again()
+        except Exception:  # what was claimed is rescued; a worker that ended would help nobody
+            log.exception("cannot take jobs", extra={"action": "worker.take_failed"})
+            await self._try_again()
+
+    async def _try_again(self) -> None:
+        for size in self._giving_way.sizes_aside():
+            self._giving_way.come_back(size, self._left())
+        await asyncio.sleep(_BACKOFF_S)
+        self._look.set()
 
     async def _fill(self) -> bool:
         """Fill the free slots: with smaller work first, then with what was set aside, then with more work."""

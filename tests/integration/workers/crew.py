@@ -86,7 +86,7 @@ class Crew:
         await self.transport.close()
         await self.engine.dispose()
         assert not late, "something did not stop"
-        assert results == [None] * len(results), "something broke off"
+        assert results == [None] * len(results), f"something broke off: {results}"
 
     async def ended(self, *ids: UUID, within: float = 45) -> list[RowMapping]:
         """Wait until jobs are finished; gives their rows."""

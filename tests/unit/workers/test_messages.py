@@ -96,9 +96,7 @@ def test_a_child_gets_the_attempts_and_its_surroundings_as_they_are() -> None:
         new_id(), new_id(), "drill", "PO-7 ✓", 3, 1, Priority.URGENT, Size.SMALL, 0.01, cancel_requested=True,
         body=request, saved={"chunk": 7},
     )  # fmt: skip
-    huge = Claim(
-        new_id(), new_id(), "drill", None, 1, 0, Priority.BULK, Size.HUGE, 12.5, cancel_requested=False, split=True
-    )
+    huge = replace(small, size=Size.HUGE, body=None, saved=None, split=True)
     around = Surroundings("postgresql://u:p@h/d", drills=True, settings={"rules_dir": "/x"})
     assert claims_of(read(line(perform_message([small, huge])))) == [small, huge]
     assert surroundings_of(read(line(vars(around)))) == around

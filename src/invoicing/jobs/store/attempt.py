@@ -44,7 +44,7 @@ SELECT changed.*,
         SELECT body FROM payload_parts WHERE job_id = changed.id AND part = 0 AND octet_length(body) <= {SMALL_BODY}
     ) AS body,
     EXISTS (SELECT FROM payload_parts WHERE job_id = changed.id AND part > 0) AS split,
-    CASE WHEN attempt > 1 THEN (SELECT state FROM checkpoints WHERE job_id = changed.id) END AS saved
+    CASE WHEN attempt > 1 THEN (SELECT state::text FROM checkpoints WHERE job_id = changed.id) END AS saved
 FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN relaxed ON true ORDER BY place
 """
 
