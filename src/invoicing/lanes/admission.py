@@ -32,7 +32,10 @@ _MOST_TALLIES = 10_000
 """Tallies that are kept, those with the most work first: who has less waiting than these floods nobody."""
 
 _LEAST_REST = 19
-"""Reading takes at most a twentieth of the time, however much there is to read."""
+"""Reading takes at most a twentieth of the time, however much there is to read, but for this:"""
+
+_MOST_REST_S = 5.0
+"""Knowledge is read anew before it is stale."""
 
 _CODES = {
     Reason.OWN_LIMIT: "customer_limit",
@@ -108,7 +111,7 @@ class Doorkeeper:
                     log.warning("cannot read what waits: %s", error, extra={"action": "admission.not_refreshed"})
                 else:
                     log.exception("cannot read what waits", extra={"action": "admission.not_refreshed"})
-            await asyncio.sleep(max(REFRESH_S, _LEAST_REST * (self._clock() - began)))
+            await asyncio.sleep(max(REFRESH_S, min(_MOST_REST_S, _LEAST_REST * (self._clock() - began))))
 
     def _know(self, outlook: Outlook) -> None:
         self._outlook, self._read_at, self._own, self._since_s = outlook, self._clock(), {}, 0.0

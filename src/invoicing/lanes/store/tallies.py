@@ -1,19 +1,22 @@
 """How much waits, counted where it changes; folded now and then, so that counting again costs little."""
 
+from collections.abc import Mapping
+
 from sqlalchemy import text
 
-from invoicing.jobs.model import Priority, Size
-from invoicing.kit.db import Session
-from invoicing.lanes.model import Lane, Tally
+from invoicing.kit.db import Session, driver
+from invoicing.lanes.model import LANES, Lane, Tally
 
 # The truth is the sum of both tables, and one statement sees both as they were at one moment.
-_READ = text("""
+_READ = """
 SELECT customer_id, priority, size, sum(waiting)::bigint AS waiting, sum(work_s) AS work_s FROM (
     SELECT customer_id, priority, size, waiting, work_s FROM tallies
     UNION ALL SELECT customer_id, priority, size, waiting, work_s FROM tally_changes
 ) AS counted
-GROUP BY customer_id, priority, size HAVING sum(waiting) > 0 ORDER BY sum(work_s) DESC LIMIT :most
-""")
+GROUP BY customer_id, priority, size HAVING sum(waiting) > 0 ORDER BY sum(work_s) DESC LIMIT $1
+"""
+
+_LANES: Mapping[tuple[str, str], Lane] = {(lane.priority.value, lane.size.value): lane for lane in LANES}
 
 # Only the dispatcher that leads folds; were there two, they would pass over each other's rows.
 _FOLD = text("""
@@ -37,10 +40,10 @@ async def tallies(session: Session, most: int | None = None) -> list[Tally]:
 
     Those with the most work come first; `most` bounds how many are told.
     """
-    rows = await session.execute(_READ, {"most": most})
+    rows = await (await driver(session)).fetch(_READ, most)
     return [
-        Tally(row.customer_id, Lane(Priority(row.priority), Size(row.size)), row.waiting, max(0.0, row.work_s))
-        for row in rows
+        Tally(customer_id, _LANES[priority, size], waiting, max(0.0, work_s))
+        for customer_id, priority, size, waiting, work_s in rows
     ]
 
 
