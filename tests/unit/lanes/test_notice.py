@@ -1,0 +1,37 @@
+"""What the dispatcher is told is read as it was meant, and what cannot be read makes it look for itself."""
+
+from uuid import uuid4
+
+import pytest
+
+from invoicing.jobs.model import Priority, Size
+from invoicing.lanes.model import Lane, Queue
+from invoicing.lanes.model.notice import Notices
+
+QUEUE = Queue(uuid4(), uuid4(), Lane(Priority.BULK, Size.LARGE))
+NAME = f"{QUEUE.customer_id}:{QUEUE.key_id}:bulk:large"
+
+
+def heard(*texts: str) -> Notices:
+    notices = Notices(everywhere=False)
+    for text in texts:
+        notices.hear(text)
+    return notices
+
+
+def test_queues_are_told_apart_by_what_happened_to_them() -> None:
+    other = f"{uuid4()}:{uuid4()}:normal:small"
+    found = heard(f"+{NAME},{other}", "-")
+    assert found.added == {QUEUE}
+    assert len(found.changed) == 1
+    assert found.room
+    assert not found.everywhere
+
+
+@pytest.mark.parametrize("text", ["", "x", f"{NAME},", "+", f"{NAME}:more", NAME.replace("bulk", "vast")])
+def test_what_names_no_queue_means_to_look_everywhere(text: str) -> None:
+    assert heard(text).everywhere
+
+
+def test_a_dispatcher_that_has_been_told_nothing_yet_looks_everywhere() -> None:
+    assert Notices().everywhere
