@@ -39,8 +39,8 @@ def fits(left: Mapping[Size, int], size: Size) -> bool:
 
 def used(left: Mapping[Size, int], size: Size) -> Left:
     """Give what is left after one more of a class has started."""
-    place = SIZES.index(size)
-    return {other: count - (index <= place) for index, (other, count) in enumerate(left.items())}
+    same_or_smaller = SIZES[: SIZES.index(size) + 1]
+    return {other: count - (other in same_or_smaller) for other, count in left.items()}
 
 
 def free_for(size: Size, running: Mapping[Size, int], slots: int, policy: Policy = POLICY) -> int:
