@@ -17,7 +17,7 @@ from benchmarks.service import Service, running
 from benchmarks.submitting import Sender
 from benchmarks.surroundings import ROOT, Servers, call, ops_key, own_mb, servers
 
-SLOTS = 8
+SLOTS = 4
 _LANE = "normal-small"
 _LOOK_EVERY_S = 0.1
 _TAKES_AT_MOST_S = 600.0

@@ -3,13 +3,14 @@
 import asyncio
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from benchmarks.burning import Burner
 from pydantic import BaseModel, ConfigDict, Field
 
-from invoicing.jobs.kinds import JobKind, Performance
+from invoicing.jobs.kinds import GivesWay, JobKind, Performance
 from invoicing.jobs.model import Outcome, Succeeded
 
 CPU = "cpu"
@@ -76,10 +77,9 @@ def offered() -> Iterable[JobKind]:
     yield JobKind("bench.noop", "Does nothing", Nothing, lambda _payload, _streamed: 0.001, noop)
     yield JobKind("bench.brief", "Waits", Brief, lambda payload, _streamed: max(0.001, payload.seconds), brief)
     yield JobKind("bench.yielding", "Burns CPU", Burn, _estimate, with_checkpoints)
-    yield JobKind(
-        "bench.freezing", "Burns CPU, has no checkpoints, may be frozen", Burn, _estimate, without_checkpoints
-    )
-    yield JobKind("bench.stubborn", "Burns CPU, has no checkpoints", Burn, _estimate, without_checkpoints)
+    stubborn = JobKind("bench.stubborn", "Burns CPU, has no checkpoints", Burn, _estimate, without_checkpoints)
+    yield stubborn
+    yield replace(stubborn, name="bench.freezing", gives_way=frozenset({GivesWay.FREEZE}))
 
 
 def offer_in(folder: Path) -> None:
