@@ -43,9 +43,14 @@ class Service:
         asked = {name: value for name, value in parameters.items() if value is not None}
         return _read(self._send("GET", path, params=asked))
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+    def post(self, path: str, body: Mapping[str, Any] | None = None, **parameters: str | None) -> Answer:
         """Have something done."""
-        return _read(self._send("POST", path, json=body))
+        asked = {name: value for name, value in parameters.items() if value is not None}
+        return _read(self._send("POST", path, json=body, params=asked))
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Have something changed."""
+        return _read(self._send("PATCH", path, json=body))
 
     def submit(self, body: BinaryIO, key: str) -> Answer:
         """Submit one job, streaming its body; the same key never makes a second job. Gives `{job, replayed}`."""

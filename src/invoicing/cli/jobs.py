@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from invoicing.cli import submit
+from invoicing.cli import acts, submit
 from invoicing.cli.client import Answer, Service, reach
 from invoicing.cli.durations import duration
 from invoicing.cli.faults import REFUSED, USAGE, Fault
@@ -31,6 +31,7 @@ def attach(app: typer.Typer) -> None:
     jobs.command("why")(why)
     jobs.command("watch")(watch)
     jobs.command("cancel")(cancel)
+    acts.attach(jobs)
     app.add_typer(jobs, name="jobs", rich_help_panel="A running service")
 
 

@@ -37,7 +37,7 @@ def _list_by_default(
 
 
 def list_lanes(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Show every lane: waiting, running, slots, and what is paused.
+    """Show every lane: what waits, its work, what runs, how fast it goes, when it will be done, what is paused.
 
     Example: `invoicing lanes list`
     """
@@ -48,13 +48,17 @@ def list_lanes(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, a
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("lane", no_wrap=True)
-    for column in ("waiting", "oldest", "running", "slots", "workers"):
+    for column in ("waiting", "work", "oldest", "running", "slots", "workers", "per s", "done in"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("paused")
     for lane in found["items"]:
         oldest = "-" if lane["oldest"] is None else span((datetime.now(UTC) - moment(lane["oldest"])).total_seconds())
+        work = span(lane["work_s"]) if lane["waiting"] else "-"
+        rate = f"{lane['rate']:.3g}" if lane["rate"] else "-"
+        done = span(lane["forecast"]["in_s"]) if lane["forecast"] else "-"
         numbers = [str(lane[name]) for name in ("running", "slots", "workers")]
-        table.add_row(lane["name"], str(lane["waiting"]), oldest, *numbers, escape(_paused(lane)))
+        waits = [str(lane["waiting"]), work, oldest]
+        table.add_row(lane["name"], *waits, *numbers, rate, done, escape(_paused(lane)))
     OUT.print(table)
 
 

@@ -23,6 +23,7 @@ from invoicing.kit.db import Session, driver
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, SIZES, Lane, Queue, Scheduler, Waiting, Worker, quotas
 from invoicing.lanes.model.line import Ahead, Held, Line, line_of, line_up
+from invoicing.lanes.model.metering import first_s
 from invoicing.lanes.policies import Policies, all_policies
 
 MOST = 1_000
@@ -112,7 +113,9 @@ async def compute(session: Session) -> Positions:
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
     quota, work_s = _quota(workers, policies), {one.job_id: one.work_s for one in look.jobs}
     line = await asyncio.to_thread(  # a tenth of a second of computing must not hold up whoever else is served
-        lambda: line_of(line_up(scheduler, runway, _held(look, policies), quota, closed), work_s)
+        lambda: line_of(
+            line_up(scheduler, runway, _held(look, policies), quota, closed), work_s, policies.fleet.quantum_s
+        )
     )
     last_of = {name: heads[-1].job_id for name, heads in _heads(look).items() if name in cut}
     return Positions(look.now, policies, line, last_of, frozenset(_heads(look)), complete)
@@ -187,8 +190,8 @@ def _quota(workers: Sequence[Worker], policies: Policies) -> dict[Size, int]:
 
 def _waiting(one: Seen, policies: Policies) -> Waiting:
     lane = Lane(one.priority, one.size)
-    first_s = min(one.work_s, policies.fleet.quantum_s)
-    return Waiting(one.job_id, one.attempt, one.customer_id, one.key_id, lane, one.order_at, first_s, one.expedited)
+    charged_s = first_s(one.work_s, one.size, policies.fleet)
+    return Waiting(one.job_id, one.attempt, one.customer_id, one.key_id, lane, one.order_at, charged_s, one.expedited)
 
 
 def _queue_of(job: Job) -> QueueName:

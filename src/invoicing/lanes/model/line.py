@@ -113,8 +113,8 @@ def line_up(
     return started + scheduler.release(dict.fromkeys(SIZES, _ENDLESS))
 
 
-def line_of(started: Sequence[Waiting], work_s: Mapping[UUID, float]) -> Line:
-    """Add up a line; `work_s` is the predicted work of each job (seconds)."""
+def line_of(started: Sequence[Waiting], work_s: Mapping[UUID, float], quantum_s: float) -> Line:
+    """Add up a line; `work_s` is the predicted work of each job, which gives way to smaller after `quantum_s`."""
     counts: dict[Size, list[int]] = {size: [0] for size in SIZES}
     whole: dict[Size, list[float]] = {size: [0.0] for size in SIZES}
     turns: dict[Size, list[float]] = {size: [0.0] for size in SIZES}
@@ -123,6 +123,6 @@ def line_of(started: Sequence[Waiting], work_s: Mapping[UUID, float]) -> Line:
             own = size is one.lane.size
             counts[size].append(counts[size][-1] + own)
             whole[size].append(whole[size][-1] + (work_s.get(one.job_id, one.first_s) if own else 0.0))
-            turns[size].append(turns[size][-1] + (one.first_s if own else 0.0))
+            turns[size].append(turns[size][-1] + (min(one.first_s, quantum_s) if own else 0.0))
     places = {one.job_id: place for place, one in enumerate(started)}
     return Line(places, counts, whole, turns, [one.lane.size for one in started])

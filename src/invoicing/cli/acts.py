@@ -1,0 +1,124 @@
+"""`jobs expedite | move | retry`: acts of our staff on a job, each with a preview."""
+
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from invoicing.cli.client import Answer, reach
+from invoicing.cli.faults import USAGE, Fault
+from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
+from invoicing.cli.output import emit, say
+from invoicing.cli.wording import clock
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's whole id.")]
+Reason = Annotated[str, typer.Option(help="Why: it goes on the audit; customers do not see it.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
+
+_WHOLE_ID = 32
+
+
+def attach(jobs: typer.Typer) -> None:
+    """Add the verbs."""
+    jobs.command("expedite")(expedite)
+    jobs.command("move")(move)
+    jobs.command("retry")(retry)
+
+
+def expedite(
+    job_id: JobId,
+    reason: Reason,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a waiting job start next, before the fair order (support, ops).
+
+    Example: `invoicing jobs expedite 01a2013d-0f08-7b48-a650-270387a8071a --reason "due at noon" --dry-run`
+    """
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "expedite"), {"reason": reason}, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def move(
+    job_id: JobId,
+    reason: Reason,
+    priority: Annotated[str | None, typer.Option(help="urgent, normal or bulk.")] = None,
+    size: Annotated[str | None, typer.Option(help="small, medium, large or huge.")] = None,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move a waiting job to another lane (support, ops).
+
+    Example: `invoicing jobs move 01a2013d-0f08-7b48-a650-270387a8071a --priority urgent --reason "wrongly bulk"`
+    """
+    if priority is None and size is None:
+        raise Fault("A move needs its target.", "Give --priority, --size, or both.", USAGE)
+    wish = {name: value for name, value in (("priority", priority), ("size", size)) if value is not None}
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "move"), {"reason": reason, **wish}, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def retry(
+    job_id: JobId,
+    reason: Reason,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a job tried again now that died, or that waits for its next attempt (support, ops).
+
+    Example: `invoicing jobs retry 01a2013d-0f08-7b48-a650-270387a8071a --reason "the register is back"`
+    """
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "retry"), {"reason": reason}, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def _path(job_id: str, verb: str) -> str:
+    if len(job_id) < _WHOLE_ID:
+        raise Fault(f"{job_id!r} is no whole id.", "`invoicing jobs list --json` shows whole ids.", USAGE)
+    return f"/v1/support/jobs/{job_id}:{verb}"
+
+
+def _flag(*, dry_run: bool) -> str | None:
+    return "true" if dry_run else None
+
+
+def _tell(done: Answer, *, as_json: bool) -> None:
+    """Say what an act changed: state, lane, place and expected end, before and after."""
+    if as_json:
+        emit(done)
+        return
+    job, before, after = done["job"], done["before"], done["after"]
+    if not done["changed"]:
+        say(escape(f"{job['id']}: nothing changes; it is {_standing(after)}."))
+        return
+    verb = "would change" if done["dry_run"] else "changed"
+    say(escape(f"{job['id']} {verb}"))
+    say(escape(f"  from {_standing(before)}"))
+    say(escape(f"  to   {_standing(after)}"))
+
+
+def _standing(standing: Answer) -> str:
+    lane, position, eta = standing["lane"], standing["position"], standing["eta"]
+    words = [f"{standing['state']} in {lane['priority']}-{lane['size']}"]
+    if standing["expedited_at"]:
+        words.append("expedited")
+    if position:
+        words.append(f"{position['ahead']} ahead")
+    if eta:
+        words.append(f"done about {clock(eta['likely'])} ({clock(eta['earliest'])} to {clock(eta['latest'])})")
+    return ", ".join(words)
