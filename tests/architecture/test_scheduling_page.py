@@ -1,6 +1,7 @@
 """The page about scheduling lists the settings that there are, with the defaults that hold."""
 
 import re
+import shlex
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 import typst
 
+from invoicing.cli.scheduling import _changes as read_settings
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import POLICY, Policy, quotas
-from invoicing.lanes.model.overrides import OF_A_HOST, SLOTS, as_settings
+from invoicing.lanes.model.overrides import OF_A_HOST, SLOTS, as_settings, misfits
 from invoicing.lanes.store.workers import ALIVE_FOR
 from workers.heartbeat import LEASE
 from workers.terms import OVERRUN
@@ -51,6 +53,16 @@ def test_the_table_of_due_times_is_the_one_that_holds() -> None:
         for row in re.findall(r"(?m)^ *\| (urgent|normal|bulk) \| ([\d| ]+\d) \|$", PAGE)
     }
     assert table == {str(priority): list(POLICY.delays_s[priority].values()) for priority in Priority}
+
+
+COMMANDS = re.findall(r"(?m)^\$ (invoicing .+?)(?: {2,}#.*)?$", PAGE)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if " set " in command])
+def test_a_setting_that_is_shown_being_set_can_be_set(command: str) -> None:
+    words = shlex.split(command)[3:]
+    settings = words[: next(place for place, word in enumerate(words) if word.startswith("--"))]
+    assert misfits(read_settings(settings), POLICY, host="--host" in words) == []
 
 
 def test_the_quotas_that_are_told_and_drawn_are_those_that_hold() -> None:
