@@ -8,7 +8,7 @@ from benchmarks.pace import FULL, QUICK
 BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated")
 """The files here that have a function `run() -> Table`."""
 
-PACED = ("isolation", "drain", "fairness")
+PACED = ("isolation", "drain", "fairness", "dispatch", "fleet")
 """Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
 

@@ -1,4 +1,4 @@
-"""What releasing a job costs with a million waiting, beside a thousand: the dispatcher's own rounds, on real servers."""
+"""What releasing a job costs with a million waiting, beside a thousand: by the dispatcher's rounds, on real servers."""
 
 import asyncio
 import statistics

@@ -51,7 +51,7 @@ CROSS JOIN LATERAL (
 ) AS head
 UNION ALL
 SELECT 'running', id, attempt, customer_id, key_id, priority, size, extract(epoch FROM order_at)::float8, predicted_s,
-    extract(epoch FROM attempts.started_at)::float8, jobs.worker_id, false
+    extract(epoch FROM attempts.started_at)::float8, CASE WHEN parked_at IS NULL THEN jobs.worker_id END, false
 FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.number = jobs.attempt
 WHERE state = 'running' AND $6
 UNION ALL
@@ -68,7 +68,8 @@ FROM attempts JOIN unnest($1::uuid[], $2::int[]) AS asked(id, attempt) ON job_id
 # The planner guesses from statistics that are old within seconds here, and a wrong guess reads a whole backlog. Every
 # statement on this connection has its index; one plan for all parameters saves planning them each time.
 _PREPARE = """
-SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off
+SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;
+SET enable_hashjoin = off; SET enable_mergejoin = off
 """
 
 _FOR_NOW = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
