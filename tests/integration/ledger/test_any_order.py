@@ -26,6 +26,7 @@ from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import (
     FINISHED,
     TRANSITIONS,
+    WAITING,
     Cancelled,
     Claim,
     Event,
@@ -44,6 +45,7 @@ from invoicing.jobs.model import (
 from invoicing.jobs.tables import jobs, timeline
 from invoicing.kit.db import make_engine, transaction
 from workers.performance import FencedPerformance
+from workers.stillness import Stillness
 
 from ..book import Book
 
@@ -52,6 +54,8 @@ ERROR = JobError("broken", "It broke.")
 OUTCOMES: list[Outcome] = [
     Succeeded({}), Rejected(ERROR), Failed(ERROR), Interrupted("drain"), Interrupted("yield", Size.LARGE), Cancelled(),
 ]  # fmt: skip
+SIGNED = ledger.Signed("support", "support:erika", "A test.")
+STAY_WAITING = {Event.EXPEDITED, Event.MOVED}
 STAY_RUNNING = {Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED}
 SEEN: set[tuple[State, State]] = set()
 
@@ -108,7 +112,7 @@ class Calls(RuleBasedStateMachine):
     @rule(claim=claims, irrevocable=st.booleans())
     def progress(self, claim: Claim, irrevocable: bool) -> None:  # noqa: FBT001 - hypothesis names its arguments
         async def step() -> None:
-            performance = FencedPerformance(self.engine, claim, None, {})
+            performance = FencedPerformance(self.engine, claim, {}, Stillness(lambda: None))
             async with performance.step(Progress(1, 2, "steps"), {"at": 1}, irrevocable=irrevocable):
                 pass
 
@@ -136,6 +140,21 @@ class Calls(RuleBasedStateMachine):
     @rule(job=made)
     def cancel(self, job: UUID) -> None:
         self.runner.run(self.book.cancel(job))
+
+    @rule(job=made, act=st.sampled_from(["expedite", "move", "retry"]), size=st.sampled_from([Size.SMALL, Size.LARGE]))
+    def act(self, job: UUID, act: str, size: Size) -> None:
+        async def write() -> None:
+            async with transaction(self.engine) as session:
+                found = await ledger.found(session, job)
+                assert found is not None
+                if act == "expedite":
+                    await ledger.expedite(session, found, SIGNED)
+                elif act == "move":
+                    await ledger.move(session, found, SIGNED, (Priority.NORMAL, size), timedelta(seconds=20))
+                else:
+                    await ledger.retry(session, found, SIGNED, timedelta(seconds=20))
+
+        self.runner.run(write())
 
     async def everything(self) -> tuple[Sequence[RowMapping], dict[UUID, list[TimelineEntry]]]:
         timelines: dict[UUID, list[TimelineEntry]] = {}
@@ -166,10 +185,14 @@ def check_path(entries: list[TimelineEntry]) -> None:
     """Hold a timeline against the state chart."""
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert (entries[0].event, entries[0].state, entries[0].attempt) == (Event.ACCEPTED, State.QUEUED, 0)
-    assert all(entry.state not in FINISHED for entry in entries[:-1])
+    retried = {entry.seq - 1 for entry in entries if entry.event is Event.RETRIED}
+    assert all(entry.state not in FINISHED or entry.seq in retried for entry in entries[:-1])
     for before, after in pairwise(entries):
         if after.event in STAY_RUNNING:
             assert before.state is after.state is State.RUNNING
+        elif after.event in STAY_WAITING:
+            assert before.state is after.state
+            assert after.state in WAITING
         else:
             assert after.state in TRANSITIONS[before.state], (before, after)
             SEEN.add((before.state, after.state))
