@@ -245,7 +245,7 @@ class Lead:
         """Let a part of what lies ready be used before looking for more room: fewer and larger rounds."""
         usual = self.meter.pace.get(Size.SMALL)
         slots = self._around.capacity.slots
-        if usual is not None and ready > _READY_PER_SLOT * slots:
+        if slots and usual is not None and ready > _READY_PER_SLOT * slots:
             self._count_at = max(self._count_at, time.monotonic() + usual * ready / slots / _READY_PER_SLOT)
 
     def _wait_s(self, look: Look) -> float:
