@@ -51,15 +51,20 @@ class Pack:
     """Those of its jobs that had not begun were taken back."""
     asked_at: float | None = None
     """Since when it is asked to give way."""
-    deaf: bool = False
-    """It was asked once, and did not reach a checkpoint in time."""
-    aside: bool = False
-    """It goes on, or is frozen, without holding a slot."""
+    aside_at: float | None = None
+    """Since when it goes on, or is frozen, without holding a slot."""
+    back_at: float | None = None
+    """When it was last given a slot again."""
 
     @classmethod
     def of(cls, *attempts: Attempt) -> "Pack":
         """Put attempts of one class together."""
         return cls(attempts, attempts[0].claim.size, {attempt.key: attempt for attempt in attempts})
+
+    @property
+    def aside(self) -> bool:
+        """Whether it holds no slot."""
+        return self.aside_at is not None
 
     @property
     def current(self) -> Attempt:

@@ -11,6 +11,7 @@ from invoicing.lanes.model import SIZES, Left, fits, used
 from workers.attempts import Pack
 from workers.nursery import NICE
 from workers.runner import MOVED, Runner
+from workers.telling import Telling
 from workers.terms import Terms
 
 log = logging.getLogger(__name__)
@@ -18,12 +19,16 @@ log = logging.getLogger(__name__)
 _DOES_NOT_STOP_FOR = frozenset({"cancel", "drain"})
 """Told to stop for one of these, it ends soon, one way or another."""
 
+_STAYS_ASIDE_S = 0.5
+"""So long a slot is left to those for whom it was freed; they are on their way."""
+
 
 class GivingWay:
     """Asks, waits for a quantum, sets aside, and brings back."""
 
-    def __init__(self, runner: Runner, terms: Terms, changed: Callable[[], None]) -> None:
+    def __init__(self, runner: Runner, terms: Terms, telling: Telling, changed: Callable[[], None]) -> None:
         """Work on what a runner runs; `changed` is called when a slot became free."""
+        self._telling = telling
         self._runner = runner
         self._terms = terms
         self._changed = changed
@@ -35,16 +40,14 @@ class GivingWay:
                 self.ask(pack)
 
     def ask(self, pack: Pack) -> None:
-        """Ask a pack to stop at the next checkpoint; what did not hear it once before is set aside at once."""
+        """Ask a pack to stop at the next checkpoint; `look` sets it aside where none comes."""
         attempt = pack.current
-        if pack.aside or pack.asked_at is not None or pack.child is None or attempt.stopping is not None:
+        if pack.aside or pack.asked_at is not None or attempt.stopping is not None:
             return
         pack.asked_at = asyncio.get_running_loop().time()
         log.info("asked to give way", extra={"action": "attempt.yield", "job_id": str(attempt.claim.id)})
         self._runner.take_back(pack)
         self._runner.stop(attempt, YIELD, None)
-        if pack.deaf:
-            self._set_aside(pack)
 
     def ask_those_over(self) -> None:
         """Ask the largest, where more run of a class or larger than may: some of them were taken for smaller."""
@@ -58,10 +61,10 @@ class GivingWay:
                 self.ask(pack)
 
     def look(self, pack: Pack, now: float) -> None:
-        """Set a pack aside whose quantum is over since it was asked."""
-        if pack.asked_at is not None and not pack.aside and now - pack.asked_at >= self._terms.policy.quantum_s:
-            pack.deaf = True
-            self._set_aside(pack)
+        """Set a pack aside whose quantum is over since it was asked, or, the next time, since it came back."""
+        since = pack.asked_at if pack.back_at is None else pack.back_at
+        if pack.asked_at is not None and since is not None and now - since >= self._terms.policy.quantum_s:
+            self._set_aside(pack, now)
 
     def sizes_aside(self) -> list[Size]:
         """List the classes of what is set aside, the smallest first."""
@@ -69,19 +72,22 @@ class GivingWay:
 
     def come_back(self, size: Size, left: Left) -> None:
         """Give those of a class slots again that were set aside, the longest waiting first, as far as there are any."""
-        for pack in sorted(self._aside(), key=lambda one: one.asked_at or 0.0):
-            if pack.size == size and fits(left, size) and pack.current.stopping not in _DOES_NOT_STOP_FOR:
+        now = asyncio.get_running_loop().time()
+        for pack in sorted(self._aside(), key=lambda one: one.aside_at or 0.0):
+            rested = now - (pack.aside_at or 0.0) >= _STAYS_ASIDE_S
+            if pack.size == size and rested and fits(left, size) and pack.current.stopping not in _DOES_NOT_STOP_FOR:
                 left = used(left, size)
-                self._bring_back(pack)
+                self._bring_back(pack, now)
 
-    def _set_aside(self, pack: Pack) -> None:
+    def _set_aside(self, pack: Pack, now: float) -> None:
         child, attempt = pack.child, pack.current
-        if child is None or attempt.stopping in _DOES_NOT_STOP_FOR:
+        if pack.aside or child is None or attempt.stopping in _DOES_NOT_STOP_FOR:
             return
         bears = frozenset[GivesWay]() if attempt.kind is None else attempt.kind.gives_way
         about = {"job_id": str(attempt.claim.id), "size": pack.size}
         if len(self._aside()) < self._terms.most_aside:
-            pack.aside = True
+            pack.aside_at = now
+            self._telling.set_aside(attempt, aside=True)
             child.renice(NICE[Size.HUGE])
             if GivesWay.FREEZE in bears:
                 child.freeze()
@@ -91,8 +97,9 @@ class GivingWay:
             log.info("goes elsewhere", extra={"action": "attempt.moved", **about})
             child.kill(MOVED)
 
-    def _bring_back(self, pack: Pack) -> None:
-        pack.aside, pack.asked_at = False, None
+    def _bring_back(self, pack: Pack, now: float) -> None:
+        pack.aside_at, pack.asked_at, pack.back_at = None, None, now
+        self._telling.set_aside(pack.current, aside=False)
         if pack.child is not None:
             pack.child.renice(NICE[pack.size])
             pack.child.thaw()

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 
-from invoicing.jobs.model import JobError, Size
-from workers.attempts import Attempt, Pack
+from invoicing.jobs.model import JobError
+from workers.attempts import Pack
 from workers.giving_way import GivingWay
 from workers.nursery import NICE, Nursery
 from workers.runner import STOPPED, Runner
 from workers.sandbox import ChildProcess, resident_mb
+from workers.telling import Telling
 from workers.terms import Terms
 
 log = logging.getLogger(__name__)
@@ -34,14 +34,14 @@ class Guard:
         giving_way: GivingWay,
         nursery: Nursery,
         terms: Terms,
-        reclassed: Callable[[Attempt, Size], None],
+        telling: Telling,
     ) -> None:
-        """Look after what a runner runs; `reclassed` is told of an attempt that outlived its class."""
+        """Look after what a runner runs."""
         self._runner = runner
         self._giving_way = giving_way
         self._nursery = nursery
         self._terms = terms
-        self._reclassed = reclassed
+        self._telling = telling
         self._round = 0
 
     async def run(self) -> None:
@@ -92,5 +92,5 @@ class Guard:
         pack.size = self._terms.policy.cutoffs.classify(worked)
         if not pack.aside:
             child.renice(NICE[pack.size])
-        self._reclassed(pack.current, pack.size)
+        self._telling.reclassed(pack.current, pack.size)
         self._giving_way.ask_those_over()

@@ -29,9 +29,9 @@ from workers.giving_way import GivingWay
 from workers.guard import Guard
 from workers.heartbeat import EVERY_S, LEASE, Attempts, Heartbeat
 from workers.nursery import Nursery
-from workers.reclassing import Reclassing
 from workers.runner import Runner
 from workers.settling import UNREACHABLE, Settler
+from workers.telling import Telling
 from workers.terms import Terms
 
 log = logging.getLogger(__name__)
@@ -89,8 +89,9 @@ class LaneWorker(Worker):
         self._settler = Settler(engine)
         self.terms = Terms(slots)
         self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set)
-        self._giving_way = GivingWay(self.runner, self.terms, self._look.set)
-        self._guard = Guard(self.runner, self._giving_way, nursery, self.terms, Reclassing(engine))
+        telling = Telling(engine)
+        self._giving_way = GivingWay(self.runner, self.terms, telling, self._look.set)
+        self._guard = Guard(self.runner, self._giving_way, nursery, self.terms, telling)
 
     async def perform(self, ctx: dict[Any, Any], job_id: str, attempt: int) -> None:  # noqa: ARG002 - arq's signature
         """Claim one ticket and carry it through: the function that arq knows; its own worker could run it too."""

@@ -144,7 +144,7 @@ class Runner:
             return {first.key: Failed(error)}
         child = self._nursery.take_now(pack.size) or await self._child_for(pack)
         if child is None:
-            return {key: _stopped(attempt, Interrupted("lost")) for key, attempt in pack.open.items()}
+            return {key: _stopped(attempt, _UNPACKED) for key, attempt in pack.open.items()}
         pack.child, pack.began = child, asyncio.get_running_loop().time()
         try:
             async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:

@@ -9,12 +9,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from invoicing.jobs.kinds import JobKind, Kinds, Performance
+from invoicing.jobs.kinds import GivesWay, JobKind, Kinds, Performance
 from invoicing.jobs.model import Outcome, RetryPolicy, Succeeded
 from workers import child
 from workers.kinds import drill
 
 SOON = RetryPolicy(first_delay=timedelta(milliseconds=50))
+DRILL = replace(drill.KIND, grace=timedelta(seconds=0.7), retry=SOON)
 
 
 class Nothing(BaseModel):
@@ -66,7 +67,9 @@ KINDS: Kinds = MappingProxyType(
     {
         kind.name: kind
         for kind in (
-            replace(drill.KIND, grace=timedelta(seconds=0.7), retry=SOON),
+            DRILL,
+            replace(DRILL, name="freezes", gives_way=frozenset({GivesWay.FREEZE})),
+            replace(DRILL, name="moves", gives_way=frozenset({GivesWay.RESTART})),
             _kind("blank", blank),
             _kind("unkeepable", unkeepable),
             _kind("unsayable", unsayable),

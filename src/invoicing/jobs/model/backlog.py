@@ -38,6 +38,7 @@ class Seen(NamedTuple):
     since: float
     """When it was released, or when its attempt began; 0 while it waits."""
     worker_id: UUID | None
+    """Whose slot it holds; None where it waits, or runs on set aside, without a slot."""
     expedited: bool
 
     @property

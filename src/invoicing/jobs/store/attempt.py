@@ -136,6 +136,14 @@ WITH changed AS (
 SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """)
 
+_ASIDE = text(f"""
+WITH changed AS (
+    UPDATE jobs SET parked_at = CASE WHEN CAST(:aside AS boolean) THEN now() END, revision = revision + 1
+    WHERE id = :id AND attempt = :attempt AND state = 'running' RETURNING id
+), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM})
+SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
+""")
+
 _RESCUE = f"""
 WITH lost AS (
     SELECT id FROM jobs WHERE state = 'running' AND lease_until < now()
@@ -245,6 +253,11 @@ async def renew(
 async def reclass(session: Session, job_id: UUID, attempt: int, size: Size) -> bool:
     """Move a running job to another size class, without losing any of its work."""
     return await session.scalar(_RECLASS, {"id": job_id, "attempt": attempt, "size": size}) is not None
+
+
+async def set_aside(session: Session, job_id: UUID, attempt: int, *, aside: bool) -> bool:
+    """Write that a running attempt holds no slot from now on, or holds one again; False when it is over."""
+    return await session.scalar(_ASIDE, {"id": job_id, "attempt": attempt, "aside": aside}) is not None
 
 
 async def rescue(connection: "asyncpg.Connection[Any]") -> list[UUID]:
