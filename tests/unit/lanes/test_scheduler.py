@@ -204,6 +204,7 @@ def test_who_was_away_starts_level_with_the_others_and_has_saved_nothing_up() ->
     office = Office()
     office.submit(1, many=400)
     office.submit(3, many=400)
+    office.submit(2, many=1)
     office.serve(200)
     office.submit(2, many=400)
     served = office.serve(90)
