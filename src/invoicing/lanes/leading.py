@@ -78,6 +78,7 @@ class Lead:
         self._under_way = _UnderWay()
         self._busy: set[UUID] = set()
         self._asked: set[Ticket] = set()
+        """Attempts that were asked to give way and still hold their slots."""
         self._last_release = 0.0
         self._count_at = -1e9
         """When it is worth while again to read what is under way (seconds of the monotonic clock)."""
@@ -155,7 +156,7 @@ class Lead:
         for customer_id, count in counts.items():
             self.scheduler.runs(customer_id, count)
         self._busy = set(counts)
-        self._asked &= {(one.job_id, one.attempt) for one in running}
+        self._asked &= {(one.job_id, one.attempt) for one in running if one.worker_id is not None}
 
     def _bounds(self, paused: Collection[str]) -> dict[Lane, int]:
         """How many more jobs may be released of lanes that are paused, or that not every worker serves."""
@@ -231,7 +232,11 @@ class Lead:
     def _to_give_way(self, now: float, ready: Sequence[Waiting], bounds: Mapping[Lane, int]) -> list[Running]:
         """Choose running attempts that stop for jobs which found no slot, `ready` or not; nobody is asked twice."""
         policy = self._around.policy
-        running = [one for one in self._under_way.running if (one.job_id, one.attempt) not in self._asked]
+        running = [
+            one
+            for one in self._under_way.running
+            if one.worker_id is not None and (one.job_id, one.attempt) not in self._asked
+        ]
         if all(now - one.since < policy.quantum_s for one in running):
             return []
         count = len(running) + len(self._asked)

@@ -20,8 +20,8 @@ def waiting(first: float, lane: Lane = SMALL) -> Waiting:
     return Waiting(uuid4(), 1, UUID(int=1), UUID(int=2), lane, 0.0, first)
 
 
-def running(one: Waiting, since: float) -> Running:
-    return Running(one.job_id, one.attempt, one.customer_id, one.key_id, one.lane, one.order_at, since)
+def running(one: Waiting, since: float, worker: UUID | None = UUID(int=3)) -> Running:  # noqa: B008 - a value
+    return Running(one.job_id, one.attempt, one.customer_id, one.key_id, one.lane, one.order_at, since, worker)
 
 
 def paid(charges: list[Charge]) -> float:
@@ -50,6 +50,16 @@ def test_long_work_is_charged_while_it_runs_and_not_only_at_its_end() -> None:
     assert meter.observe([running(one, 100.0)], [], 120.0) == []
     assert meter.observe([running(one, 100.0)], [], 140.0) == [Charge(one.customer_id, one.key_id, 10.0, LARGE)]
     assert meter.observe([running(one, 100.0)], [], 140.01) == []
+
+
+def test_work_that_is_set_aside_costs_nothing_until_it_has_a_slot_again() -> None:
+    meter, one = Meter(), waiting(1.0, LARGE)
+    meter.released(one)
+    assert paid(meter.observe([running(one, 0.0)], [], 5.0)) == 4.0
+    assert [meter.observe([running(one, 0.0, None)], [], now) for now in (6.0, 60.0, 65.0)] == [[], [], []]
+    assert paid(meter.observe([running(one, 0.0)], [], 66.0)) == pytest.approx(1.0)
+    meter.observe([], [], 67.0)
+    assert paid(meter.ended(meter.gone(9), {(one.job_id, 1): 66.0})) == 0
 
 
 def test_what_never_began_costs_nothing() -> None:

@@ -35,6 +35,9 @@ class _Metered:
     key_id: UUID
     lane: Lane
     charged_s: float
+    aside_s: float = 0.0
+    """For how long it ran on without a slot, or not at all (seconds)."""
+    seen_at: float = 0.0
 
 
 def first_s(predicted_s: float, size: Size, policy: Policy) -> float:
@@ -64,7 +67,8 @@ class Meter:
     def observe(self, running: Iterable[Running], runway: Iterable[Waiting], now: float) -> list[Charge]:
         """Charge what running attempts used beyond what was charged, and notice which of them are gone.
 
-        One that was released by another dispatcher counts as charged up to now: its account was kept by that one.
+        One that was released by another dispatcher counts as charged up to now: its account was kept by that one. One
+        without a worker is set aside and uses no slot.
         """
         charges = []
         here: set[Attempt] = set()
@@ -74,11 +78,14 @@ class Meter:
             used_s = now - one.since
             metered = self._metered.get(attempt)
             if metered is None:
-                self._metered[attempt] = _Metered(one.customer_id, one.key_id, one.lane, used_s)
-            elif used_s > metered.charged_s + _LEAST_S:
+                metered = self._metered[attempt] = _Metered(one.customer_id, one.key_id, one.lane, used_s)
+            elif one.worker_id is None:
+                metered.aside_s += now - (metered.seen_at or now)
+            elif used_s - metered.aside_s > metered.charged_s + _LEAST_S:
+                used_s -= metered.aside_s
                 charges.append(Charge(one.customer_id, one.key_id, used_s - metered.charged_s, one.lane))
-                metered.charged_s = used_s
-                metered.lane = one.lane
+                metered.charged_s, metered.lane = used_s, one.lane
+            metered.seen_at = now
         for waiting in runway:
             attempt = (waiting.job_id, waiting.attempt)
             here.add(attempt)
@@ -99,7 +106,7 @@ class Meter:
             metered = self._gone.pop(attempt, None)
             if metered is None:
                 continue
-            used_s = used.get(attempt, 0.0)
+            used_s = max(0.0, used.get(attempt, 0.0) - metered.aside_s)
             if attempt in used:
                 usual = self.pace.setdefault(metered.lane.size, used_s)
                 self.pace[metered.lane.size] = usual + _NEWS * (used_s - usual)
