@@ -73,9 +73,11 @@ class GivingWay:
     def come_back(self, size: Size, left: Left) -> None:
         """Give those of a class slots again that were set aside, the longest waiting first, as far as there are any."""
         now = asyncio.get_running_loop().time()
-        for pack in sorted(self._aside(), key=lambda one: one.aside_at or 0.0):
-            rested = now - (pack.aside_at or 0.0) >= _STAYS_ASIDE_S
-            if pack.size == size and rested and fits(left, size) and pack.current.stopping not in _DOES_NOT_STOP_FOR:
+        aside = sorted(self._aside(), key=lambda one: one.aside_at or 0.0)
+        if not aside or now - (aside[-1].aside_at or 0.0) < _STAYS_ASIDE_S:
+            return
+        for pack in aside:
+            if pack.size == size and fits(left, size) and pack.current.stopping not in _DOES_NOT_STOP_FOR:
                 left = used(left, size)
                 self._bring_back(pack, now)
 

@@ -147,12 +147,13 @@ async def test_frozen_children_die_with_their_worker(crew: Crew, book: Book) -> 
 
 async def test_only_so_many_are_set_aside_then_one_that_bears_it_is_moved(crew: Crew, book: Book) -> None:
     worker = await crew.worker()
-    aside = [await book.submit(seconds=90, chunks=0, claimed_seconds=LARGE) for _ in range(2)]
+    kinds = ("drill", "drill", "moves")
+    *aside, third = [
+        await book.submit(kind=kind, seconds=90, chunks=0, mode="sleep", claimed_seconds=LARGE) for kind in kinds
+    ]
     for job in aside:
         await begun(crew, worker, job)
         await ask(book, job)
-        await until(is_aside(worker, job))
-    third = await book.submit(kind="moves", seconds=90, chunks=0, claimed_seconds=LARGE)
     await begun(crew, worker, third)
     await ask(book, third)
 
