@@ -30,8 +30,8 @@ async def main():
     engine = make_engine(url)
     acceptor = Acceptor(engine)
     await acceptor.start()
-    jobs = [NewJob(i, UUID(customer), i, "drill", None, Priority.NORMAL, Size.SMALL, 1.0, 1.0, timedelta(0), timedelta(0),
-            None, None, b"{}", f"{key}-{n}", b"hash") for n in range(50) for i in [new_id()]]
+    jobs = [NewJob(i, UUID(customer), i, "drill", None, Priority.NORMAL, Size.SMALL, 1.0, 1.0, timedelta(0),
+            timedelta(0), None, None, b"{}", f"{key}-{n}", b"hash") for n in range(50) for i in [new_id()]]
     for accepted in await asyncio.gather(*map(acceptor.accept, jobs)):
         print(accepted.job_id, accepted.replayed)
     await acceptor.stop()

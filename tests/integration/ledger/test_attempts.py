@@ -10,6 +10,7 @@ from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Cancelled, Event, Failed, Interrupted, JobError, Outcome, Size, State, Succeeded
 from workers import heartbeat
 from workers.performance import FencedPerformance
+from workers.stillness import Stillness
 
 from ..book import NORMAL_SMALL, Book
 
@@ -67,7 +68,7 @@ async def test_the_end_of_an_attempt_that_was_rescued_changes_nothing(book: Book
 
 async def test_an_attempt_that_was_rescued_writes_no_progress_checkpoint_or_file(book: Book) -> None:
     claim = await book.start(WORKER)
-    late = await FencedPerformance.begin(book.engine, claim, {})
+    late = FencedPerformance(book.engine, claim, {}, Stillness(lambda: None))
     await book.lose(claim.id)
     await book.claim(OTHER, await book.release())
     revision = (await book.row(claim.id))["revision"]
@@ -99,7 +100,7 @@ async def test_leases_are_extended_together_and_only_for_attempts_the_worker_kno
 
 async def test_a_step_that_takes_long_does_not_keep_the_leases_of_other_jobs_from_being_extended(book: Book) -> None:
     slow, quick = await book.start(WORKER), await book.start(WORKER)
-    performance = await FencedPerformance.begin(book.engine, slow, {})
+    performance = FencedPerformance(book.engine, slow, {}, Stillness(lambda: None))
     async with performance.step():
         renewed = await asyncio.wait_for(book.renew(WORKER, slow, quick, lease=timedelta(hours=1)), 1)
     assert set(renewed) == {(slow.id, slow.attempt), (quick.id, quick.attempt)}

@@ -9,6 +9,7 @@ from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Cancelled, Event, Failed, JobError, Outcome, Rejected, RetryPolicy, State, Succeeded
 from invoicing.kit.db import transaction
 from workers.performance import FencedPerformance
+from workers.stillness import Stillness
 
 from ..book import Book
 
@@ -43,7 +44,7 @@ async def test_a_job_that_waits_for_its_retry_ends_at_once(book: Book) -> None:
 
 async def test_a_running_job_stops_at_its_next_step_and_nothing_of_that_step_is_kept(book: Book) -> None:
     claim = await book.start(WORKER)
-    performance = await FencedPerformance.begin(book.engine, claim, {})
+    performance = FencedPerformance(book.engine, claim, {}, Stillness(lambda: None))
     assert await book.cancel(claim.id) == (State.RUNNING, State.RUNNING)
 
     with pytest.raises(StopRequested, match="cancel"):
@@ -72,7 +73,7 @@ async def test_cancelling_twice_is_cancelling_once(book: Book) -> None:
 
 async def test_work_that_is_a_fact_in_the_world_is_no_longer_cancelled(book: Book) -> None:
     claim = await book.start(WORKER)
-    performance = await FencedPerformance.begin(book.engine, claim, {})
+    performance = FencedPerformance(book.engine, claim, {}, Stillness(lambda: None))
     async with performance.step(irrevocable=True):
         pass
 
