@@ -63,7 +63,7 @@ def run(pace: Pace) -> Table:
         at_once=True,
     )
     half = _ours(pace, lambda: yielding(LARGE // 2) + stubborn(LARGE // 2))
-    peers = {name: asyncio.run(measure(pace)) for name, measure in arrangements(LARGE, BURN_S).items()}
+    peers = {name: measure(pace) for name, measure in arrangements(LARGE, BURN_S).items()}
     return _table(calm, lied, same, hung, half, peers)
 
 

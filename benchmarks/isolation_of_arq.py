@@ -4,12 +4,11 @@ import asyncio
 import sys
 import time
 import uuid
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from arq.connections import ArqRedis, RedisSettings, create_pool
 from benchmarks.burning import burned_s
@@ -37,34 +36,41 @@ _ONE = (_Station(_SMALL, 10, processes=2),)
 _TWO = (_Station(_SMALL, 8), _Station(_LARGE, 2, processes=2, nice=10))
 
 
-def arrangements(large: int, burn_s: float) -> Mapping[str, Callable[[Pace], Coroutine[Any, Any, Case]]]:
+def arrangements(large: int, burn_s: float) -> Mapping[str, Callable[[Pace], Case]]:
     """Give what is measured, by name."""
     return {
-        "arq: one queue, 10 slots, a pool of 2 processes": partial(_measured, _ONE, _SMALL, large, burn_s),
-        "arq: two queues of 8 + 2 slots, a niced pool": partial(_measured, _TWO, _LARGE, large, burn_s),
+        "arq: one queue, 10 slots, a pool of 2 processes": partial(_served, _ONE, _SMALL, large, burn_s),
+        "arq: two queues of 8 + 2 slots, a niced pool": partial(_served, _TWO, _LARGE, large, burn_s),
     }
 
 
-async def _measured(stations: Sequence[_Station], into: str, large: int, burn_s: float, pace: Pace) -> Case:
+def _served(stations: Sequence[_Station], into: str, large: int, burn_s: float, pace: Pace) -> Case:
     with servers() as around, ExitStack() as stack:
         folder = around.folder / "cpu"
         folder.mkdir()
         for station in stations:
             stack.enter_context(process(_command(around, station, folder), around.environment()))
-        redis = await create_pool(RedisSettings.from_dsn(around.redis_url))
-        for station in stations:
-            await _until_served(redis, station.queue)
-        idle = await _small(redis, pace, pace.idle_s, 1)
-        for place in range(large):
-            await redis.enqueue_job("large", f"large-{place}", burn_s, _queue_name=into)
-        alone = await cpu_rate(folder, pace)
-        before, began = burned_s(folder), time.monotonic()
-        loaded = await _small(redis, pace, pace.beside_s, 2)
-        beside = (burned_s(folder) - before) / (time.monotonic() - began)
-        await asyncio.sleep(pace.patience_s)
-        case = Case(await _waits(redis, idle), await _waits(redis, loaded), alone, beside)
-        await redis.aclose()
-        return case
+        bodies = [(f"large-{place}", burn_s) for place in range(large)]
+        return asyncio.run(_measured(around, folder, [station.queue for station in stations], into, bodies, pace))
+
+
+async def _measured(
+    around: Servers, folder: Path, queues: Sequence[str], into: str, large: Sequence[tuple[str, float]], pace: Pace
+) -> Case:
+    redis = await create_pool(RedisSettings.from_dsn(around.redis_url))
+    for queue in queues:
+        await _until_served(redis, queue)
+    idle = await _small(redis, pace, pace.idle_s, 1)
+    for arguments in large:
+        await redis.enqueue_job("large", *arguments, _queue_name=into)
+    alone = await cpu_rate(folder, pace)
+    before, began = burned_s(folder), time.monotonic()
+    loaded = await _small(redis, pace, pace.beside_s, 2)
+    beside = (burned_s(folder) - before) / (time.monotonic() - began)
+    await asyncio.sleep(pace.patience_s)
+    case = Case(await _waits(redis, idle), await _waits(redis, loaded), alone, beside)
+    await redis.aclose()
+    return case
 
 
 def _command(around: Servers, station: _Station, folder: Path) -> list[str]:
