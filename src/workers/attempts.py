@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from invoicing.jobs.kinds import JobKind
@@ -40,6 +41,8 @@ class Pack:
     """The class it counts in: of its jobs, or the one that the job turned out to belong to."""
     open: dict[Key, Attempt] = field(default_factory=dict)
     """Those whose end is not known yet."""
+    took: dict[Key, timedelta] = field(default_factory=dict)
+    """How long each of several worked: their time together is not the time of any of them."""
     child: ChildProcess | None = None
     began: float = 0.0
     """When the child was given it (event loop's clock)."""

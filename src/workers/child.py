@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -74,10 +75,11 @@ class Child:
             if self._dropped:
                 break
             self._slate.begun = place
+            began = time.monotonic()
             outcome = await self._perform(engine, kinds, claim, settings)
             self._current = None
             with self._speaking:
-                at_once = self._ended.add(last_word(claim, outcome))
+                at_once = self._ended.add(last_word(claim, outcome, time.monotonic() - began))
             if at_once:
                 self._say_ended()
         self._say_ended(all_said=True)

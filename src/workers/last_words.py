@@ -11,9 +11,9 @@ _MOST_KEPT = 1_000_000
 """Said at once when it gets longer than this (bytes)."""
 
 
-def last_word(claim: Claim, outcome: Outcome) -> bytes:
-    """Say how an attempt ended; an outcome that cannot be said is a failure."""
-    about = {"attempt": claim.attempt, "id": str(claim.id)}
+def last_word(claim: Claim, outcome: Outcome, took_s: float) -> bytes:
+    """Say how an attempt ended, and how long it took; an outcome that cannot be said is a failure."""
+    about = {"attempt": claim.attempt, "id": str(claim.id), "took_s": took_s}
     try:
         said = line({**outcome_message(outcome), **about})[:-1]
         if len(said) <= LONGEST_LINE - _MOST_KEPT - 1_000:

@@ -149,7 +149,9 @@ class Runner:
         try:
             async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:
                 async for ended in said:
-                    self._end(pack, dict(ended))
+                    if len(pack.given) > 1:
+                        pack.took.update((one.attempt, one.took) for one in ended)
+                    self._end(pack, {one.attempt: one.outcome for one in ended})
         except ChildGone as gone:
             return _broken(pack, gone.error, pack.current)
         finally:
@@ -196,9 +198,11 @@ class Runner:
         claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
         outcome = _meant(pack, attempt, outcome)
         verdict = judge(outcome, claim.failures, policy, jitter())
+        took = pack.took.get(attempt.key)
         if isinstance(outcome, Interrupted) and outcome.why == YIELD:
-            return Settlement(claim.id, claim.attempt, verdict, self._terms.policy.due_after(claim.priority, pack.size))
-        return Settlement(claim.id, claim.attempt, verdict)
+            delay = self._terms.policy.due_after(claim.priority, pack.size)
+            return Settlement(claim.id, claim.attempt, verdict, delay, took)
+        return Settlement(claim.id, claim.attempt, verdict, took=took)
 
 
 def _summary(settlements: Sequence[Settlement], ended: Sequence[tuple[Attempt, Outcome]]) -> dict[str, object]:

@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -34,8 +35,19 @@ log = logging.getLogger(__name__)
 
 _LONGEST_WARM_UP_S = 120.0
 
-Ended = tuple[tuple[UUID, int], Outcome]
-"""An attempt (job and number) and how it ended."""
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt ended, as its child says it."""
+
+    attempt: tuple[UUID, int]
+    """The job and the number."""
+    outcome: Outcome
+    took: timedelta
+
+
+def _ended(word: Mapping[str, Any]) -> Ended:
+    return Ended(attempt_of(word), outcome_of(word), timedelta(seconds=word["took_s"]))
 
 
 class ChildGone(Exception):  # noqa: N818 - what happened, not an error of ours
@@ -116,7 +128,7 @@ class ChildProcess:
                 if message == STILL:
                     self._stand_still()
                     continue
-                yield [(attempt_of(word), outcome_of(word)) for word in message["ended"]]
+                yield [_ended(word) for word in message["ended"]]
                 all_said = message["all_said"]
         except (EOFError, ConnectionError, ValueError, LookupError) as error:
             await self._reap()

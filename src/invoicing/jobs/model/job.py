@@ -124,6 +124,8 @@ class Settlement:
     verdict: Verdict
     order_delay: timedelta = timedelta(0)
     """How long from now it counts as due at the earliest where it gave way: behind what waits in its lane already."""
+    took: timedelta | None = None
+    """How long it worked, where that is not the time since its claim: it was given to a child together with others."""
 
 
 @dataclass(frozen=True)

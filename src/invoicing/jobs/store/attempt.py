@@ -52,8 +52,8 @@ _SETTLE = f"""
 WITH ended AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::interval[],
-        $7::text[], $8::text[], $9::text[], $10::text[], $11::interval[]
-    ) AS e(id, attempt, state, event, failures, due_in, result, error, size, data, order_delay)
+        $7::text[], $8::text[], $9::text[], $10::text[], $11::interval[], $12::interval[]
+    ) AS e(id, attempt, state, event, failures, due_in, result, error, size, data, order_delay, took)
 ), changed AS (
     UPDATE jobs SET revision = revision + 1, failures = ended.failures,
         state = CASE WHEN ended.state IN ('queued', 'retrying') AND cancel_requested_at IS NOT NULL
@@ -70,10 +70,11 @@ WITH ended AS (
     FROM ended
     WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND (jobs.state = 'running') IS TRUE
     RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
-        jobs.due_at, ended.error, ended.data, ended.event AS outcome,
+        jobs.due_at, ended.error, ended.data, ended.took, ended.event AS outcome,
         CASE jobs.state WHEN 'cancelled' THEN 'cancelled' ELSE ended.event END AS event
 ), closed AS (
     UPDATE attempts SET ended_at = now(), error = changed.error::jsonb,
+        started_at = greatest(started_at, now() - changed.took),
         outcome = CASE changed.outcome WHEN 'parked' THEN 'interrupted' ELSE changed.outcome END
     FROM changed WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
 ), told AS (
@@ -211,6 +212,7 @@ async def settle(connection: "asyncpg.Connection[Any]", ended: Sequence[Settleme
         [verdict.size for verdict in verdicts],
         [to_json({"why": verdict.why} if verdict.why else {}).decode() for verdict in verdicts],
         [settlement.order_delay for settlement in ended],
+        [settlement.took for settlement in ended],
     )
     return {row["id"] for row in rows}
 
