@@ -19,6 +19,7 @@ from typing import Any
 
 import alembic.command
 import alembic.config
+import psutil
 
 from invoicing.customers import service, store
 from invoicing.customers.model import Role
@@ -27,6 +28,7 @@ from invoicing.kit.embedded import EmbeddedPostgres, EmbeddedRedis, hold
 
 ROOT = Path(__file__).parents[1]
 _STARTS_WITHIN_S = 60.0
+_ENDS_WITHIN_S = 30.0
 _UNLIMITED = {"rate_per_s": 1e6, "burst": 10_000_000, "max_waiting": 100_000_000}
 
 
@@ -109,10 +111,21 @@ def process(
             sys.stderr.write(f"{' '.join(command)} said:\n{told.read()[-2000:].decode(errors='replace')}\n")
             raise
         finally:
+            below = _below(started.pid)
             started.send_signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
-                started.wait(30)
+                started.wait(_ENDS_WITHIN_S)
             started.kill()
+            for orphan in below:  # a pool of processes may outlive its owner, and would disturb what is measured next
+                with suppress(psutil.NoSuchProcess):
+                    orphan.kill()
+
+
+def _below(pid: int) -> list[psutil.Process]:
+    """List what a process started, and what these started."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).children(recursive=True)
+    return []
 
 
 @contextmanager
