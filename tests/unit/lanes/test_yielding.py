@@ -66,11 +66,15 @@ def test_the_largest_gives_way_first_and_of_those_the_one_that_ran_longest() -> 
     assert asked_to_give_way([medium, young, old], [one, two], NOW, POLICY) == [old, young]
 
 
+@pytest.mark.parametrize(("ran_s", "gives_way"), [(29.0, False), (30.0, True)])
+def test_a_lane_that_goes_later_gets_no_more_than_a_turn(ran_s: float, gives_way: bool) -> None:  # noqa: FBT001 - a column of the table
+    huge = running(Size.HUGE, priority=Priority.URGENT, since=NOW - ran_s)
+    late = waiting(Size.SMALL, priority=Priority.BULK)
+    assert bool(asked_to_give_way([huge], [late], NOW, POLICY)) is gives_way
+
+
 def test_nobody_gives_way_to_what_would_not_be_chosen_before_it_afterwards() -> None:
-    huge = running(Size.HUGE, priority=Priority.URGENT)
-    late = waiting(Size.SMALL, priority=Priority.BULK, order_at=NOW + 900)
-    assert asked_to_give_way([huge], [late], NOW, POLICY) == []
-    assert asked_to_give_way([huge], [waiting(Size.SMALL)], NOW, POLICY, lambda _w, _r: False) == []
+    assert asked_to_give_way([running(Size.HUGE)], [waiting(Size.SMALL)], NOW, POLICY, lambda _w, _r: False) == []
 
 
 @given(st.lists(st.sampled_from(SIZES), max_size=12), st.lists(st.sampled_from(SIZES), max_size=12))

@@ -2,8 +2,9 @@
 
 Each decision looks at the head of every lane in which a job would find room. A class or a priority that got less than
 its guaranteed share comes first. Otherwise a lane is passed over while its least served customer had more than that
-of another lane (smaller work is granted a lead over larger), and of what remains the earliest due starts. Before all
-that stand the few jobs that our staff expedited.
+of another lane (smaller work is granted a lead over larger), and of what remains the lane that is due soonest after
+acceptance goes first, however long larger or less urgent work has waited: that ages within its guaranteed share. Inside
+a lane the earliest due starts. Before all that stand the few jobs that our staff expedited.
 """
 
 from collections import deque
@@ -18,11 +19,12 @@ from invoicing.lanes.model.expedited import Expedited
 from invoicing.lanes.model.lane import LANES, SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.quota import Left
-from invoicing.lanes.model.ring import Ring
+from invoicing.lanes.model.ring import Due, Ring
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.shares import Shares
 from invoicing.lanes.model.waiting import Queue, Waiting
 
+_NEVER: Due = (inf, UUID(int=0))
 _LANES_OF_SIZE = len(Priority)
 """`LANES` has the lanes of the smaller class first."""
 
@@ -49,6 +51,7 @@ class Scheduler:
         self._rings = [Ring(policy.slack_s) for _ in LANES]
         """By the place of the lane, as everywhere inside."""
         self._shares = Shares(policy)
+        self._delays = _delays(policy)
         self._virtual = 0.0
         self._era = 0
         self._numbers = 0
@@ -60,6 +63,7 @@ class Scheduler:
         """Decide by another policy from now on; what was given stays counted, who is owed a share starts anew."""
         self.policy = policy
         self._shares = Shares(policy)
+        self._delays = _delays(policy)
         for lane in self._open:
             self._shares.arrive(lane)
         for ring in self._rings:
@@ -192,7 +196,7 @@ class Scheduler:
         ahead = self._first_expedited(lanes) if self._expedited else None
         owed = [] if ahead else self._shares.owed(lanes)
         if ahead is None:
-            lane, customer = self._first(owed or lanes)
+            lane, customer = self._first(owed or lanes, aged=bool(owed))
             key, waiting = customer.first(lane)
         else:
             lane, customer, waiting = ahead.lane.place, self._customer(ahead.customer_id), ahead
@@ -224,15 +228,19 @@ class Scheduler:
         customer = self._customer(one.customer_id)
         return not customer.full and customer.key(one.key_id).queues[one.lane.place][0] == one
 
-    def _first(self, lanes: list[int]) -> tuple[int, Customer]:
-        """Choose the earliest due of the lanes that what their customers were given entitles to start."""
+    def _first(self, lanes: list[int], *, aged: bool) -> tuple[int, Customer]:
+        """Choose, of the lanes whose customers' service entitles them to start, the first; of those alike, the due."""
         if len(lanes) > 1:
             lanes = self._entitled(lanes)
-        chosen, first = lanes[0], self._rings[lanes[0]].first()
-        for lane in lanes[1:]:
+        chosen, first, foremost = -1, None, (inf, _NEVER)
+        for lane in lanes:
+            if self._delays[lane] > foremost[0] and not aged:
+                continue
             seat = self._rings[lane].first()
-            if seat is not None and (first is None or seat.due < first.due):
-                chosen, first = lane, seat
+            assert seat is not None
+            place = (0.0 if aged else self._delays[lane], seat.due)
+            if place < foremost:
+                chosen, first, foremost = lane, seat, place
         assert first is not None
         assert isinstance(first.account, Customer)
         return chosen, first.account
@@ -313,3 +321,7 @@ class Scheduler:
         else:
             self._shares.leave(lane)
         self._open = [one for one, ring in enumerate(self._rings) if ring.seats]
+
+
+def _delays(policy: Policy) -> list[float]:
+    return [policy.delays_s[lane.priority][lane.size] for lane in LANES]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from invoicing.jobs.model import Priority, Size
+from invoicing.jobs.model import Size
 from invoicing.lanes.model.lane import SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.running import Running
@@ -12,7 +12,6 @@ from invoicing.lanes.model.waiting import Waiting
 Entitled = Callable[[Waiting, Running], bool]
 """Whether the first would be chosen before the second if both waited, by what their customers were given."""
 
-_URGENCY = {priority: place for place, priority in enumerate(Priority)}
 _SIZE = {size: place for place, size in enumerate(SIZES)}
 
 
@@ -39,19 +38,20 @@ def asked_to_give_way(
 
 
 def gives_way_at(running: Running, waiting: Waiting, policy: Policy) -> float | None:
-    """When a running attempt has had enough to give way to a waiting job (as its `since`); None: never."""
+    """When a running attempt has had enough to give way to a waiting job (as its `since`); None: never.
+
+    Soon, where the waiting one is of a lane that goes first; else after its turn.
+    """
     theirs, mine = _SIZE[waiting.lane.size], _SIZE[running.lane.size]
     if theirs > mine:
         return None
-    more_urgent = _URGENCY[waiting.lane.priority] < _URGENCY[running.lane.priority]
-    if theirs < mine or more_urgent:
-        return running.since + policy.least_run_s
-    return running.since + policy.turn_s[running.lane.size]
+    first = _delay(waiting.lane, policy) < _delay(running.lane, policy)
+    return running.since + (policy.least_run_s if first else policy.turn_s[running.lane.size])
 
 
 def order_after_turn(lane: Lane, order_at: float, now: float, policy: Policy, *, expedited: bool = False) -> float:
     """When work that gave way counts as due: behind what waits in its lane already, unless somebody expedited it."""
-    return order_at if expedited else max(order_at, now + policy.delays_s[lane.priority][lane.size])
+    return order_at if expedited else max(order_at, now + _delay(lane, policy))
 
 
 def outgrown(running: Sequence[Running], quota: Mapping[Size, int]) -> list[Running]:
@@ -73,8 +73,8 @@ def _surplus(running: list[Running], quota: Mapping[Size, int]) -> Iterator[Runn
 
 def _gives_way(running: Running, waiting: Waiting, now: float, policy: Policy, entitled: Entitled) -> bool:
     at = gives_way_at(running, waiting, policy)
-    if at is None or now < at:
-        return False
-    if waiting.order_at > order_after_turn(running.lane, running.order_at, now, policy):
-        return False
-    return entitled(waiting, running)
+    return at is not None and now >= at and entitled(waiting, running)
+
+
+def _delay(lane: Lane, policy: Policy) -> float:
+    return policy.delays_s[lane.priority][lane.size]
