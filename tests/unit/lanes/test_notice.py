@@ -1,6 +1,6 @@
 """What the dispatcher is told is read as it was meant, and what cannot be read makes it look for itself."""
 
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -8,7 +8,7 @@ from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import Lane, Queue
 from invoicing.lanes.model.notice import Notices
 
-QUEUE = Queue(uuid4(), uuid4(), Lane(Priority.BULK, Size.LARGE))
+QUEUE = Queue(UUID(int=1), UUID(int=2), Lane(Priority.BULK, Size.LARGE))
 NAME = f"{QUEUE.customer_id}:{QUEUE.key_id}:bulk:large"
 
 
