@@ -20,6 +20,7 @@ from invoicing.lanes.model import (
     used,
 )
 from invoicing.plan.model.backlog import Backlog, Tallies, first_s
+from invoicing.plan.model.books import Books
 from invoicing.plan.model.course import Course
 from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint, machine
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
@@ -29,8 +30,8 @@ __all__ = ["Admit", "Death", "Ended", "Fleet", "Outcome", "Work", "simulate"]
 Admit = Callable[[Work, UUID, Lane, float, Tallies], bool]
 """Whether a job is taken in, given its customer's id, its lane, the time and what waits."""
 
-_ACCOUNT_EVERY_S = 1.0
-"""How often running work is charged for what it used, as the dispatcher does it."""
+_LOOK_AGAIN_S = 1.0
+"""How often it is asked anew who gives way, while somebody waits in vain."""
 
 _SOON = 1e-6
 _ASIDE_PER_SLOT = 2
@@ -73,10 +74,8 @@ class _Simulation:
         self._look_at = math.inf
         self._came = False
         """Whether something new waits since the last decision."""
-        self._accounted_at = 0.0
-        self._idle_s = self._slots_s = 0.0
+        self._books = Books(self._scheduler)
         self._course = Course()
-        self._served: dict[tuple[str, Priority, Size], float] = {}
         for customer, cap in fleet.caps.items():
             self._scheduler.limit(self._id(customer), cap)
         for customer, weight in fleet.weights.items():
@@ -102,13 +101,12 @@ class _Simulation:
 
     def outcome(self) -> Outcome:
         """Add up what became of it."""
-        for each in self._machines:
-            for run in each.runs:
-                self._account(run, self._now)
+        books = self._books
+        books.charge_all(self._machines, self._now)
         jobs = tuple(
             Ended(task.work, task.started_s, task.finished_s, task.parked, task.refused) for task in self._tasks
         )
-        return Outcome(jobs, self._now, self._slots_s, self._idle_s, self._served, self._course.moments())
+        return Outcome(jobs, self._now, books.slots_s, books.idle_s, books.served_s, self._course.moments())
 
     def _at(self, time_s: float, happening: Happening) -> None:
         self._numbers += 1
@@ -117,12 +115,7 @@ class _Simulation:
     def _pass_to(self, now: float) -> None:
         passed = now - self._now
         if passed > 0:
-            waits = self._waits()
-            for each in self._machines:
-                if each.alive:
-                    self._slots_s += each.slots * passed
-                    if waits:
-                        self._idle_s += (each.slots - each.active()) * passed
+            self._books.pass_by(self._machines, passed, waits=self._waits())
             if now > self._course.sampling_due_s:
                 busy = sum(each.active() for each in self._machines)
                 self._course.stood(now, busy, self._unfinished - sum(len(each.runs) for each in self._machines))
@@ -164,8 +157,7 @@ class _Simulation:
 
     def _decide(self, now: float) -> None:
         if self._scheduler.waits or self._runway:
-            if now - self._accounted_at >= _ACCOUNT_EVERY_S:
-                self._account_all(now)
+            self._books.charge_when_due(self._machines, now)
             self._release(now)
         self._take_back(now)
         if self._scheduler.waits and (self._came or self._look_at <= now):
@@ -240,7 +232,7 @@ class _Simulation:
             self._park(run, now)
 
     def _end(self, run: Run, now: float) -> None:
-        self._account(run, now)
+        self._books.charge(run, now)
         run.worker.end(run)
         self._scheduler.ended(run.task.customer_id)
         self._repace(run.worker, now)
@@ -260,7 +252,7 @@ class _Simulation:
         """Count what is larger than it was taken for as what it is; who is too much of that class then gives way."""
         size = larger(run.task.lane.size)
         assert size is not None
-        self._account(run, now)
+        self._books.charge(run, now)
         task, each = run.task, run.worker
         task.predicted_s = max(task.predicted_s, 2 * task.done_s)
         each.outgrow(run, self._lanes[task.work.priority, size])
@@ -284,7 +276,7 @@ class _Simulation:
         waits_until = [run.since + self._policy.least_run_s for run in able if run.task.id not in had_enough]
         self._look(min(waits_until, default=math.inf))
         if len(waits_until) < len(able):
-            self._look(now + _ACCOUNT_EVERY_S)
+            self._look(now + _LOOK_AGAIN_S)
 
     def _asked(self, had_enough: Mapping[UUID, Run], asked: int, now: float) -> list[Running]:
         """Choose who gives way to what waits beyond those for whom somebody does already."""
@@ -333,22 +325,6 @@ class _Simulation:
                     if fits(each.left(), run.task.lane.size):
                         each.take_back(run, now)
                         self._repace(each, now)
-
-    def _account_all(self, now: float) -> None:
-        self._accounted_at = now
-        for each in self._machines:
-            for run in each.runs:
-                run.advance(now)
-                self._account(run, now)
-
-    def _account(self, run: Run, now: float) -> None:
-        """Charge what an attempt really used."""
-        run.advance(now)
-        task = run.task
-        self._scheduler.charge(task.customer_id, task.key_id, run.used_s - run.charged_s, task.lane)
-        name = (task.work.customer, task.work.priority, task.lane.size)
-        self._served[name] = self._served.get(name, 0.0) + run.used_s - run.noted_s
-        run.charged_s = run.noted_s = run.used_s
 
     def _dies(self, death: Death) -> Happening:
         def happen(now: float) -> None:
