@@ -20,10 +20,14 @@ from uuid import uuid4
 import alembic.command
 import alembic.config
 import asyncpg
+import hypothesis
 import pytest
 import redis
 
 from invoicing.kit.embedded import EmbeddedPostgres, EmbeddedRedis, EmbeddedServerError, Home, hold
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how fast something is, benchmarks tell
+hypothesis.settings.load_profile("untimed")
 
 _ALEMBIC = Path(__file__).parents[1] / "alembic.ini"
 _TEMPLATE = "template_of_tests"
