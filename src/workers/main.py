@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
@@ -27,19 +28,19 @@ from workers.watchdog import Watchdog
 def worker(settings: Settings) -> None:
     """Serve the lanes until SIGTERM."""
     logs.to_stderr(settings.log_level)
-    asyncio.run(_worker(settings))
+    uvloop.run(_worker(settings))
 
 
 def dispatcher(settings: Settings) -> None:
     """Fill the runways until SIGTERM."""
     logs.to_stderr(settings.log_level)
-    asyncio.run(_dispatcher(settings))
+    uvloop.run(_dispatcher(settings))
 
 
 def watchdog(settings: Settings) -> None:
     """Put right what was lost, and learn from what is done, until SIGTERM."""
     logs.to_stderr(settings.log_level)
-    asyncio.run(_watchdog(settings))
+    uvloop.run(_watchdog(settings))
 
 
 async def _worker(settings: Settings) -> None:
