@@ -19,8 +19,15 @@ from invoicing.plan import service, store
 
 from ..book import Book
 
-NOW = datetime.now(UTC).replace(microsecond=0)
 WEEK = timedelta(days=7)
+
+
+class Past(Book):
+    """A ledger whose history is told from the instant at which its test began."""
+
+    def __init__(self, engine: AsyncEngine, customer_id: UUID) -> None:
+        super().__init__(engine, customer_id)
+        self.now = datetime.now(UTC).replace(microsecond=0)
 
 
 @pytest.fixture
@@ -31,15 +38,15 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-async def book(engine: AsyncEngine) -> Book:
-    return await Book.open(engine)
+async def book(engine: AsyncEngine) -> Past:
+    return await Past.open(engine)
 
 
 async def happened(
-    book: Book, minutes_ago: float, *seconds: float, outcomes: tuple[str, ...] = ("succeeded",), **row: Any
+    book: Past, minutes_ago: float, *seconds: float, outcomes: tuple[str, ...] = ("succeeded",), **row: Any
 ) -> UUID:
     """Write a job into the ledger that was submitted some minutes ago, each attempt a second after the one before."""
-    job_id, at = new_id(), NOW - timedelta(minutes=minutes_ago)
+    job_id, at = new_id(), book.now - timedelta(minutes=minutes_ago)
     begun = at
     made = []
     for number, (outcome, spent) in enumerate(zip(outcomes, seconds, strict=True), 1):
@@ -61,38 +68,38 @@ async def happened(
     return job_id
 
 
-async def history(book: Book, over: timedelta = WEEK, most: int = 100) -> service.History:
+async def history(book: Past, over: timedelta = WEEK, most: int = 100) -> service.History:
     async with transaction(book.engine) as session:
         return await service.history(session, over, most)
 
 
-async def test_jobs_come_back_as_they_arrived_and_with_what_they_took(book: Book) -> None:
+async def test_jobs_come_back_as_they_arrived_and_with_what_they_took(book: Past) -> None:
     key = new_id()
     await happened(book, 30, 2.5, predicted_s=0.4, priority="urgent", kind="drill", key_id=key)
     await happened(book, 60, 0.25)
     found = await history(book)
     assert (found.cut_off, found.waiting_at_begin) == (False, 0)
-    assert found.begins == NOW - timedelta(minutes=60)
+    assert found.begins == book.now - timedelta(minutes=60)
     first, second = found.jobs
     assert (first.at_s, first.size_s, first.kind, first.estimated_s) == (0.0, 0.25, "invoice.issue", 0.5)
     assert (second.at_s, second.size_s, second.kind, second.estimated_s) == (1800.0, 2.5, "drill", 0.4)
     assert (second.priority, second.customer, second.key) == (Priority.URGENT, str(book.customer_id), str(key))
 
 
-async def test_all_attempts_are_work_but_the_silence_of_a_lost_worker(book: Book) -> None:
+async def test_all_attempts_are_work_but_the_silence_of_a_lost_worker(book: Past) -> None:
     await happened(book, 30, 10.0, 300.0, 20.0, 5.0, outcomes=("interrupted", "lost", "retrying", "succeeded"))
     (job,) = (await history(book)).jobs
     assert job.size_s == pytest.approx(35.0)
 
 
-async def test_checkpoints_are_counted_from_what_the_job_said_on_its_way(book: Book) -> None:
+async def test_checkpoints_are_counted_from_what_the_job_said_on_its_way(book: Past) -> None:
     await happened(book, 20, 1.0, revision=3)
     await happened(book, 10, 1.0, 1.0, outcomes=("interrupted", "succeeded"), revision=5 + 40)
     plain, stopping = (await history(book)).jobs
     assert (plain.checkpoints, stopping.checkpoints) == (0, 40)
 
 
-async def test_what_did_not_succeed_or_is_older_is_not_in_it(book: Book) -> None:
+async def test_what_did_not_succeed_or_is_older_is_not_in_it(book: Past) -> None:
     kept = await happened(book, 30, 1.0)
     await happened(book, 60 * 24 * 8, 1.0)
     await happened(book, 30, 1.0, state="dead")
@@ -102,17 +109,17 @@ async def test_what_did_not_succeed_or_is_older_is_not_in_it(book: Book) -> None
     assert kept
 
 
-async def test_the_newest_are_read_and_it_is_said_that_others_were_not(book: Book) -> None:
+async def test_the_newest_are_read_and_it_is_said_that_others_were_not(book: Past) -> None:
     for minutes in range(1, 21):
         await happened(book, minutes, 1.0)
     found = await history(book, most=5)
     assert found.cut_off
     assert len(found.jobs) == 5
-    assert found.begins >= NOW - timedelta(minutes=5)
+    assert found.begins >= book.now - timedelta(minutes=5)
     assert not (await history(book, most=20)).cut_off
 
 
-async def test_what_had_arrived_before_waits_when_it_begins(book: Book) -> None:
+async def test_what_had_arrived_before_waits_when_it_begins(book: Past) -> None:
     await happened(book, 180, 60 * 150.0)  # finished half an hour ago, submitted long before the hour that is asked for
     await happened(book, 40, 1.0)
     found = await history(book, over=timedelta(hours=1))
@@ -121,12 +128,12 @@ async def test_what_had_arrived_before_waits_when_it_begins(book: Book) -> None:
     assert found.jobs[1].at_s == pytest.approx(20 * 60, abs=60)
 
 
-async def test_an_empty_ledger_has_an_empty_history(book: Book) -> None:
+async def test_an_empty_ledger_has_an_empty_history(book: Past) -> None:
     found = await history(book)
     assert (list(found.jobs), found.cut_off, found.waiting_at_begin) == ([], False, 0)
 
 
-async def test_reading_walks_the_index_and_stops_where_it_has_enough(book: Book) -> None:
+async def test_reading_walks_the_index_and_stops_where_it_has_enough(book: Past) -> None:
     await book.do(
         """INSERT INTO jobs (id, customer_id, kind, priority, size, predicted_s, state, order_at, promise_due,
                finished_at)
@@ -152,7 +159,7 @@ def walk(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [node] + [below for child in node.get("Plans", ()) for below in walk(child)]
 
 
-async def test_today_is_who_is_alive_and_the_policy_that_holds(book: Book) -> None:
+async def test_today_is_who_is_alive_and_the_policy_that_holds(book: Past) -> None:
     async with transaction(book.engine) as session:
         for host, slots in (("a", 8), ("b", 4)):
             await register(session, new_id(), host, 1, "test", slots, ["normal-small"], ["drill"])

@@ -20,10 +20,10 @@ def heard(*texts: str) -> Notices:
 
 
 def test_queues_are_told_apart_by_what_happened_to_them() -> None:
-    other = f"{uuid4()}:{uuid4()}:normal:small"
+    other = f"{UUID(int=3)}:{UUID(int=4)}:normal:small"
     found = heard(f"+{NAME},{other}", "-")
     assert found.added == {QUEUE}
-    assert len(found.changed) == 1
+    assert found.changed == {Queue(UUID(int=3), UUID(int=4), Lane(Priority.NORMAL, Size.SMALL))}
     assert found.room
     assert not found.everywhere
 

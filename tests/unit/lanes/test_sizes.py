@@ -6,7 +6,7 @@ from math import exp, log
 from statistics import median
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from invoicing.jobs.model import Size
@@ -169,6 +169,10 @@ def test_running_jobs_that_outlive_their_estimate_count_at_once() -> None:
     assert deviation(learned.kind, NOBODY, [Seen.of(0.3, 0.1)] * 9) == 0.0  # running, and not late: says nothing yet
 
 
+@example(
+    [("a", 1.0, 23.0), ("a", 0.5, 11.0), ("a", 1.0, 1.0), ("a", 1377.0, 218363.0), ("a", 1.0, 114.0)],
+    [(465.0, 29152.0)],
+)  # late, but less so than its customer's median: that of six jobs is lower than that of five
 @given(jobs, st.lists(st.tuples(seconds, seconds), max_size=9))
 def test_what_still_runs_never_makes_a_prediction_smaller(seen: list[Job], late: list[tuple[float, float]]) -> None:
     learned = Learned(seen)

@@ -158,13 +158,13 @@ def deviation(kind: KindModel, customer: CustomerModel, overdue: Sequence[Seen] 
     """By how much (log) a customer's jobs take longer than anybody's; 0 where chance alone explains it.
 
     `overdue` are jobs that still run, with the time that they took so far: what is known to be too little counts where
-    it is more than was expected all the same.
+    it is more than was expected all the same, and never makes less of it (the median of more jobs can be lower).
     """
     line = kind.line()
     seen = [one.off - line.at(one.x) for one in customer.last]
     found = _middle(kind, seen)
     late = [left for one in overdue if (left := one.off - line.at(one.x)) > found]
-    return _middle(kind, seen + late) if late else found
+    return max(found, _middle(kind, seen + late)) if late else found
 
 
 def factor(kind: KindModel, customer: CustomerModel, estimated_s: float, overdue: Sequence[Seen] = ()) -> float:
