@@ -52,6 +52,8 @@ class Pack:
     """When its child is killed if it has not stopped by then."""
     dropped: bool = False
     """Those of its jobs that had not begun were taken back."""
+    asked_early: bool = False
+    """It was asked to give way before it had run its least, and is asked again when it has."""
     asked_at: float | None = None
     """Since when it is asked to give way."""
     aside_at: float | None = None

@@ -35,9 +35,13 @@ class GivingWay:
 
     def ask_job(self, job_id: UUID) -> None:
         """Ask the attempt at a job, if it is here, to give way."""
+        now = asyncio.get_running_loop().time()
         for key, pack in list(self._runner.packs.items()):
             if key[0] == job_id:
-                self.ask(pack)
+                if self._has_hardly_begun(pack, now):
+                    pack.asked_early = True
+                else:
+                    self.ask(pack)
 
     def ask(self, pack: Pack) -> None:
         """Ask a pack to stop at the next checkpoint; `look` sets it aside where none comes."""
@@ -61,10 +65,20 @@ class GivingWay:
                 self.ask(pack)
 
     def look(self, pack: Pack, now: float) -> None:
-        """Set a pack aside whose quantum is over since it was asked, or, the next time, since it came back."""
+        """Ask a pack that was asked too early; set it aside a quantum after it was asked, or after it came back."""
+        if pack.asked_early and not self._has_hardly_begun(pack, now):
+            pack.asked_early = False
+            self.ask(pack)
         since = pack.asked_at if pack.back_at is None else pack.back_at
         if pack.asked_at is not None and since is not None and now - since >= self._terms.policy.quantum_s:
             self._set_aside(pack, now)
+
+    def _has_hardly_begun(self, pack: Pack, now: float) -> bool:
+        """Tell whether small work has yet to run its least: the ledger's clock began when it still had no child.
+
+        It would give way to other small work, which needs a child as well: they would change places until there is one.
+        """
+        return pack.size == Size.SMALL and pack.worked(now) < self._terms.policy.least_run_s
 
     def sizes_aside(self) -> list[Size]:
         """List the classes of what is set aside, the smallest first."""

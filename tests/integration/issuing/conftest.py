@@ -32,17 +32,19 @@ from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.checking import Checker
 from invoicing.jobs.kinds import JobKind
-from invoicing.jobs.model import FINISHED, Artifact, Job, Size, State
+from invoicing.jobs.model import FINISHED, Artifact, Claim, Job, Size, State
 from invoicing.jobs.store import artifacts
 from invoicing.jobs.store.read import job_of
 from invoicing.jobs.submission import Origin, Placed, new_job
 from invoicing.jobs.tables import jobs
 from invoicing.kit.db import driver, make_engine, transaction
+from workers.attempts import Attempt, Pack
 from workers.messages import Surroundings
 from workers.nursery import Nursery
-from workers.runner import Attempt, Runner
+from workers.runner import Runner
 from workers.sandbox import ChildProcess
 from workers.settling import Settler
+from workers.terms import Terms
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 _RELEASE = text("UPDATE jobs SET released_at = now() WHERE id = :id AND state IN ('queued', 'retrying') RETURNING id")
@@ -79,7 +81,7 @@ class Office:
         self.kinds = load_kinds(drills=False)
         self.nursery = Nursery(Surroundings(url, drills=False, settings=settings), slots)
         self._settler = Settler(self.engine)
-        self.runner = Runner(self.engine, self.kinds, self.nursery, self._settler, lambda: None)
+        self.runner = Runner(self.kinds, self.nursery, self._settler, Terms(slots), lambda: None)
         self._acceptor = Acceptor(self.engine)
         self._checker = Checker(self.kinds)
         self._unchecked = Checker({name: _believing(kind) for name, kind in self.kinds.items()})
@@ -124,7 +126,13 @@ class Office:
             (claim,) = await ledger.claim(
                 await driver(session), self._worker, [(job_id, attempt)], timedelta(minutes=10)
             )
-        return asyncio.create_task(self.runner.run(self.runner.begin(claim)))
+        return asyncio.create_task(self._attempt(claim))
+
+    async def _attempt(self, claim: Claim) -> None:
+        """Carry an attempt until its end is written."""
+        (pack,) = self.runner.begin([claim])
+        await self.runner.run(pack)
+        await self.runner.ended()
 
     async def finish(self, job_id: UUID) -> Ended:
         """Attempt a job until it has ended."""
@@ -138,12 +146,16 @@ class Office:
     def attempt_at(self, job_id: UUID) -> Attempt | None:
         return next((each for key, each in self.runner.attempts.items() if key[0] == job_id), None)
 
+    def pack_of(self, job_id: UUID) -> Pack | None:
+        """Find what a child is given, or waits to be given, of a job."""
+        return next((each for key, each in self.runner.packs.items() if key[0] == job_id), None)
+
     async def child_at(self, job_id: UUID) -> ChildProcess:
         """Wait until a child performs the job."""
         async with asyncio.timeout(60):
             while True:
-                if (attempt := self.attempt_at(job_id)) is not None and attempt.child is not None:
-                    return attempt.child
+                if (pack := self.pack_of(job_id)) is not None and pack.child is not None:
+                    return pack.child
                 await asyncio.sleep(0.002)
 
     async def kill(self, job_id: UUID) -> None:
@@ -226,8 +238,8 @@ def _believing(kind: JobKind) -> JobKind:
     return replace(kind, check=lambda _: (), streamed=streamed)
 
 
-def _place(_predicted_s: float, _priority: object) -> Placed:
-    return Placed(Size.SMALL, timedelta(0))
+def _place(_kind: str, _customer: UUID, estimated_s: float, _priority: object) -> Placed:
+    return Placed(Size.SMALL, timedelta(0), estimated_s)
 
 
 @pytest.fixture(scope="module")

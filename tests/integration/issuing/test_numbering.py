@@ -50,8 +50,8 @@ class _Trouble:
             return
         if chance < 0.35 and self.kills[job] < _MOST_KILLS:
             self.kills[job] += 1
-            if (running := self.office.attempt_at(job)) is not None and running.child is not None:
-                running.child.kill()
+            if (pack := self.office.pack_of(job)) is not None and pack.child is not None:
+                pack.child.kill()
         elif chance < 0.6:
             held = await self.office.number_held(job)
             if await self.office.cancel(job) is None:

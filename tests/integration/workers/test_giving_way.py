@@ -2,16 +2,18 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 from uuid import UUID
 
 import psutil
 import pytest
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Event
+from invoicing.jobs.model import Event, Size
 from workers.attempts import Pack
 from workers.lane_worker import LaneWorker
+from workers.sandbox import ChildProcess
 
 from ..book import Book
 from .crew import Crew, children_of, until
@@ -76,6 +78,45 @@ async def test_a_job_that_gives_way_is_parked_and_goes_on_from_its_checkpoint(cr
     assert [entry.event for entry in timeline].count(Event.PARKED) == 1
     assert (row["state"], row["attempt"], row["failures"], row["parked_at"]) == ("succeeded", 2, 0, None)
     assert row["result"] == {"mode": "sleep", "chunks": 30}
+
+
+@pytest.mark.parametrize(
+    ("work", "given"),
+    [
+        ({"seconds": 0}, [Event.STARTED]),
+        ({"seconds": 1.2, "chunks": 12}, [Event.STARTED, Event.PARKED, Event.STARTED]),
+    ],
+)
+async def test_small_work_that_was_asked_while_it_had_no_child_runs_its_least_first(
+    crew: Crew, book: Book, monkeypatch: pytest.MonkeyPatch, work: Mapping[str, Any], given: list[Event]
+) -> None:
+    """It would only change places with other work that waits for a child; what it was asked is not forgotten."""
+    worker = await crew.worker()
+    job, come = await _without_a_child(crew, book, worker, monkeypatch, work)
+    await ask(book, job)
+    other = await book.submit(seconds=0)  # its notices follow the one above on the way to the worker
+    await asyncio.sleep(0.3)
+    come.set()
+    rows = await crew.ended(job, other)
+    assert [(row["state"], row["failures"]) for row in rows] == [("succeeded", 0)] * 2
+    assert [event for event in await book.events(job) if event in {Event.STARTED, Event.PARKED}] == given
+
+
+async def _without_a_child(
+    crew: Crew, book: Book, worker: LaneWorker, monkeypatch: pytest.MonkeyPatch, work: Mapping[str, Any]
+) -> tuple[UUID, asyncio.Event]:
+    """Have a job wait for a child until the event is set."""
+    come, take, take_now = asyncio.Event(), worker._nursery.take, worker._nursery.take_now
+
+    async def take_late(size: Size) -> ChildProcess:
+        await come.wait()
+        return await take(size)
+
+    monkeypatch.setattr(worker._nursery, "take_now", lambda size: take_now(size) if come.is_set() else None)
+    monkeypatch.setattr(worker._nursery, "take", take_late)
+    job = await book.submit(claimed_seconds=0.5, **work)
+    await crew.running(job)
+    return job, come
 
 
 @pytest.mark.parametrize("kind", ["drill", "freezes"])
