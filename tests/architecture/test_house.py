@@ -126,6 +126,12 @@ def code_names() -> list[tuple[str, str]]:
     return [(word, name) for word, names in rows for name in re.findall(r"`([\w.]+:[\w.]+)`", names)]
 
 
+def test_a_word_of_the_glossary_means_one_thing() -> None:
+    words = re.findall(r"(?m)^\| \*\*(.+?)\*\* \|", (ROOT / "docs" / "glossary.md").read_text())
+    assert words
+    assert sorted({word for word in words if words.count(word) > 1}) == []
+
+
 @pytest.mark.parametrize(("word", "name"), code_names())
 def test_a_word_of_the_glossary_is_a_name_in_the_code(word: str, name: str) -> None:
     module, _, attributes = name.partition(":")
