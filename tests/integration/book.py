@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from sqlalchemy import select, text
@@ -49,7 +49,7 @@ class Book:
         self.customer_id = customer_id
 
     @classmethod
-    async def open(cls, engine: AsyncEngine) -> "Book":
+    async def open(cls, engine: AsyncEngine) -> Self:
         """Add the customer."""
         async with transaction(engine) as session:
             return cls(engine, (await ensure_customer(session, "acme", "Acme")).id)

@@ -42,7 +42,7 @@ async def audited(service: Any, job: str) -> list[tuple[str, str, str]]:
 
 async def over_served(service: Any) -> dict[str, Any]:
     """Let one customer have had far more than the other, and both wait; gives the last job of the former."""
-    jobs = [await service.acme.job() for _ in range(3)]
+    jobs: list[dict[str, Any]] = [await service.acme.job() for _ in range(3)]
     await service.other.job()
     async with transaction(service.engine) as session:
         await session.execute(
@@ -196,7 +196,9 @@ async def test_the_dispatcher_is_told_which_queue_to_look_at(service: Any, verb:
         await service.hand.fail(job["id"])
     heard: list[str] = []
     url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    async with listening(url, ["invoicing_backlog"], lambda _channel, payload: heard.append(payload), missed=list):
+    async with listening(
+        url, ["invoicing_backlog"], lambda _channel, payload: heard.append(payload), missed=lambda: None
+    ):
         assert (await act(service.support, job["id"], verb, dry_run="true")).status_code == 200
         assert (await act(service.support, job["id"], verb)).json()["changed"] is True
         await asyncio.sleep(0.3)

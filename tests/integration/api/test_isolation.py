@@ -1,6 +1,7 @@
 """Nothing of a customer's is seen, changed or hinted at by another: every operation with an id in the OpenAPI."""
 
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ from invoicing.app.web import create_app
 from invoicing.settings import Settings
 
 SCHEMA = create_app(Settings(database_url="postgresql://nobody@127.0.0.1:1/none", drills=True)).openapi()
+STAFFS = "/v1/support/"
 WITH_A_JOB = [
     (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{job_id}" in path
 ]
+OF_CUSTOMERS = [(method, path) for method, path in WITH_A_JOB if not path.startswith(STAFFS)]
+OF_STAFF = [(method, path) for method, path in WITH_A_JOB if path.startswith(STAFFS)]
 WITH_A_KEY = [
     (method.upper(), path)
     for path, methods in SCHEMA["paths"].items()
@@ -19,6 +23,7 @@ WITH_A_KEY = [
     if operation["security"]
 ]
 NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
+PREVIEW = {"dry_run": "true"}
 
 
 def filled(path: str, job_id: str) -> str:
@@ -26,13 +31,14 @@ def filled(path: str, job_id: str) -> str:
 
 
 def test_the_operations_are_found() -> None:
-    assert len(WITH_A_JOB) >= 5
+    assert len(OF_CUSTOMERS) >= 5
+    assert len(OF_STAFF) >= 4
     assert len(WITH_A_KEY) >= 15
     ids = {name for path in SCHEMA["paths"] for name in re.findall(r"\{(\w+)\}", path)}
-    assert ids == {"job_id", "name", "kind", "lane"}, "a new kind of id needs its own case here"
+    assert ids == {"job_id", "name", "kind", "lane", "setting"}, "a new kind of id needs its own case here"
 
 
-@pytest.mark.parametrize(("method", "path"), WITH_A_JOB)
+@pytest.mark.parametrize(("method", "path"), OF_CUSTOMERS)
 async def test_anothers_job_answers_like_one_that_does_not_exist(service: Any, method: str, path: str) -> None:
     job = await service.acme.job({"kind": "drill", "payload": {}, "reference": "secret"})
     await service.hand.start(job["id"])
@@ -50,6 +56,33 @@ async def test_anothers_job_answers_like_one_that_does_not_exist(service: Any, m
     assert {**after, "cause": None} == {**before, "cause": None}
     own = await service.acme.request(method, filled(path, job["id"]))
     assert own.status_code < 400, own.text
+
+
+@pytest.mark.parametrize(("method", "path"), OF_STAFF)
+async def test_what_staff_may_do_with_a_job_is_refused_to_customers_whosever_it_is(
+    service: Any, method: str, path: str
+) -> None:
+    job = await service.acme.job({"kind": "drill", "payload": {}, "reference": "secret"})
+    before = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
+    wishes: tuple[dict[str, str], ...] = (
+        {},
+        {"reason": "Mine first.", **({"priority": "urgent"} if path.endswith(":move") else {})},
+    )
+    customers = (service.acme, service.other)
+    for customer, body, query, key in product(customers, wishes, ({}, PREVIEW), ({}, {"Idempotency-Key": "1"})):
+        answers = [
+            await customer.request(method, filled(path, job_id), headers=key, json=body, params=query)
+            for job_id in (job["id"], NOBODYS, "no-id")
+        ]
+        assert [answer.status_code for answer in answers] == [403, 403, 403]
+        told = [{**answer.json(), "support_reference": None} for answer in answers]
+        assert told[0] == told[1] == told[2]
+        assert "secret" not in answers[0].text
+    after = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
+    assert {**after, "cause": None} == {**before, "cause": None}  # which says when it was observed
+    seen = await service.support.request(method, filled(path, job["id"]), json=wishes[-1], params=PREVIEW)
+    assert seen.status_code in {200, 409}, seen.text  # found; a job that waits cannot be retried
+    assert (await service.support.request(method, filled(path, NOBODYS), json=wishes[-1])).status_code == 404
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_A_KEY)

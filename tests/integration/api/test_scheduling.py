@@ -129,7 +129,7 @@ async def test_everybody_whom_it_concerns_is_told_with_the_commit(service: Any) 
     heard: list[tuple[str, str]] = []
     url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     told = lambda channel, payload: heard.append((channel, payload))  # noqa: E731 - short, and used once
-    async with listening(url, [CHANGED, "invoicing_backlog"], told, missed=list):
+    async with listening(url, [CHANGED, "invoicing_backlog"], told, missed=lambda: None):
         await change(service.ops, {"spare": 2})
         await change(service.ops, {"spare": 99})
         await change(service.ops, {"slots": 2}, host="host-1")
