@@ -11,7 +11,7 @@ from invoicing.lanes.model.quota import Left, left_of, quotas
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.workers import Worker
 
-MOST_PER_SLOT = 64
+MOST_PER_SLOT = 256
 """Tickets on a runway beyond its free slots, per slot: what no job takes long enough to need more of."""
 
 
