@@ -83,7 +83,7 @@ async def test_a_job_that_gives_way_is_parked_and_goes_on_from_its_checkpoint(cr
 @pytest.mark.parametrize(
     ("work", "given"),
     [
-        ({"seconds": 0}, [Event.STARTED]),
+        ({"seconds": 0, "chunks": 0}, [Event.STARTED]),
         ({"seconds": 1.2, "chunks": 12}, [Event.STARTED, Event.PARKED, Event.STARTED]),
     ],
 )
