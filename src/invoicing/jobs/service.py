@@ -30,7 +30,6 @@ from invoicing.jobs.store.release import (
     running,
     runways,
     unclaimed,
-    waiting,
     wake_dispatcher,
     withdraw,
 )
@@ -82,7 +81,6 @@ __all__ = [
     "states",
     "unclaimed",
     "used",
-    "waiting",
     "wake_dispatcher",
     "withdraw",
     "write_artifact_part",

@@ -1,7 +1,7 @@
 """From the backlog to the runway and back, and which jobs got lost on the way."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -43,11 +43,6 @@ _ONE_AT_A_TIME = text(f"SELECT {_LOCK}")
 _RUNWAYS = text("""
 SELECT priority, size, count(*) AS released FROM jobs
 WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL GROUP BY priority, size
-""")
-
-_WAITING = text("""
-SELECT priority, size, count(*) AS waiting, min(submitted_at) AS oldest FROM jobs
-WHERE state IN ('queued', 'retrying') AND due_at <= now() GROUP BY priority, size
 """)
 
 _RUNNING = text("SELECT priority, size, count(*) AS running FROM jobs WHERE state = 'running' GROUP BY priority, size")
@@ -125,12 +120,6 @@ async def runways(session: Session) -> dict[Lane, int]:
     """Count, per lane, the jobs released and not yet claimed."""
     rows = await session.execute(_RUNWAYS)
     return {(Priority(row.priority), Size(row.size)): row.released for row in rows}
-
-
-async def waiting(session: Session) -> dict[Lane, tuple[int, datetime]]:
-    """Count, per lane, the jobs that could run now, with the submission time of the oldest."""
-    rows = await session.execute(_WAITING)
-    return {(Priority(row.priority), Size(row.size)): (row.waiting, row.oldest) for row in rows}
 
 
 async def running(session: Session) -> dict[Lane, int]:
