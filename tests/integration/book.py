@@ -86,7 +86,7 @@ class Book:
             queues = [queue for queue in await ledger.queues(connection) if queue[2:] == lane]
             look = await ledger.look(connection, queues, most, under_way=False)
             first = sorted(look.jobs, key=lambda job: (job.order_at, job.job_id))[:most]
-            released = await ledger.release(connection, [(*job.ticket, lane) for job in first])
+            released = await ledger.release(connection, [(*job.ticket, lane) for job in first], look.withdrawals)
             return [one.ticket for one in released]
 
     async def withdraw(self, lane: Lane = NORMAL_SMALL) -> list[UUID]:

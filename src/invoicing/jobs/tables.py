@@ -115,8 +115,25 @@ jobs = Table(
         "finished_at",
         postgresql_where=text("state = 'succeeded' AND failures = 0"),
     ),
+    # all others that finished, by their kinds: with the index above, every job that was kept long enough is found
+    Index(
+        "ix_jobs_troubled",
+        "kind",
+        "finished_at",
+        "id",
+        postgresql_where=text("state IN ('dead', 'cancelled') OR (state = 'succeeded' AND failures > 0)"),
+    ),
     # the row is updated at every checkpoint: room for the new version on the same page keeps that cheap
     postgresql_with={"fillfactor": 70},
+)
+
+# one row: whoever pauses a lane changes it, and whoever releases names what it found there
+release_gate = Table(
+    "release_gate",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default="true"),
+    Column("withdrawals", Integer, nullable=False, server_default="0"),
+    CheckConstraint("single", name="single"),
 )
 
 payload_parts = Table(

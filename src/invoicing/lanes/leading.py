@@ -80,6 +80,9 @@ class Lead:
         self._asked: set[Ticket] = set()
         """Attempts that were asked to give way and still hold their slots."""
         self._last_release = 0.0
+        self._pauses: Mapping[str, float] = {}
+        self._withdrawals = -1
+        """What the ledger said of withdrawals when the pauses were read."""
         self._count_at = -1e9
         """When it is worth while again to read what is under way (seconds of the monotonic clock)."""
 
@@ -107,26 +110,25 @@ class Lead:
         return bool(self.notices.room and self._outlook) and time.monotonic() >= self._count_at
 
     async def round(self, connection: "asyncpg.Connection[Any]") -> Round:
-        """Release what there is room for, in one transaction; what was decided is void if it fails, and so is this."""
-        await ledger.begin(connection)
-        try:
-            paused = await store.paused(connection)
-            look, counted = await self._look(connection)
-            left = free(self._around.capacity, self._under_way.running)
-            bounds = self._bounds(paused)
-            taken = await self._take(connection, left, bounds)
-            released = await self._release(connection, taken)
-            blocked = self._without_a_slot(left)
-            asked = self._to_give_way(look.now, blocked, bounds) if counted else []
-            if asked:
-                await ledger.ask_to_give_way(connection, [one.job_id for one in asked])
-        except BaseException:
-            await connection.execute("ROLLBACK")
-            raise
-        await connection.execute("COMMIT")
+        """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
+        look, counted = await self._look(connection)
+        left = free(self._around.capacity, self._under_way.running)
+        bounds = self._bounds(await self._paused(connection, look))
+        taken = await self._take(connection, left, bounds)
+        released = await self._release(connection, taken, look.withdrawals)
+        blocked = self._without_a_slot(left)
+        asked = self._to_give_way(look.now, blocked, bounds) if counted else []
+        if asked:
+            await ledger.ask_to_give_way(connection, [one.job_id for one in asked])
         self._rest(len(blocked))
         work_s = {one.job_id: one.first_s for one in taken}
         return Round(released, work_s, [one.job_id for one in asked], self._wait_s(look))
+
+    async def _paused(self, connection: "asyncpg.Connection[Any]", look: Look) -> list[str]:
+        """Name the lanes that are paused, read again if that may have changed; what changes later voids the release."""
+        if self._withdrawals != look.withdrawals:
+            self._pauses, self._withdrawals = await store.paused(connection), look.withdrawals
+        return [lane for lane, until in self._pauses.items() if until > look.now]
 
     async def _look(self, connection: "asyncpg.Connection[Any]") -> tuple[Look, bool]:
         """Read what changed; where much is under way, that only now and then (what ended since counts until then)."""
@@ -200,12 +202,12 @@ class Lead:
         return pace
 
     async def _release(
-        self, connection: "asyncpg.Connection[Any]", taken: Sequence[Waiting]
+        self, connection: "asyncpg.Connection[Any]", taken: Sequence[Waiting], withdrawals: int
     ) -> Sequence[ledger.Released]:
         if not taken:
             return ()
         chosen = [(one.job_id, one.attempt, (one.lane.priority, one.lane.size)) for one in taken]
-        released = await ledger.release(connection, chosen, self._last_release)
+        released = await ledger.release(connection, chosen, withdrawals, self._last_release)
         there = {one.ticket for one in released}
         for one in taken:
             if (one.job_id, one.attempt) in there:

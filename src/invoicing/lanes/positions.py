@@ -135,7 +135,7 @@ async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:
             deeper = depth + left // len(cut)
             more = await ledger.look(connection, sorted(cut), deeper, under_way=False)
             kept = [one for one in look.jobs if one.place is not Place.WAITING or one.queue not in cut]
-            look = Look(look.now, look.next_due, [*kept, *more.jobs])
+            look = look._replace(jobs=[*kept, *more.jobs])
             counts = Counter(one.queue for one in more.jobs)
             cut = {name for name, count in counts.items() if count >= deeper}
     return look, cut, len(asked) < MOST_QUEUES

@@ -31,7 +31,7 @@ def lane_named(name: str) -> Lane:
 async def pause_lane(session: Session, name: str, until: datetime, reason: str, by: str) -> Pause:
     """Stop releasing from a lane until a time; what is on its runway goes back to the backlog at once."""
     lane = lane_named(name)
-    await ledger.one_at_a_time(session)
+    await ledger.hold_releases(session)
     if until <= await store.database_time(session):
         raise Problem("bad_input", "`until` lies in the past.", field="/until", remedy="Give a time to come.")
     pause = await store.pause(session, name, until, reason, by)
@@ -42,6 +42,7 @@ async def pause_lane(session: Session, name: str, until: datetime, reason: str, 
 async def resume_lane(session: Session, name: str) -> bool:
     """Let a paused lane go on; tells whether it was paused."""
     lane_named(name)
+    await ledger.hold_releases(session)
     resumed = await store.resume(session, name)
     await wake_dispatcher(session)
     return resumed

@@ -155,7 +155,7 @@ async def test_the_dispatcher_looks_through_indexes_alone_and_never_sorts_a_back
             await plan(connection, backlog._QUEUES, 1_000),
             await plan(connection, backlog._RIPE, 0.0),
             await plan(connection, backlog._LOOK, *map(list, zip(*queues, strict=True)), 3, True),
-            await plan(connection, release._RELEASE, [uuid4()], [1], ["normal"], ["small"], 0.0),
+            await plan(connection, release._RELEASE, [uuid4()], [1], ["normal"], ["small"], 0.0, 0),
         ]
     assert len(queues) == 2 * 12
     for found in plans:

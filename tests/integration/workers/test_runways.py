@@ -73,18 +73,32 @@ async def test_a_paused_lane_starts_nothing_more_and_goes_on_when_it_is_resumed(
 
 
 async def test_a_pause_waits_for_a_round_under_way_and_takes_back_what_it_released(crew: Crew, book: Book) -> None:
-    await crew.worker()
-    async with crew.engine.connect() as held:
-        await ledger.one_at_a_time(held)
+    async with crew.engine.connect() as session:
+        connection = await driver(session)
+        look = await ledger.look(connection, [], 1, under_way=False)
         job = await book.submit(seconds=0)
-        pausing = asyncio.create_task(_pause(crew))
-        await asyncio.sleep(0.1)
-        assert not pausing.done()
-        await ledger.release(await driver(held), [(job, 1, (Priority.NORMAL, Size.SMALL))])
-        await held.commit()
+        async with connection.transaction():
+            assert await ledger.release(connection, [(job, 1, (Priority.NORMAL, Size.SMALL))], look.withdrawals)
+            pausing = asyncio.create_task(_pause(crew))
+            await asyncio.sleep(0.1)
+            assert not pausing.done()
     await pausing
     assert (await book.row(job))["released_at"] is None
     assert (await book.row(job))["state"] == "queued"
+
+
+@pytest.mark.parametrize("change", ["pause", "pause_and_resume"])
+async def test_what_was_chosen_before_a_pause_is_not_released_after_it(crew: Crew, book: Book, change: str) -> None:
+    job = await book.submit(seconds=0)
+    async with crew.engine.connect() as session:
+        connection = await driver(session)
+        look = await ledger.look(connection, [], 1, under_way=False)
+        await _pause(crew)
+        if change == "pause_and_resume":
+            async with transaction(crew.engine) as other:
+                await lanes.resume_lane(other, LANE)
+        assert not await ledger.release(connection, [(job, 1, (Priority.NORMAL, Size.SMALL))], look.withdrawals)
+    assert (await book.row(job))["released_at"] is None
 
 
 async def _pause(crew: Crew) -> None:

@@ -59,4 +59,6 @@ class Look(NamedTuple):
     """PostgreSQL's clock (seconds since the epoch)."""
     next_due: float | None
     """When the next job that waits for its time becomes due."""
+    withdrawals: int
+    """How often lanes were paused or went on until then: what is released upon it is void if one was since."""
     jobs: list[Seen]

@@ -35,8 +35,9 @@ WHERE state = 'retrying' AND due_at > to_timestamp($1) AND due_at <= now() AND r
 
 # One statement, so that all of it is of one moment. Ordered by index: see `prepare`.
 _LOOK = """
-SELECT 'now' AS place, NULL::uuid AS job_id, 0 AS attempt, NULL::uuid AS customer_id, NULL::uuid AS key_id,
-    NULL::text AS priority, NULL::text AS size, extract(epoch FROM now())::float8 AS order_at, 0::float8 AS work_s,
+SELECT 'now' AS place, NULL::uuid AS job_id, (SELECT withdrawals FROM release_gate) AS attempt,
+    NULL::uuid AS customer_id, NULL::uuid AS key_id, NULL::text AS priority, NULL::text AS size,
+    extract(epoch FROM now())::float8 AS order_at, 0::float8 AS work_s,
     (SELECT extract(epoch FROM min(due_at)) FROM jobs WHERE state = 'retrying' AND due_at > now())::float8 AS since,
     NULL::uuid AS worker_id, false AS expedited
 UNION ALL
@@ -67,7 +68,12 @@ FROM attempts JOIN unnest($1::uuid[], $2::int[]) AS asked(id, attempt) ON job_id
 
 # The planner guesses from statistics that are old within seconds here, and a wrong guess reads a whole backlog. Every
 # statement on this connection has its index; one plan for all parameters saves planning them each time.
+#
+# Losing the last releases when PostgreSQL crashes harms nobody, so no round waits for the disk: such a job waits again,
+# its ticket in Redis claims nothing, and the next round releases it anew under the same name. The log is written in
+# order: the first commit that does wait, of a settlement or a checkpoint, makes all durable that came before.
 _PREPARE = """
+SET synchronous_commit = off;
 SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_sort = off;
 SET enable_hashjoin = off; SET enable_mergejoin = off
 """
@@ -77,7 +83,7 @@ _AS_BEFORE = "SET LOCAL enable_seqscan = on; SET LOCAL enable_bitmapscan = on; S
 
 
 async def prepare(connection: "asyncpg.Connection[Any]") -> None:
-    """Make a connection ready for looking often."""
+    """Make a connection ready for looking and releasing often, each statement a transaction of its own."""
     await connection.execute(_PREPARE)
 
 
@@ -113,7 +119,7 @@ async def look(
         under_way,
     )
     now, *jobs = rows  # the first branch of the statement is one row
-    return Look(now["order_at"], now["since"], [_seen(*row) for row in jobs])
+    return Look(now["order_at"], now["since"], now["attempt"], [_seen(*row) for row in jobs])
 
 
 async def used(connection: "asyncpg.Connection[Any]", attempts: Collection[Ticket]) -> dict[Ticket, float]:

@@ -13,22 +13,19 @@ from invoicing.jobs.model.backlog import Ticket
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, told_backlog
 from invoicing.kit.db import Session
 
-_LOCK = "pg_advisory_xact_lock(hashtext('invoicing.release'))"
-
-# Losing the last releases when PostgreSQL crashes harms nobody, so no round waits for the disk: such a job waits again,
-# its ticket in Redis claims nothing, and the next round releases it anew under the same name. The log is written in
-# order: the first commit that does wait, of a settlement or a checkpoint, makes all durable that came before.
-_BEGIN = f"BEGIN; SET LOCAL synchronous_commit = off; SELECT {_LOCK}"
-
-# Each job a microsecond after the one before, so that `released_at` tells the order and nothing else has to. What
-# somebody else is changing is left out: nobody waits for a lock here.
+# The gate first: whoever withdraws a lane has changed its row and holds it until the pause is committed, so what was
+# decided before that is released never. Then each job a microsecond after the one before, so that `released_at` tells
+# the order and nothing else has to. What somebody else is changing is left out: nobody waits for a lock on a job here.
 _RELEASE = """
-WITH asked AS (
+WITH gate AS MATERIALIZED (
+    SELECT FROM release_gate WHERE withdrawals = $6 FOR SHARE
+), asked AS (
     SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[])
     WITH ORDINALITY AS a(id, attempt, priority, size, place)
 ), free AS MATERIALIZED (
     SELECT jobs.id, asked.place FROM asked JOIN jobs ON jobs.id = asked.id
-    WHERE jobs.attempt = asked.attempt - 1 AND jobs.priority = asked.priority AND jobs.size = asked.size
+    WHERE EXISTS (SELECT FROM gate)
+      AND jobs.attempt = asked.attempt - 1 AND jobs.priority = asked.priority AND jobs.size = asked.size
       AND (jobs.state IN ('queued', 'retrying') AND jobs.released_at IS NULL) IS TRUE AND jobs.due_at <= now()
     FOR NO KEY UPDATE OF jobs SKIP LOCKED
 )
@@ -38,7 +35,7 @@ FROM free WHERE jobs.id = free.id RETURNING jobs.id, extract(epoch FROM released
 
 _ASK = f"SELECT pg_notify('{CONTROL}', job || ':yield') FROM unnest($1::text[]) AS asked(job)"
 
-_ONE_AT_A_TIME = text(f"SELECT {_LOCK}")
+_HOLD = text("UPDATE release_gate SET withdrawals = withdrawals + 1")
 
 _RUNWAYS = text("""
 SELECT priority, size, count(*) AS released FROM jobs
@@ -82,22 +79,21 @@ class Released(NamedTuple):
         return self.job_id, self.attempt
 
 
-async def one_at_a_time(session: Session) -> None:
-    """Let nobody else decide what is released until this transaction ends: a pause that is committed holds at once."""
-    await session.execute(_ONE_AT_A_TIME)
-
-
-async def begin(connection: "asyncpg.Connection[Any]") -> None:
-    """Begin the transaction of a release, once nobody else is deciding; ended by a plain COMMIT or ROLLBACK."""
-    await connection.execute(_BEGIN)
+async def hold_releases(session: Session) -> None:
+    """Have nothing released that was chosen before this transaction ends: a pause that is committed holds at once."""
+    await session.execute(_HOLD)
 
 
 async def release(
-    connection: "asyncpg.Connection[Any]", chosen: Sequence[tuple[UUID, int, Lane]], after: float = 0.0
+    connection: "asyncpg.Connection[Any]",
+    chosen: Sequence[tuple[UUID, int, Lane]],
+    withdrawals: int,
+    after: float = 0.0,
 ) -> list[Released]:
     """Move the jobs chosen from the backlog to the runway, in that order; those that moved on meanwhile are left out.
 
-    A job is named with its next attempt and its lane. `after` is when the last one was released before.
+    A job is named with its next attempt and its lane. `withdrawals` is what the look said on which the choice rests:
+    nothing is released if a lane was paused since. `after` is when the last one was released before.
     """
     rows = await connection.fetch(
         _RELEASE,
@@ -106,6 +102,7 @@ async def release(
         [lane[0] for _, _, lane in chosen],
         [lane[1] for _, _, lane in chosen],
         after,
+        withdrawals,
     )
     at = {row["id"]: row["at"] for row in rows}
     return [Released(job, attempt, lane, at[job]) for job, attempt, lane in chosen if job in at]

@@ -11,6 +11,11 @@ from invoicing.kit.ids import new_id
 from invoicing.lanes.model import Pause
 from invoicing.lanes.tables import pauses
 
+_PAUSED = """
+SELECT lane, extract(epoch FROM max(until))::float8 AS until FROM pauses
+WHERE ended_at IS NULL AND until > now() GROUP BY lane
+"""
+
 
 async def active_pauses(session: Session) -> list[Pause]:
     """List the pauses that hold now."""
@@ -22,10 +27,10 @@ async def active_pauses(session: Session) -> list[Pause]:
     return [Pause(row.lane, row.since, row.until, row.reason, row.by) for row in rows]
 
 
-async def paused(connection: "asyncpg.Connection[Any]") -> list[str]:
-    """Name the lanes that are paused now."""
-    rows = await connection.fetch("SELECT DISTINCT lane FROM pauses WHERE ended_at IS NULL AND until > now()")
-    return [row["lane"] for row in rows]
+async def paused(connection: "asyncpg.Connection[Any]") -> dict[str, float]:
+    """Name the lanes that are paused, each with the time until which it is (seconds since the epoch)."""
+    rows = await connection.fetch(_PAUSED)
+    return {row["lane"]: row["until"] for row in rows}
 
 
 async def pause(session: Session, lane: str, until: datetime, reason: str, by: str) -> Pause:
