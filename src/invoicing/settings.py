@@ -1,11 +1,14 @@
 """Every environment variable of the service, read once by the processes that assemble it; rooms never import this."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
 
 _SHORTEST_SECRET = 16
+_PERIODS = re.compile(r"([\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)(,[\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)*", re.ASCII)
 
 
 class SettingError(ValueError):
@@ -27,6 +30,8 @@ class Settings:
     rules_dir: Path | None = None
     largest_body: int = 64 * 1024 * 1024
     metrics_token: str | None = field(default=None, repr=False)
+    egress_allow: str = ""
+    keep: str = ""
 
     def servers(self) -> tuple[str, str]:
         """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
@@ -50,6 +55,10 @@ VARIABLES = {
     "INVOICING_RULES_DIR": "folder of further compiled rules (ubl/*.xslt, cii/*.xslt) that every invoice must satisfy",
     "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
     "INVOICING_METRICS_TOKEN": "lets a monitoring system read /metrics without a key; 16 characters or more",
+    "INVOICING_EGRESS_ALLOW": "networks (CIDR, with commas) beside the public internet that webhooks may go to, over "
+    "plain http too; for development: 127.0.0.0/8",
+    "INVOICING_KEEP": "how long finished jobs are kept, where not as their kinds say: invoice.issue=12y,drill=60d/30d "
+    "(after the stroke: those dead or cancelled; no kind may be kept shorter than it says)",
 }
 """Every variable with what it means; the documentation prints this table."""
 
@@ -70,6 +79,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         rules_dir=Path(rules) if rules else None,
         largest_body=_whole(env, "INVOICING_LARGEST_BODY", 64 * 1024 * 1024, 1024, 1024**3),
         metrics_token=_secret(env, "INVOICING_METRICS_TOKEN"),
+        egress_allow=_networks(env, "INVOICING_EGRESS_ALLOW"),
+        keep=_periods(env, "INVOICING_KEEP"),
     )
 
 
@@ -87,6 +98,22 @@ def _secret(env: Mapping[str, str], name: str) -> str | None:
     ):
         raise SettingError(f"{name}: must be {_SHORTEST_SECRET} or more ASCII characters without spaces")
     return text
+
+
+def _periods(env: Mapping[str, str], name: str) -> str:
+    """Check how it is written; whether the kinds agree is for those to say who know the kinds."""
+    text = "".join((env.get(name) or "").split())
+    if text and _PERIODS.fullmatch(text) is None:
+        raise SettingError(f"{name}={text!r}: must be KIND=PERIOD or KIND=PERIOD/PERIOD, for example invoice.issue=12y")
+    return text
+
+
+def _networks(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name) or ""
+    try:
+        return ",".join(str(ip_network(part.strip())) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise SettingError(f"{name}={text!r}: must be networks such as 127.0.0.0/8,10.1.0.0/16 ({error})") from error
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

@@ -18,6 +18,8 @@ def test_every_variable_that_is_read_is_documented_and_every_documented_one_is_r
 def test_every_variable_changes_something(name: str) -> None:
     others = {"INVOICING_PORT": "9", "INVOICING_SLOTS": "77", "INVOICING_DRILLS": "1", "INVOICING_LOG_LEVEL": "debug"}
     others["INVOICING_METRICS_TOKEN"] = "0123456789abcdef"
+    others["INVOICING_EGRESS_ALLOW"] = "127.0.0.0/8"
+    others["INVOICING_KEEP"] = "invoice.issue=12y"
     value = others.get(name, "4096")
     assert read({name: value}) != read({})
 
@@ -39,7 +41,8 @@ def test_an_empty_variable_counts_as_not_set() -> None:
         ("INVOICING_PORT", "http"), ("INVOICING_PORT", "65536"), ("INVOICING_PORT", "-1"), ("INVOICING_PORT", "8_000"),
         ("INVOICING_PORT", "٨"), ("INVOICING_SLOTS", "1"), ("INVOICING_SLOTS", "2.5"), ("INVOICING_DRILLS", "maybe"),
         ("INVOICING_LOG_LEVEL", "LOUD"), ("INVOICING_LARGEST_BODY", "0"), ("INVOICING_LARGEST_BODY", "64M"),
-        ("INVOICING_LARGEST_BODY", "9" * 5000),
+        ("INVOICING_LARGEST_BODY", "9" * 5000), ("INVOICING_EGRESS_ALLOW", "everything"),
+        ("INVOICING_EGRESS_ALLOW", "10.0.0.1/8"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_refused_by_name_with_the_rule(name: str, value: str) -> None:
