@@ -50,8 +50,11 @@ def story(slots: int, seed: int, *, lies: bool, giant_s: float = 18_000.0, lasts
 
 
 def heavy_tail(slots: int, jobs: int, seed: int, *, load: float = 0.7, cannot: float = 0.0) -> list[Work]:
-    """W3: sizes from 20 ms to 5 h, each estimate wrong by a sigma of 1, and 2 % of them 1000 times too small."""
-    chance = Random(seed)
+    """W3: sizes from 20 ms to 5 h, each estimate wrong by a sigma of 1, and 2 % of them 1000 times too small.
+
+    `cannot` is the share of the jobs that have no checkpoints; the jobs are the same whatever it is.
+    """
+    chance, stops = Random(seed), Random(f"{seed} stops")
     draw = bounded_pareto(0.02, 18_000.0, 1.1)
     sizes = [draw(chance) for _ in range(jobs)]
     per_s = load * slots * jobs / sum(sizes)
@@ -60,7 +63,7 @@ def heavy_tail(slots: int, jobs: int, seed: int, *, load: float = 0.7, cannot: f
         at_s += chance.expovariate(per_s)
         wrong = 0.001 if chance.random() < 0.02 else math.exp(chance.gauss(0.0, 1.0))
         one = job(at_s, f"customer {chance.randrange(100)}", size_s, size_s * wrong)
-        if cannot and chance.random() < cannot:
+        if stops.random() < cannot:
             one = Work(one.at_s, one.customer, one.key, one.priority, one.size_s, one.estimated_s, 0)
         made.append(one)
     return made

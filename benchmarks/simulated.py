@@ -66,7 +66,10 @@ def _stories(table: Table) -> None:
         who = f"story k={slots}, {slots} of 5 h{' that lie' if lies else ''}"
         for name, policy in (("ours", POLICY), ("no spare slot", replace(POLICY, spare=0))):
             seeds = SEEDS if policy is POLICY else SEEDS[:1]
-            made = [_of_simulation(story(slots, seed, lies=lies, lasts_s=lasts_s), slots, policy) for seed in seeds]
+            made = [
+                _of_simulation(story(slots, seed, lies=lies, lasts_s=lasts_s), Fleet((slots,)), policy)
+                for seed in seeds
+            ]
             found = _row(table, who, name, made)
             table.bar(f"s, small p99 wait, {who}, {name}", found.small_p99_s, at_most=2.0)
             if slots == 1:
@@ -79,8 +82,8 @@ def _heavy_tails(table: Table) -> None:
     for slots, (small, mean, large, idle) in bars.items():
         loads = [heavy_tail(slots, HEAVY_TAIL_JOBS, seed) for seed in SEEDS]
         who = f"heavy tail k={slots}"
-        found = _row(table, who, "ours", [_of_simulation(work, slots, POLICY) for work in loads])
-        _row(table, who, "nothing yields", [_of_simulation(work, slots, NEVER_YIELDS) for work in loads[:2]])
+        found = _row(table, who, "ours", [_of_simulation(work, Fleet((slots,)), POLICY) for work in loads])
+        _row(table, who, "nothing yields", [_of_simulation(work, Fleet((slots,)), NEVER_YIELDS) for work in loads[:2]])
         others: dict[str, Callable[[Sequence[Work], int], list[Ended]]] = {
             "fifo": fifo,
             "fixed lanes": fixed_lanes,
@@ -93,6 +96,18 @@ def _heavy_tails(table: Table) -> None:
         if mean is not None and idle is not None:
             table.bar(f"mean slowdown, {who}", found.mean_slowdown, at_most=mean)
             table.bar(f"% of slots idle while work waits, {who}", found.idle * 100, at_most=idle * 100)
+        _without_checkpoints(table, slots, found)
+
+
+def _without_checkpoints(table: Table, slots: int, all_stop: Figures) -> None:
+    """Play the same jobs when half of them cannot stop: asked, then set aside, as kinds of two sorts bear it."""
+    who = f"heavy tail k={slots}"
+    for how, freezes in (("frozen", True), ("re-niced", False)):
+        fleet, name = Fleet((slots,), freezes=freezes), f"ours, half without checkpoints, {how}"
+        loads = [heavy_tail(slots, HEAVY_TAIL_JOBS, seed, cannot=0.5) for seed in SEEDS]
+        found = _row(table, who, name, [_of_simulation(work, fleet, POLICY) for work in loads])
+        beside = found.small_p99_s / all_stop.small_p99_s
+        table.bar(f"x the small p99 wait with checkpoints everywhere, {who}, {name}", beside, at_most=2.0)
 
 
 def _floods(table: Table) -> None:
@@ -185,8 +200,8 @@ def _wait(one: Ended, until_s: float) -> float:
     return (until_s if one.started_s is None else one.started_s) - one.work.at_s
 
 
-def _of_simulation(work: Sequence[Work], slots: int, policy: Policy) -> Figures:
-    outcome = simulate(work, Fleet((slots,)), policy)
+def _of_simulation(work: Sequence[Work], fleet: Fleet, policy: Policy) -> Figures:
+    outcome = simulate(work, fleet, policy)
     return replace(_of(outcome.jobs), idle=outcome.idle_while_waiting)
 
 

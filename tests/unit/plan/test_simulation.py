@@ -154,6 +154,67 @@ def test_one_core_does_no_more_work_than_one_core_whatever_runs_beside() -> None
     assert small.slowdown == pytest.approx(1 + 110 / 1024, abs=0.01)
 
 
+def stubborn(many: int, size_s: float = 300.0) -> list[Work]:
+    """Work that cannot stop, and small work beside that needs the slot."""
+    return [job(0.0, size_s, f"giant {n}", stops=False) for n in range(many)]
+
+
+def small_stream(lasts_s: int) -> list[Work]:
+    return [job(5.0 + n / 2, 0.8, f"small {n % 20}") for n in range(2 * lasts_s)]
+
+
+@pytest.mark.parametrize("freezes", [True, False])
+def test_work_without_checkpoints_holds_no_slot_a_quantum_after_it_was_asked_and_none_of_it_is_lost(
+    freezes: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    work = stubborn(1) + [job(5.0, 0.9, "small") for _ in range(3)]
+    outcome = simulate(work, Fleet((1,), freezes=freezes), replace(POLICY, spare=0))
+    giant, *small = outcome.jobs
+    first = min(one.started_s or 0.0 for one in small)
+    assert first == pytest.approx(5.0 + POLICY.quantum_s)
+    assert giant.parked == 0
+    assert sum(outcome.served_s.values()) == pytest.approx(sum(one.size_s for one in work))
+    last = max(one.finished_s or 0.0 for one in small)
+    assert last - first == pytest.approx(3 * 0.9 if freezes else 3 * 0.9 * (1 + 36 / 1024), rel=0.02)
+
+
+def test_what_was_set_aside_comes_back_before_more_of_its_own_class_starts() -> None:
+    giants = [job(at_s, 25.0, f"giant {at_s}", stops=False) for at_s in (0.0, 6.0)]
+    outcome = simulate([*giants, job(5.0, 0.9, "small")], Fleet((1,), freezes=True), replace(POLICY, spare=0))
+    second = next(one for one in outcome.jobs if one.work.customer == "giant 6.0")
+    small_ended = 5.0 + POLICY.quantum_s + 0.9
+    assert second.started_s == pytest.approx(small_ended + POLICY.turn_s[Size.MEDIUM] + POLICY.quantum_s)
+
+
+@pytest.mark.parametrize("restarts", [True, False])
+def test_no_more_is_set_aside_than_there_is_memory_for(
+    restarts: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    seen: list[int] = []
+    set_aside = Machine.set_aside
+
+    def watched(self: Machine, *args: object, **how: object) -> None:
+        set_aside(self, *args, **how)  # type: ignore[arg-type]  # passed on as they came
+        seen.append(self.asides)
+
+    work = stubborn(8) + small_stream(60)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Machine, "set_aside", watched)
+        outcome = simulate(work, Fleet((2,), freezes=True, restarts=restarts), replace(POLICY, spare=0))
+    ended_whole(outcome, work)
+    assert max(seen) == 4
+    again = sum(outcome.served_s.values()) - sum(one.size_s for one in work)
+    assert (again > 1.0) is restarts
+
+
+def test_a_job_whose_checkpoints_lie_far_apart_is_set_aside_too_until_it_reaches_one() -> None:
+    rare = Work(0.0, "rare", "rare", Priority.NORMAL, 40.0, 40.0, 3)
+    outcome = simulate([rare, job(5.0, 0.9, "small")], Fleet((1,)), replace(POLICY, spare=0))
+    giant, small = outcome.jobs
+    assert small.started_s == pytest.approx(6.0)
+    assert giant.finished_s == pytest.approx(40.9)
+
+
 def test_liars_that_are_too_many_of_their_class_take_turns_and_leave_the_last_slots_to_smaller_work() -> None:
     liars = [job(0.0, 200.0, f"liar {n}", claims_s=0.3) for n in range(8)]
     outcome = simulate(liars, Fleet((8,)), POLICY, until_s=150.0)

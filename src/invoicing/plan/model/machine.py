@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from invoicing.jobs.model import Size
-from invoicing.lanes.model import SIZES, Lane, Left, Policy, Running, left_of, quotas
+from invoicing.lanes.model import SIZES, Lane, Left, Policy, Running, fits, left_of, quotas
 from invoicing.plan.model.work import Work
 
 WEIGHTS: Mapping[Size, float] = {Size.SMALL: 1024.0, Size.MEDIUM: 335.0, Size.LARGE: 110.0, Size.HUGE: 36.0}
@@ -18,6 +18,12 @@ WEIGHTS: Mapping[Size, float] = {Size.SMALL: 1024.0, Size.MEDIUM: 335.0, Size.LA
 
 ASIDE = 36.0
 """Weight of work that was set aside: as huge."""
+
+ASIDE_PER_SLOT = 2
+"""How many attempts a worker sets aside at most, for each slot: they hold memory."""
+
+STAYS_ASIDE_S = 0.5
+"""So long a slot is left to those for whom it was freed."""
 
 _NOTHING = 1e-9
 """Work that is no more than rounding (seconds)."""
@@ -60,6 +66,10 @@ class Run:
     asked: bool = False
     aside: bool = False
     """Set aside: it holds no slot any more."""
+    aside_at: float = 0.0
+    """Since when, the last time."""
+    back_at: float | None = None
+    """When it was last given a slot again."""
     frozen: bool = False
     target_s: float = 0.0
     """At which work something happens next."""
@@ -95,6 +105,11 @@ class Run:
             target = min(target, next_checkpoint(task))
         self.target_s = target
         self.at_s = now + max(0.0, target - task.done_s) / self.rate if self.rate > 0 else math.inf
+
+
+def set_aside_at(run: Run, asked_at: float, quantum_s: float) -> float:
+    """When work that was asked to give way is set aside: a quantum after it was asked, or after it last came back."""
+    return asked_at + quantum_s if run.back_at is None else max(asked_at, run.back_at + quantum_s)
 
 
 def checkpoint_every(work: Work) -> float:
@@ -174,9 +189,9 @@ class Machine:
         run.task.lane = lane
         run.seen = None
 
-    def set_aside(self, run: Run, *, freeze: bool) -> None:
+    def set_aside(self, run: Run, now: float, *, freeze: bool) -> None:
         """Give an attempt's slot back; it goes on at the lowest weight, or not at all."""
-        run.aside, run.frozen = True, freeze
+        run.aside, run.aside_at, run.frozen = True, now, freeze
         self.asides += 1
         self.frozen += freeze
         self._count(run.task.lane.size, -1)
@@ -185,9 +200,30 @@ class Machine:
         """Give an attempt that was set aside a slot again."""
         self.frozen -= run.frozen
         run.aside = run.frozen = run.asked = False
-        run.since, run.seen = now, None
+        run.since, run.back_at, run.seen = now, now, None
         self.asides -= 1
         self._count(run.task.lane.size, +1)
+
+    @property
+    def may_set_aside(self) -> bool:
+        """Whether there is memory for one more that is set aside."""
+        return self.asides < ASIDE_PER_SLOT * self.slots
+
+    def sizes_aside(self) -> list[Size]:
+        """List the classes of what is set aside, the smallest first."""
+        return sorted({run.task.lane.size for run in self.runs if run.aside}, key=SIZES.index) if self.asides else []
+
+    def come_back(self, size: Size, now: float) -> list[Run]:
+        """Give those of a class slots again that were set aside, the longest waiting first, as far as there are any."""
+        aside = sorted((run for run in self.runs if run.aside), key=lambda run: run.aside_at)
+        if not aside or now < aside[-1].aside_at + STAYS_ASIDE_S:
+            return []
+        back = []
+        for run in aside:
+            if run.task.lane.size is size and fits(self.left(), size):
+                self.take_back(run, now)
+                back.append(run)
+        return back
 
     def changed(self, now: float) -> Iterator[Run]:
         """Share the cores out; gives the attempts that are faster or slower than before."""

@@ -1,7 +1,7 @@
 """A load on a fleet under the policy, in virtual time: the functions that decide are those of the service."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from uuid import UUID
 
@@ -17,12 +17,13 @@ from invoicing.lanes.model import (
     larger,
     order_after_turn,
     outgrown,
+    smaller,
     used,
 )
 from invoicing.plan.model.backlog import Backlog, Tallies, first_s
 from invoicing.plan.model.books import Books
 from invoicing.plan.model.course import Course
-from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint, machine
+from invoicing.plan.model.machine import STAYS_ASIDE_S, Machine, Run, Task, last_checkpoint, machine, set_aside_at
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
 
 __all__ = ["Admit", "Death", "Ended", "Fleet", "Outcome", "Work", "simulate"]
@@ -34,8 +35,6 @@ _LOOK_AGAIN_S = 1.0
 """How often it is asked anew who gives way, while somebody waits in vain."""
 
 _SOON = 1e-6
-_ASIDE_PER_SLOT = 2
-"""How many attempts a worker sets aside at most, for each slot: they hold memory."""
 
 Happening = Callable[[float], None]
 
@@ -67,6 +66,8 @@ class _Simulation:
         self._backlog = Backlog(self._scheduler, policy)
         self._machines = [machine(slots, policy) for slots in fleet.workers]
         self._runway: list[Task] = []
+        self._keeps_its_slot: list[Run] = []
+        """Asked in vain to give way: as many were set aside as may."""
         self._unfinished = 0
         self._events: list[tuple[float, int, Happening]] = []
         self._numbers = 0
@@ -158,17 +159,25 @@ class _Simulation:
     def _decide(self, now: float) -> None:
         if self._scheduler.waits or self._runway:
             self._books.charge_when_due(self._machines, now)
-            self._release(now)
-        self._take_back(now)
+        if self._keeps_its_slot:
+            self._set_aside_after_all(now)
+        for size in sorted({size for each in self._machines for size in each.sizes_aside()}, key=SIZES.index):
+            self._release(now, smaller(size))
+            self._take_back(size, now)
+        self._release(now, SIZES)
         if self._scheduler.waits and (self._came or self._look_at <= now):
             self._ask(now)
         self._came = False
 
-    def _release(self, now: float) -> None:
-        self._runway = [task for task in self._runway if not self._start(task, now)]
+    def _release(self, now: float, sizes: Sequence[Size]) -> None:
+        """Start what waits, of some classes, as far as there is room."""
+        if not self._waits():
+            return
+        self._runway = [task for task in self._runway if task.lane.size not in sizes or not self._start(task, now)]
         more = True
         while more and self._scheduler.waits:
-            released = self._scheduler.release(self._left())
+            left = self._left()
+            released = self._scheduler.release({size: left[size] if size in sizes else 0 for size in SIZES})
             for waiting in released:
                 task = self._backlog.take(waiting)
                 if not self._start(task, now):
@@ -290,26 +299,39 @@ class _Simulation:
             self._at(at_s, lambda _now: None)
 
     def _give_way(self, run: Run, now: float) -> None:
+        """Have an attempt stop at its next checkpoint; where it reaches none within a quantum, it is set aside."""
         run.asked = True
-        if run.task.work.checkpoints:
-            run.expect(now, self._policy)
-            self._expect(run.worker)
-            return
+        run.expect(now, self._policy)
+        self._expect(run.worker)
+        self._at(set_aside_at(run, now, self._policy.quantum_s), self._goes_on_too_long(run))
+
+    def _goes_on_too_long(self, run: Run) -> Happening:
         since = run.since
 
-        def too_long(then: float) -> None:
-            if run in run.worker.runs and run.since == since and not run.aside:
-                self._set_aside(run, then)
+        def happen(now: float) -> None:
+            if run.since == since:
+                self._set_aside(run, now)
 
-        self._at(now + self._policy.quantum_s, too_long)
+        return happen
 
     def _set_aside(self, run: Run, now: float) -> None:
         each = run.worker
-        if each.asides >= _ASIDE_PER_SLOT * each.slots:
-            self._kill(run, now)
+        if run.aside or run not in each.runs:
             return
-        each.set_aside(run, freeze=self._fleet.freezes)
-        self._repace(each, now)
+        if each.may_set_aside:
+            each.set_aside(run, now, freeze=self._fleet.freezes)
+            self._repace(each, now)
+            self._at(now + STAYS_ASIDE_S, lambda _now: None)  # then it is looked whether it may come back
+        elif self._fleet.restarts:
+            self._kill(run, now)
+        else:
+            self._keeps_its_slot.append(run)
+
+    def _set_aside_after_all(self, now: float) -> None:
+        """Set aside what was to be when as many were as may: some of these have ended."""
+        kept, self._keeps_its_slot = self._keeps_its_slot, []
+        for run in kept:
+            self._set_aside(run, now)
 
     def _kill(self, run: Run, now: float) -> None:
         run.advance(now)
@@ -318,13 +340,11 @@ class _Simulation:
         task.done_s = last_checkpoint(task)
         self._wait_again(task, order_after_turn(task.lane, task.order_at, now, self._policy))
 
-    def _take_back(self, now: float) -> None:
+    def _take_back(self, size: Size, now: float) -> None:
         for each in self._machines:
-            if each.asides:
-                for run in [one for one in each.runs if one.aside]:
-                    if fits(each.left(), run.task.lane.size):
-                        each.take_back(run, now)
-                        self._repace(each, now)
+            for run in each.come_back(size, now) if each.asides else ():
+                run.expect(now, self._policy)
+                self._repace(each, now)
 
     def _dies(self, death: Death) -> Happening:
         def happen(now: float) -> None:

@@ -47,6 +47,8 @@ class Fleet:
     deaths: tuple[Death, ...] = ()
     freezes: bool = False
     """Whether work that does not stop in time is frozen, rather than left running at the lowest weight."""
+    restarts: bool = False
+    """Whether it is killed and begun again from its last checkpoint where no more may be set aside, rather than kept."""
     caps: Mapping[str, int] = field(default_factory=dict)
     """Customers that may have only so many jobs running."""
     weights: Mapping[str, float] = field(default_factory=dict)
