@@ -48,7 +48,7 @@ class Fleet:
     freezes: bool = False
     """Whether work that does not stop in time is frozen, rather than left running at the lowest weight."""
     restarts: bool = False
-    """Whether it is killed and begun again from its last checkpoint where no more may be set aside, rather than kept."""
+    """Whether it is killed and begun anew from its last checkpoint where no more may be set aside."""
     caps: Mapping[str, int] = field(default_factory=dict)
     """Customers that may have only so many jobs running."""
     weights: Mapping[str, float] = field(default_factory=dict)
