@@ -21,6 +21,7 @@ from workers.launching import launched_ahead
 from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.retention import Sweeper, rules_or_none
 from workers.terms import Terms
 from workers.watchdog import Watchdog
 
@@ -69,9 +70,11 @@ async def _dispatcher(settings: Settings) -> None:
 
 async def _watchdog(settings: Settings) -> None:
     async with _servers(settings, "watchdog") as (engine, transport):
+        kinds = await asyncio.to_thread(load_kinds, drills=True)
+        sweeper = Sweeper(engine, rules_or_none(kinds, settings.keep))
         process, learner = Watchdog(engine, transport), Learner(engine)
-        _on_signals(process.stop, learner.stop)
-        await asyncio.gather(process.run(), learner.run())
+        _on_signals(process.stop, learner.stop, sweeper.stop)
+        await asyncio.gather(process.run(), learner.run(), sweeper.run())
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from invoicing.invoices import store
 from invoicing.invoices.model import Header
-from invoicing.invoices.store import Chunk, Numbering, add_chunk, chunks_of, mark_issued, number_of
+from invoicing.invoices.store import Chunk, Numbering, add_chunk, chunks_of, mark_issued, number_of, remove_issued
 from invoicing.kit.db import Session
 
 
@@ -58,5 +58,6 @@ __all__ = [
     "number",
     "number_of",
     "numbering",
+    "remove_issued",
     "seller_of",
 ]

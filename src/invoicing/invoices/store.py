@@ -1,6 +1,6 @@
 """Statements about numbers, issued invoices and the chunks of large ones; all run inside a fenced step."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -15,6 +15,26 @@ from invoicing.kit.db import Session
 _NEXT = text("""
 INSERT INTO number_series (customer_id, seller, series, last) VALUES (:customer_id, :seller, :series, 1)
 ON CONFLICT (customer_id, seller, series) DO UPDATE SET last = number_series.last + 1 RETURNING last
+""")
+
+
+# What was issued goes; a number that never became an invoice stays with its job, for auditors to ask about. The rows of
+# the series are locked in order, so that two who remove cannot wait for each other.
+_REMOVE = text("""
+WITH gone AS (
+    DELETE FROM invoices WHERE job_id = ANY(CAST(:ids AS uuid[])) AND issued_at IS NOT NULL
+    RETURNING customer_id, seller, series
+), counted AS (
+    SELECT customer_id, seller, series, count(*) AS invoices FROM gone GROUP BY customer_id, seller, series
+), locked AS MATERIALIZED (
+    SELECT n.customer_id, n.seller, n.series, invoices
+    FROM number_series AS n JOIN counted USING (customer_id, seller, series)
+    ORDER BY n.customer_id, n.seller, n.series FOR UPDATE OF n
+), noted AS (
+    UPDATE number_series AS n SET removed = n.removed + locked.invoices FROM locked
+    WHERE (n.customer_id, n.seller, n.series) = (locked.customer_id, locked.seller, locked.series)
+)
+SELECT job_id FROM invoices WHERE job_id = ANY(CAST(:ids AS uuid[])) AND issued_at IS NULL
 """)
 
 
@@ -85,6 +105,14 @@ async def mark_issued(session: Session, job_id: UUID) -> None:
     await session.execute(
         update(invoices).where(invoices.c.job_id == job_id, invoices.c.issued_at.is_(None)).values(issued_at=func.now())
     )
+
+
+async def remove_issued(session: Session, job_ids: Sequence[UUID]) -> Collection[UUID]:
+    """Remove issued invoices of jobs and note in their series how many; gives the jobs with a number that was not used.
+
+    The series goes on behind its last number: no number is given a second time, however long ago its invoice went.
+    """
+    return list((await session.execute(_REMOVE, {"ids": list(job_ids)})).scalars())
 
 
 async def add_chunk(session: Session, job_id: UUID, chunk: Chunk) -> None:

@@ -26,11 +26,14 @@ number_series = Table(
     Column("seller", Text, primary_key=True),
     Column("series", Text, primary_key=True),
     Column("last", BigInteger, nullable=False),
+    # of the numbers up to the last one, how many belonged to invoices that were kept long enough and are gone
+    Column("removed", BigInteger, nullable=False, server_default="0"),
 )
 
 invoices = Table(
     "invoices",
     metadata,
+    # without a rule for its deletion: removing the job of an issued invoice is refused, unless that was let go first
     Column("job_id", ForeignKey("jobs.id"), primary_key=True),
     Column("customer_id", Uuid, nullable=False),
     Column("seller", Text, nullable=False),

@@ -1,6 +1,6 @@
 """What a kind of job declares about itself, and what it is given to work with."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
+from invoicing.jobs.model.keeping import SHORTEST, USUAL, Keep
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Finding
 
@@ -110,6 +111,11 @@ def _idle(_settings: Mapping[str, str]) -> None:
     """Warm nothing up."""
 
 
+async def _all_may_go(_session: Session, _jobs: Sequence[UUID]) -> Collection[UUID]:
+    """Keep nothing about a job elsewhere, and hold none back."""
+    return ()
+
+
 @dataclass(frozen=True)
 class JobKind:
     """A kind of job: the whole of what the service knows about it. One file in `workers/kinds/` makes one of these."""
@@ -144,6 +150,13 @@ class JobKind:
     warm_up: Callable[[Mapping[str, str]], None] = _idle
     """Runs once, given the settings, in each child process before its first job, so that no job pays for it."""
     default_priority: Priority = Priority.NORMAL
+    keep: Keep = USUAL
+    """How long its finished jobs are kept, with their requests, files and history; a setting may change that ..."""
+    keep_at_least: Keep = SHORTEST
+    """... but never below this, where a law or a contract says so."""
+    let_go: Callable[[Session, Sequence[UUID]], Awaitable[Collection[UUID]]] = _all_may_go
+    """Removes, in the transaction in which finished jobs are removed, what the kind keeps about them in tables of its
+    own; gives those that must stay."""
     example: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -20,6 +20,7 @@ from invoicing.invoices.payload_line import LinePart
 from invoicing.invoices.totals import Sums, finish
 from invoicing.jobs.kinds import GivesWay, JobKind, Performance, Streamed
 from invoicing.jobs.model import Failed, JobError, Outcome, Progress, Rejected, RetryPolicy, Size, Succeeded
+from invoicing.jobs.model.keeping import Keep
 from invoicing.kit import problems
 from invoicing.kit.db import Session
 
@@ -30,6 +31,10 @@ _LARGE_S, _LINE_S = 0.3, 0.0034
 
 _PART_BYTES = 1_000_000
 _MOST_SHOWN = 50
+
+_KEEP = Keep.of("10y")
+"""Issued invoices are books. German law has them kept for eight calendar years after that of their issue (section 14b
+UStG, section 147 AO since 2025; ten before), other countries for up to ten. A request that was refused is no book."""
 
 
 def size(payload: HeaderPart, streamed: int) -> float:
@@ -337,5 +342,8 @@ KIND = JobKind(
     memory_mb=1_500,
     gives_way=frozenset(GivesWay),
     warm_up=warm_up,
+    keep=_KEEP,
+    keep_at_least=Keep.of("10y", "30d"),
+    let_go=service.remove_issued,
     example=EXAMPLE,
 )

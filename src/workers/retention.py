@@ -1,0 +1,121 @@
+"""Removes what was kept long enough, in small steps and with long pauses between them. Part of the watchdog process.
+
+Any number of them may run: each passes over what another is removing. A round that fails is logged and comes again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.jobs import retention
+from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.retention import KeepError, Place, Rule
+from invoicing.kit.db import Session, transaction
+from workers.settling import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+_EVERY_S = 3600.0
+_SHARE = 0.1
+"""At most this share of its time is spent removing; the rest of it the disk belongs to others."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a round removed."""
+
+    jobs: int = 0
+    keys: int = 0
+    held: int = 0
+
+
+class Sweeper:
+    """Runs its rounds until told to stop."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        rules: Sequence[Rule],
+        *,
+        every_s: float = _EVERY_S,
+        share: float = _SHARE,
+        batch: int = retention.BATCH,
+    ) -> None:
+        """Sweep a ledger by rules; a share of 1 makes no pauses."""
+        self._engine = engine
+        self._rules = rules
+        self._every_s = every_s
+        self._share = share
+        self._batch = batch
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the step that is under way."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Sweep, and again an hour later."""
+        while not self._ended.is_set():
+            try:
+                swept = await self.round()
+                if swept.jobs or swept.keys:
+                    log.info("removed what was kept long enough", extra={"action": "retention.swept", **vars(swept)})
+            except UNREACHABLE as error:
+                log.warning("cannot sweep now: %s", error, extra={"action": "retention.failed"})
+            except Exception:
+                log.exception("cannot sweep", extra={"action": "retention.failed"})
+            await self._pause(self._every_s)
+
+    async def round(self) -> Swept:
+        """Remove everything that is due now, or as much of it as there is time for before a stop."""
+        jobs = keys = held = 0
+        for rule in self._rules:
+            removed, kept = await self._sweep(rule)
+            jobs, held = jobs + removed, held + kept
+        while not self._ended.is_set() and (forgotten := await self._step(retention.forget_keys)):
+            keys += forgotten
+        return Swept(jobs, keys, held)
+
+    async def _sweep(self, rule: Rule) -> tuple[int, int]:
+        after: Place | None = None
+        removed = held = 0
+        while not self._ended.is_set():
+
+            async def step(session: Session, after: Place | None = after) -> retention.Step:
+                return await retention.step(session, rule, after, self._batch)
+
+            done = await self._step(step)
+            removed, held, after = removed + done.removed, held + done.held, done.after
+            if after is None:
+                break
+        return removed, held
+
+    async def _step(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        """Do one step in a transaction of its own, then leave the time to others that is theirs."""
+        began = time.monotonic()
+        async with transaction(self._engine) as session:
+            result = await work(session)
+        await self._pause((time.monotonic() - began) * (1 / self._share - 1))
+        return result
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds > 0:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), seconds)
+
+
+def rules_or_none(kinds: Kinds, setting: str) -> Sequence[Rule]:
+    """Settle what is kept how long; a setting that does not hold removes nothing, and the process has other duties."""
+    try:
+        return retention.rules(kinds, setting)
+    except KeepError as error:
+        log.error("INVOICING_KEEP: %s; nothing is removed", error, extra={"action": "retention.refused"})  # noqa: TRY400 - the message says all of it
+        return ()
