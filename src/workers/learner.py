@@ -3,19 +3,23 @@
 Any number of them may run: one learns at a time, and what one has learned no other learns again.
 """
 
-import asyncio
-import contextlib
 import logging
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.kit.db import transaction
+from invoicing.jobs import service as ledger
+from invoicing.kit.bell import Bell
+from invoicing.kit.db import transaction, url_of
+from invoicing.kit.listen import listening
 from invoicing.lanes.learning import Lesson, learn_on
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+
+_GATHER_S = 0.08
+"""Jobs that outgrow their class within so long are learned from together: lies mostly begin together."""
 
 
 class Learner:
@@ -25,15 +29,22 @@ class Learner:
         """Learn from a ledger."""
         self._engine = engine
         self._every_s = every_s
-        self._ended = asyncio.Event()
+        self._bell = Bell(_GATHER_S)
+        self._stopping = False
 
     def stop(self) -> None:
         """End after the round that is under way."""
-        self._ended.set()
+        self._stopping = True
+        self._bell.ring()
 
     async def run(self) -> None:
-        """Learn from what has finished, and again a little later."""
-        while not self._ended.is_set():
+        """Learn from what has finished, again a little later, and at once when a job outgrew its class."""
+        ring = self._bell.ring
+        async with listening(url_of(self._engine), [ledger.OUTGROWN], lambda _channel, _id: ring(), missed=ring):
+            await self._learn_for_ever()
+
+    async def _learn_for_ever(self) -> None:
+        while not self._stopping:
             try:
                 lesson = await self.round()
             except UNREACHABLE as error:
@@ -43,8 +54,7 @@ class Learner:
                 lesson = Lesson()
                 log.exception("cannot learn", extra={"action": "learning.failed"})
             if not lesson.more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), self._every_s)
+                await self._bell.wait(self._every_s)
 
     async def round(self) -> Lesson:
         """Learn once, all or nothing."""

@@ -18,7 +18,7 @@ from invoicing.jobs.store.attempt import (
 )
 from invoicing.jobs.store.backlog import by_index, look, prepare, queues, ripe, used
 from invoicing.jobs.store.cancel import cancel
-from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS
+from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held, part, parts_of
 from invoicing.jobs.store.release import (
@@ -39,6 +39,7 @@ __all__ = [
     "CONTROL",
     "JOBS",
     "LATEST",
+    "OUTGROWN",
     "Happened",
     "Released",
     "Signed",

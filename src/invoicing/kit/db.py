@@ -70,6 +70,11 @@ def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  #
         raise DisconnectionError
 
 
+def url_of(engine: AsyncEngine) -> str:
+    """Give the URL that an engine was built for, with its password."""
+    return engine.url.render_as_string(hide_password=False)
+
+
 def driver_url(url: str) -> str:
     """Name the driver in a plain `postgresql://` URL."""
     scheme, _, rest = url.partition("://")

@@ -101,6 +101,11 @@ WHERE (updated_at, kind, customer_id) > (CAST(:at AS timestamptz), :kind, :custo
 ORDER BY updated_at, kind, customer_id LIMIT :most
 """)
 
+LEARNED = "invoicing_learned"
+"""What runs too long changed, and with it what other jobs are predicted to take; no payload."""
+
+_TELL = text(f"SELECT pg_notify('{LEARNED}', '')")
+
 Of = tuple[str, UUID]
 """A kind and a customer."""
 
@@ -206,6 +211,11 @@ async def remember(session: Session, known: Memory) -> None:
         "moved_at": known.moved_at,
     }
     await session.execute(_WRITE_MEMORY, {"name": "sizes", "state": to_json(state).decode()})
+
+
+async def tell(session: Session) -> None:
+    """Have those who predict read anew what runs too long, once this commits."""
+    await session.execute(_TELL)
 
 
 async def set_cutoffs(session: Session, cutoffs: Cutoffs) -> None:

@@ -8,7 +8,7 @@ from math import floor
 from uuid import UUID
 
 from invoicing.jobs.model import State
-from invoicing.jobs.resizing import Resized, not_begun, resize
+from invoicing.jobs.resizing import Resized, not_begun, recall, resize
 from invoicing.kit.db import Session
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Ended, Late, Memory, Of, Place
@@ -70,7 +70,10 @@ async def learn_on(session: Session) -> Lesson:
     if not lesson.wrote:
         return lesson
     await _learn_sizes(session, ended, given_up, now)
-    resized = await _resize_waiting(session, late, {one.of for new, one in late.items() if new not in known.late})
+    grown = {one.of for new, one in late.items() if new not in known.late}
+    resized = await _resize_waiting(session, late, grown)
+    if grown:
+        await learned.tell(session)
     worked = [(one.worked_s, one.stands_for) for one in ended if one.worked_s is not None]
     load = added(known.load, worked, now.timestamp()) if worked else known.load
     then = _with_cutoffs(replace(known, place=passed.place, load=load, late=late), now.timestamp())
@@ -118,7 +121,8 @@ async def _learn_sizes(session: Session, ended: Sequence[Ended], given_up: Seque
 async def _resize_waiting(session: Session, late: Mapping[UUID, Late], grown: Collection[Of]) -> int:
     """Move jobs that wait to the class where they belong by what has just shown of their customer's others.
 
-    Only upwards: a customer that lies sends its jobs all at once, and most of them before the first one ran.
+    Only upwards: a customer that lies sends its jobs all at once, and most of them before the first one ran. Those that
+    were released already go back too, moved or not: what they were released on has just turned out wrong.
     """
     if not grown:
         return 0
@@ -134,6 +138,7 @@ async def _resize_waiting(session: Session, late: Mapping[UUID, Late], grown: Co
             if SIZES.index(size) > SIZES.index(job.size):
                 resized.append(Resized(job.id, size, predicted_s, policy.due_after(job.priority, size)))
         moved_jobs += len(await resize(session, resized)) if resized else 0
+        await recall(session, of[1], of[0])
     return moved_jobs
 
 

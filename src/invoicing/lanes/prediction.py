@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from math import exp
 from uuid import UUID
 
@@ -11,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.model import Correction, Priority
 from invoicing.jobs.submission import Placed
-from invoicing.kit.db import Session, is_away
+from invoicing.kit.bell import Bell
+from invoicing.kit.db import Session, is_away, url_of
+from invoicing.kit.listen import listening
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Learned, Of
 from invoicing.lanes.model import POLICY
@@ -31,6 +34,9 @@ from invoicing.lanes.policies import policy_for
 log = logging.getLogger(__name__)
 
 _REFRESH_EVERY_S = 2.0
+
+_GATHER_S = 0.05
+"""What is learned within so long is read together."""
 
 
 class Predictor:
@@ -105,17 +111,23 @@ class Predictor:
 async def refreshed(
     predictor: Predictor, engine: AsyncEngine, every_s: float = _REFRESH_EVERY_S
 ) -> AsyncIterator[None]:
-    """Refresh a predictor again and again while the block runs; without the ledger it goes on with what it knows."""
-    task = asyncio.create_task(_refresh_for_ever(predictor, engine, every_s), name="predictions")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+    """Refresh a predictor now and then while the block runs, and whenever it is told that jobs run too long.
+
+    Without the ledger it goes on with what it knows.
+    """
+    bell = Bell(_GATHER_S)
+    async with listening(url_of(engine), [learned.LEARNED], lambda _channel, _payload: bell.ring(), missed=bell.ring):
+        wait = partial(bell.wait, every_s)
+        task = asyncio.create_task(_refresh_for_ever(predictor, engine, wait), name="predictions")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
-async def _refresh_for_ever(predictor: Predictor, engine: AsyncEngine, every_s: float) -> None:
+async def _refresh_for_ever(predictor: Predictor, engine: AsyncEngine, wait: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             async with engine.connect() as session:
@@ -125,4 +137,4 @@ async def _refresh_for_ever(predictor: Predictor, engine: AsyncEngine, every_s: 
                 log.warning("cannot read what was learned: %s", error, extra={"action": "predictions.not_refreshed"})
             else:
                 log.exception("cannot read what was learned", extra={"action": "predictions.not_refreshed"})
-        await asyncio.sleep(every_s)
+        await wait()

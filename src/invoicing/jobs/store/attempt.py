@@ -10,7 +10,7 @@ from pydantic_core import from_json, to_json
 from sqlalchemy import text
 
 from invoicing.jobs.model import Claim, Priority, Progress, Settlement, Size
-from invoicing.jobs.store.channels import ROOM, TOLD_JOBS, told_backlog
+from invoicing.jobs.store.channels import OUTGROWN, ROOM, TOLD_JOBS, told_backlog
 from invoicing.kit.db import Session
 
 SMALL_BODY = 8_192
@@ -133,8 +133,10 @@ WITH changed AS (
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, 'reclassed', 'running', attempt, jsonb_build_object('size', CAST(:size AS text)) FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM})
-SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
+), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM}), learner AS (
+    SELECT pg_notify('{OUTGROWN}', id::text) FROM changed
+)
+SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN learner ON true
 """)
 
 _ASIDE = text(f"""

@@ -13,6 +13,9 @@ JOBS = "invoicing_jobs"
 CONTROL = "invoicing_control"
 """A running job must stop: `job_id:reason`; the worker that has it listens."""
 
+OUTGROWN = "invoicing_outgrown"
+"""A running job turned out larger than its class; the payload is its id. Whoever learns learns from it now."""
+
 TOLD_JOBS = f"""
     SELECT pg_notify('{JOBS}', CASE WHEN count(*) <= 200 THEN string_agg(id::text, ',') ELSE '*' END) FROM changed
     HAVING count(*) > 0

@@ -11,12 +11,12 @@ from invoicing.jobs.model import Priority, Size
 from invoicing.jobs.store.channels import BACKLOG, TOLD_JOBS
 from invoicing.kit.db import Session
 
-# One that has begun before is left alone: whoever ran it has seen how large it is.
+# One that has begun before and is not small is left alone: whoever ran it has seen how large it is.
 _NOT_BEGUN = text("""
 SELECT id, priority, size, estimated_s FROM (
     SELECT id, kind, state, attempt, priority, size, coalesce(estimated_s, predicted_s) AS estimated_s FROM jobs
     WHERE customer_id = :customer_id AND finished_at IS NULL ORDER BY id LIMIT :most
-) AS first WHERE kind = :kind AND state = 'queued' AND attempt = 0
+) AS first WHERE kind = :kind AND state = 'queued' AND (attempt = 0 OR size = 'small')
 """)
 
 # Rows that others have locked are passed over: they are being released, claimed or changed this moment. What is on the
@@ -28,7 +28,7 @@ WITH wanted AS (
     ) AS w(id, size, predicted_s, delay)
 ), free AS (
     SELECT jobs.id FROM jobs JOIN wanted ON jobs.id = wanted.id
-    WHERE state = 'queued' AND attempt = 0 FOR NO KEY UPDATE OF jobs SKIP LOCKED
+    WHERE state = 'queued' AND (attempt = 0 OR jobs.size = 'small') FOR NO KEY UPDATE OF jobs SKIP LOCKED
 ), changed AS (
     UPDATE jobs SET revision = revision + 1, size = wanted.size, predicted_s = wanted.predicted_s, released_at = NULL,
         order_at = CASE WHEN expedited_at IS NULL THEN greatest(order_at, submitted_at + wanted.delay) ELSE order_at END
@@ -44,7 +44,7 @@ SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 
 @dataclass(frozen=True)
 class NotBegun:
-    """A job that waits for its first attempt."""
+    """A job that waits, of which nobody has seen how large it is."""
 
     id: UUID
     priority: Priority
@@ -63,13 +63,13 @@ class Resized:
 
 
 async def not_begun(session: Session, customer_id: UUID, kind: str, most: int) -> list[NotBegun]:
-    """List a customer's jobs of a kind that have not begun, among its `most` oldest unfinished jobs."""
+    """List a customer's jobs of a kind that have not shown their size, among its `most` oldest unfinished jobs."""
     rows = await session.execute(_NOT_BEGUN, {"customer_id": customer_id, "kind": kind, "most": most})
     return [NotBegun(row.id, Priority(row.priority), Size(row.size), row.estimated_s) for row in rows]
 
 
 async def resize(session: Session, resized: Sequence[Resized]) -> list[UUID]:
-    """Move jobs that have not begun to their class; gives those moved, without those that are no longer there."""
+    """Move jobs that have not shown their size to their class; gives those moved, without those that moved on."""
     values = {
         "ids": [one.id for one in resized],
         "sizes": [one.size for one in resized],
