@@ -1,7 +1,7 @@
 # Every target prepares what it needs from a bare Python >= 3.11; nothing is installed outside this folder.
 # Names are relative on purpose: the folder may have spaces in its path.
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench lock clean
+.PHONY: help run test campaign check format bench lock clean
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory
 
@@ -18,6 +18,9 @@ run: .venv/.run ## start the whole service on this machine (invoicing up)
 
 test: .venv/.dev ## every test, all tiers
 	@exec $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+
+campaign: .venv/.dev ## half an hour of faults from a random seed, and what they did (ARGS='--seed 7 --minutes 5')
+	@exec $(BIN)/python -m tests.acceptance.campaign $(ARGS)
 
 check: .venv/.dev ## lint, format, types, import contracts: all of them, even after a finding
 	@found=; for tool in 'ruff check' 'ruff format --check' mypy 'lint-imports --no-logo'; do \
