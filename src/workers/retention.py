@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -15,8 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import retention
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.retention import KeepError, Place, Rule
-from invoicing.kit.db import Session, transaction
+from invoicing.jobs.retention import KeepError, Rule
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -76,35 +75,23 @@ class Sweeper:
 
     async def round(self) -> Swept:
         """Remove everything that is due now, or as much of it as there is time for before a stop."""
-        jobs = keys = held = 0
+        jobs = held = 0
         for rule in self._rules:
-            removed, kept = await self._sweep(rule)
-            jobs, held = jobs + removed, held + kept
-        while not self._ended.is_set() and (forgotten := await self._step(retention.forget_keys)):
-            keys += forgotten
+            async for done in self._paced(retention.sweep(self._engine, rule, self._batch)):
+                jobs, held = jobs + done.removed, held + done.held
+        keys = sum([forgotten async for forgotten in self._paced(retention.sweep_keys(self._engine))])
         return Swept(jobs, keys, held)
 
-    async def _sweep(self, rule: Rule) -> tuple[int, int]:
-        after: Place | None = None
-        removed = held = 0
-        while not self._ended.is_set():
-
-            async def step(session: Session, after: Place | None = after) -> retention.Step:
-                return await retention.step(session, rule, after, self._batch)
-
-            done = await self._step(step)
-            removed, held, after = removed + done.removed, held + done.held, done.after
-            if after is None:
-                break
-        return removed, held
-
-    async def _step(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
-        """Do one step in a transaction of its own, then leave the time to others that is theirs."""
+    async def _paced(self, steps: AsyncIterator[Result]) -> AsyncIterator[Result]:
+        """After each step leave the time to others that is theirs; take no further one after a stop."""
         began = time.monotonic()
-        async with transaction(self._engine) as session:
-            result = await work(session)
-        await self._pause((time.monotonic() - began) * (1 / self._share - 1))
-        return result
+        async for done in steps:
+            took = time.monotonic() - began
+            yield done
+            await self._pause(took * (1 / self._share - 1))
+            if self._ended.is_set():
+                return
+            began = time.monotonic()
 
     async def _pause(self, seconds: float) -> None:
         if seconds > 0:

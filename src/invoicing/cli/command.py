@@ -16,6 +16,8 @@ _VERBS = {
     "jobs": "jobs",
     "lanes": "lanes",
     "plan": "plan",
+    "retention": "retention",
+    "verify": "verify",
     "workers": "lanes",
     "scheduling": "scheduling",
     "web": "processes",

@@ -1,14 +1,16 @@
 """Keeping finished jobs as long as their kinds say, and removing them then: in small steps, any number at a time."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model.keeping import KEYS_KEPT, Keep, KeepError, Period, agreed, changes
 from invoicing.jobs.store import prune
 from invoicing.jobs.store.prune import Ended, Place
-from invoicing.kit.db import Session
+from invoicing.kit.db import Session, transaction
 
 BATCH = 200
 """Jobs of a step: tens of milliseconds, in which nobody waits for their locks."""
@@ -78,6 +80,28 @@ async def forget_keys(session: Session) -> int:
     return await prune.remove_keys(session, KEYS_KEPT.over_before(await prune.clock(session)), KEYS_AT_ONCE)
 
 
+async def sweep(engine: AsyncEngine, rule: Rule, batch: int = BATCH) -> AsyncIterator[Step]:
+    """Remove all that a rule does not keep any longer, each step in a transaction of its own."""
+    after: Place | None = None
+    while True:
+        async with transaction(engine) as session:
+            done = await step(session, rule, after, batch)
+        if done.after is None:
+            return
+        yield done
+        after = done.after
+
+
+async def sweep_keys(engine: AsyncEngine) -> AsyncIterator[int]:
+    """Forget all idempotency keys that are too old, in the same way."""
+    while True:
+        async with transaction(engine) as session:
+            forgotten = await forget_keys(session)
+        if not forgotten:
+            return
+        yield forgotten
+
+
 async def due(session: Session, rule: Rule) -> tuple[datetime, int]:
     """Tell before when jobs ended that a rule does not keep any longer, and how many there are (`MOST_COUNTED`)."""
     before = rule.period.over_before(await prune.clock(session))
@@ -110,5 +134,7 @@ __all__ = [
     "forget_keys",
     "rules",
     "step",
+    "sweep",
+    "sweep_keys",
     "unruled",
 ]

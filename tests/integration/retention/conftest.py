@@ -1,5 +1,6 @@
 """A ledger with finished jobs of any age in it."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from ..book import Book
 
 ERROR = JobError("broken", "It broke.")
 WORKER = uuid4()
+PART = b"<Invoice/>" * 1000
 ENDS = ("succeeded", "succeeded_later", "dead", "cancelled")
 
 
@@ -41,13 +43,16 @@ class Archive(Book):
     async def issue(self, ago: timedelta, *, issued: bool = True) -> tuple[UUID, str]:
         """Have an invoice numbered, and issued or not: then its job dies."""
         job = await self.submit("invoice.issue", claimed_seconds=0.5)
-        (claim,) = await self.claim(WORKER, await self.release())
+        (claim,) = [one for one in await self.claim(WORKER, await self.release()) if one.id == job]
         wanted = invoices.Numbering(
             job, self.customer_id, "vat:DE1", "2026", "invoice", "EUR", Decimal("351.05"), None, {}
         )
         async with transaction(self.engine) as session:
             number = await invoices.number(session, wanted)
             if issued:
+                for seq in range(2):
+                    await service.write_artifact_part(session, job, "invoice.xml", "application/xml", seq, PART)
+                await service.complete_artifact(session, job, "invoice.xml", hashlib.sha256(PART * 2).hexdigest())
                 await invoices.mark_issued(session, job)
         assert await self.settle(claim, Succeeded({"number": number}) if issued else Rejected(ERROR))
         await self.age(job, ago)
