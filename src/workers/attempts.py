@@ -42,7 +42,7 @@ class Pack:
     open: dict[Key, Attempt] = field(default_factory=dict)
     """Those whose end is not known yet."""
     took: dict[Key, timedelta] = field(default_factory=dict)
-    """How long each of several worked: their time together is not the time of any of them."""
+    """How long each of several worked (their time together is not the time of any of them), or one in a cold child."""
     child: ChildProcess | None = None
     began: float = 0.0
     """When the child was given it (event loop's clock)."""
@@ -56,6 +56,8 @@ class Pack:
     """It was asked to give way before it had run its least, and is asked again when it has."""
     asked_at: float | None = None
     """Since when it is asked to give way."""
+    outgrew_at: float | None = None
+    """Since when it is known to be larger than the class it still counts in; that changes a moment later."""
     aside_at: float | None = None
     """Since when it goes on, or is frozen, without holding a slot."""
     back_at: float | None = None
@@ -77,17 +79,21 @@ class Pack:
         begun = 1 if self.child is None else self.child.begun
         return self.given[max(begun, 1) - 1]
 
+    @property
+    def outlived(self) -> bool:
+        """Whether it has outlived the class it was claimed in, and holds the slot that it began with."""
+        return self.back_at is None and self.size != self.given[0].claim.size
+
     def not_begun(self) -> list[Attempt]:
         """List the attempts that come after the current one."""
         place = self.given.index(self.current)
         return [attempt for attempt in self.given[place + 1 :] if attempt.key in self.open]
 
     def worked(self, now: float) -> float:
-        """How long its child has been at it, without the time for which it was frozen (seconds)."""
+        """How long its child has been at it, without the time in which it was frozen or warmed up (seconds)."""
         if self.child is None:
             return 0.0
-        until = now if self.child.still_since is None else self.child.still_since
-        return until - self.began - self.child.stood
+        return now - self.began - self.child.standstill.total(now)
 
 
 def packed(attempts: Iterable[Attempt], packing: Packing = PACKING) -> list[Pack]:

@@ -23,10 +23,21 @@ from invoicing.jobs.model import Cancelled, Claim, Failed, Interrupted, JobError
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from workers.last_words import LastWords, last_word
-from workers.messages import STILL, attempt_of, claims_of, line, read, surroundings_of
+from workers.messages import (
+    LOADED,
+    STILL,
+    WARMING,
+    attempt_of,
+    claims_of,
+    line,
+    read,
+    surroundings_of,
+    warm_message,
+)
 from workers.performance import FencedPerformance
 from workers.slate import Slate
 from workers.stillness import Stillness
+from workers.warmth import Warmth
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +53,8 @@ class Child:
         self._slate = slate
         self._load = load
         self._lines = channel.makefile("rb")
-        self._orders: asyncio.Queue[list[Claim]] = asyncio.Queue()
+        self._orders: asyncio.Queue[list[Claim] | None] = asyncio.Queue()
+        """Attempts to perform; None: warm up."""
         self._current: FencedPerformance | None = None
         self._told: dict[tuple[UUID, int], str | None] = {}
         """Why attempts of the present order must stop, even where they have not begun."""
@@ -52,7 +64,7 @@ class Child:
         self._stillness = Stillness(lambda: self._say(STILL))
 
     async def run(self) -> None:
-        """Warm up, say so, then perform what is asked until the worker goes away."""
+        """Load all code, say so, then warm up or perform as asked until the worker goes away."""
         self._load(False)
         told = self._lines.readline()
         if not told:  # the worker ended before it had anything to tell
@@ -62,19 +74,26 @@ class Child:
         kinds = self._load(around.drills)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
-        cold = {name: str(error) for name, error in _warm_up(kinds, around.settings).items()}
-        self._say({"ready": True, "cold": cold})
+        warmth = Warmth(kinds, around.settings)
+        self._say(LOADED)
         while True:
-            await self._carry_out(engine, kinds, await self._orders.get(), around.settings)
+            claims = await self._orders.get()
+            if claims is None:
+                self._say(warm_message(warmth.warm_up()))
+            else:
+                await self._carry_out(engine, kinds, warmth, claims, around.settings)
 
     async def _carry_out(
-        self, engine: AsyncEngine, kinds: Kinds, claims: Sequence[Claim], settings: Mapping[str, str]
+        self, engine: AsyncEngine, kinds: Kinds, warmth: Warmth, claims: Sequence[Claim], settings: Mapping[str, str]
     ) -> None:
         """Perform attempts one after the other, and say together how they ended."""
         for place, claim in enumerate(claims, 1):
             if self._dropped:
                 break
             self._slate.begun = place
+            if warmth.lacks(claim.kind):
+                self._say(WARMING)
+                self._say(warm_message(warmth.warm_up([claim.kind])))
             began = time.monotonic()
             outcome = await self._perform(engine, kinds, claim, settings)
             self._current = None
@@ -98,6 +117,8 @@ class Child:
                 self._dropped = False
                 self._told = {}
                 loop.call_soon_threadsafe(self._orders.put_nowait, claims_of(message))
+            case {"warm_up": _}:
+                loop.call_soon_threadsafe(self._orders.put_nowait, None)
             case {"stop": why}:
                 self._told[attempt_of(message)] = why
                 self._pass_on()
@@ -155,18 +176,6 @@ def _no_longer_valid(error: ValidationError) -> JobError:
     first = error.errors(include_url=False, include_input=False)[0]
     where = "/payload/" + "/".join(str(step) for step in first["loc"])
     return JobError("bad_input", first["msg"], field=where, remedy="Submit a corrected request.")
-
-
-def _warm_up(kinds: Kinds, settings: Mapping[str, str]) -> dict[str, Exception]:
-    """Warm every kind up; one that cannot be is reported, and the others go on."""
-    cold: dict[str, Exception] = {}
-    for kind in kinds.values():
-        try:
-            kind.warm_up(settings)
-        except Exception as error:
-            log.exception("%s cannot be warmed up", kind.name, extra={"action": "child.cold"})
-            cold[kind.name] = error
-    return cold
 
 
 def _die_with_parent() -> None:

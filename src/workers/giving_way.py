@@ -9,7 +9,7 @@ from invoicing.jobs.kinds import GivesWay
 from invoicing.jobs.model import YIELD, Size
 from invoicing.lanes.model import SIZES, Left, fits, used
 from workers.attempts import Pack
-from workers.nursery import NICE
+from workers.nursery import NICE, Nursery
 from workers.runner import MOVED, Runner
 from workers.telling import Telling
 from workers.terms import Terms
@@ -22,12 +22,18 @@ _DOES_NOT_STOP_FOR = frozenset({"cancel", "drain"})
 _STAYS_ASIDE_S = 0.5
 """So long a slot is left to those for whom it was freed; they are on their way."""
 
+_HAD_ITS_TIME_S = 0.25
+"""What has outlived its class is set aside so long after it was asked: it has had its quantum."""
+
 
 class GivingWay:
     """Asks, waits for a quantum, sets aside, and brings back."""
 
-    def __init__(self, runner: Runner, terms: Terms, telling: Telling, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, runner: Runner, nursery: Nursery, terms: Terms, telling: Telling, changed: Callable[[], None]
+    ) -> None:
         """Work on what a runner runs; `changed` is called when a slot became free."""
+        self._nursery = nursery
         self._telling = telling
         self._runner = runner
         self._terms = terms
@@ -70,8 +76,12 @@ class GivingWay:
             pack.asked_early = False
             self.ask(pack)
         since = pack.asked_at if pack.back_at is None else pack.back_at
-        if pack.asked_at is not None and since is not None and now - since >= self._terms.policy.quantum_s:
+        if pack.asked_at is not None and since is not None and now - since >= self._patience_s(pack):
             self._set_aside(pack, now)
+
+    def _patience_s(self, pack: Pack) -> float:
+        quantum_s = self._terms.policy.quantum_s
+        return min(quantum_s, _HAD_ITS_TIME_S) if pack.outlived else quantum_s
 
     def _has_hardly_begun(self, pack: Pack, now: float) -> bool:
         """Tell whether small work has yet to run its least: the ledger's clock began when it still had no child.
@@ -101,8 +111,9 @@ class GivingWay:
             return
         bears = frozenset[GivesWay]() if attempt.kind is None else attempt.kind.gives_way
         about = {"job_id": str(attempt.claim.id), "size": pack.size}
-        if len(self._aside()) < self._terms.most_aside:
+        if len(self._aside()) < self._terms.most_aside(outlived=pack.outlived):
             pack.aside_at = now
+            self._nursery.set_aside(child)
             self._telling.set_aside(attempt, aside=True)
             child.renice(NICE[Size.HUGE])
             if GivesWay.FREEZE in bears:
@@ -117,6 +128,7 @@ class GivingWay:
         pack.aside_at, pack.asked_at, pack.back_at = None, None, now
         self._telling.set_aside(pack.current, aside=False)
         if pack.child is not None:
+            self._nursery.bring_back(pack.child)
             pack.child.renice(NICE[pack.size])
             pack.child.thaw()
         self._runner.go_on(pack.current)

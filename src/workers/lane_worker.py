@@ -90,8 +90,9 @@ class LaneWorker(Worker):
         self.terms = Terms(slots)
         self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set)
         telling = Telling(engine)
-        self._giving_way = GivingWay(self.runner, self.terms, telling, self._look.set)
-        self._guard = Guard(self.runner, self._giving_way, nursery, self.terms, telling)
+        self._giving_way = GivingWay(self.runner, nursery, self.terms, telling, self._look.set)
+        self._guard = Guard(self.runner, self._giving_way, self.terms, telling, self._look.set)
+        nursery.came = self._look.set
 
     async def perform(self, ctx: dict[Any, Any], job_id: str, attempt: int) -> None:  # noqa: ARG002 - arq's signature
         """Claim one ticket and carry it through: the function that arq knows; its own worker could run it too."""
@@ -145,7 +146,7 @@ class LaneWorker(Worker):
 
     async def _try_again(self) -> None:
         for size in self._giving_way.sizes_aside():
-            self._giving_way.come_back(size, self._left())
+            self._giving_way.come_back(size, self._free_slots())
         await asyncio.sleep(_BACKOFF_S)
         self._look.set()
 
@@ -154,7 +155,7 @@ class LaneWorker(Worker):
         found = False
         for size in self._giving_way.sizes_aside():
             found |= await self._take(smaller(size))
-            self._giving_way.come_back(size, self._left())
+            self._giving_way.come_back(size, self._free_slots())
         return await self._take(SIZES) or found
 
     async def _take(self, sizes: Sequence[Size]) -> bool:
@@ -175,8 +176,15 @@ class LaneWorker(Worker):
         return bool(tickets)
 
     def _left(self) -> Left:
-        packs = set(self.runner.packs.values())
-        return self.terms.left(self.runner.running(), len(packs))
+        """Tell what may be taken: no more than there are children for, as what is on the runway can be withdrawn.
+
+        The last child at hand is small work's: larger work can wait for another to be loaded.
+        """
+        children = self._nursery.at_hand - sum(pack.child is None for pack in set(self.runner.packs.values()))
+        return {size: min(count, children - (size != Size.SMALL)) for size, count in self._free_slots().items()}
+
+    def _free_slots(self) -> Left:
+        return self.terms.left(self.runner.running(), len(set(self.runner.packs.values())))
 
     async def _claim(self, tickets: Sequence[tuple[UUID, int]]) -> list[Claim]:
         async with self._engine.connect() as session:

@@ -38,8 +38,22 @@ class Surroundings:
 FREEZE, THAW, DROP = ({"freeze": True}, {"freeze": False}, {"drop": True})
 """To a child: be still so that it can be frozen; go on; begin no more of what it was given together."""
 
+WARM_UP = {"warm_up": True}
+"""To a child that has no order: warm every kind up."""
+
+LOADED = {"loaded": True}
+"""From a child: it takes orders from now on."""
+
 STILL = {"still": True}
 """From a child: it may be frozen now."""
+
+WARMING = {"warming": True}
+"""From a child with an order: it has to warm its kind up first."""
+
+
+def warm_message(failed: Mapping[str, str]) -> dict[str, Any]:
+    """Tell the worker that warming up is over, and what it failed for."""
+    return {"warming": False, "failed": failed}
 
 
 def line(message: Mapping[str, Any]) -> bytes:

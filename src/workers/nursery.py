@@ -1,9 +1,9 @@
-"""Warm child processes at hand: one is always ready, so that no job waits for a process to start."""
+"""Child processes at hand: warm ones for all slots and one that is only loaded, so that no job waits for a start."""
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from invoicing.jobs.model import Size
 from workers.launching import PROGRAM, Launched
@@ -21,119 +21,209 @@ _RECYCLE_ABOVE_MB = 700
 
 _START_BACKOFF_S = 1.0
 
+_UNDERSTUDIES = 1
+"""Children beyond those wanted, loaded but not warm (a quarter of the memory): when work is set aside with its child,
+other work starts in one of them at once."""
+
 
 class Nursery:
-    """Keeps a child for each slot warm, and another one when those that work may do so for long."""
+    """Keeps so many children warm as are wanted, and an understudy; those set aside with their work do not count."""
 
     def __init__(
         self, around: Surroundings, wanted: int, program: Sequence[str] = PROGRAM, launched: Launched | None = None
     ) -> None:
         """Want so many children, and start none yet; `launched` becomes the first."""
+        self.came: Callable[[], None] = lambda: None
+        """Called when a child came to hand."""
         self._around = around
         self._program = program
         self._launched = launched
         self._wanted = wanted
-        self._more = False
         self._idle: list[ChildProcess] = []
         self._busy: set[ChildProcess] = set()
+        self._aside: set[ChildProcess] = set()
+        """Those of the busy ones whose work holds no slot."""
+        self._warming: ChildProcess | None = None
+        self._loading = False
+        self._ready = asyncio.Event()
+        """Set when the first one is warm."""
         self._arrived = asyncio.Condition()
-        self._grow = asyncio.Event()
-        self._tender: asyncio.Task[None] | None = None
+        self._stirred = (asyncio.Event(), asyncio.Event())
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Begin to start children; returns when the first one is warm."""
-        self._grow.set()
-        self._tender = asyncio.create_task(self._tend(), name="nursery")
-        async with self._arrived:
-            await self._arrived.wait_for(lambda: bool(self._idle))
+        loaded, warmed = self._stirred
+        self._tasks = [
+            asyncio.create_task(self._tend(loaded, self._load), name="nursery loads"),
+            asyncio.create_task(self._tend(warmed, self._warm_up), name="nursery warms"),
+        ]
+        self._stir()
+        await self._ready.wait()
 
     def want(self, children: int) -> None:
         """Want another number of children; those that are too many end after their attempt."""
         self._wanted = children
-        self._grow.set()
+        self._stir()
 
-    def expect_more(self) -> None:
-        """Have one of full weight at hand although all may be busy for long: some of them may be set aside."""
-        if not self._more and not self._fresh():
-            self._more = True
-            self._grow.set()
+    @property
+    def at_hand(self) -> int:
+        """How many children could be given work at once."""
+        return sum(child.alive for child in self._idle)
 
     def take_now(self, size: Size) -> ChildProcess | None:
-        """Take a warm child for a job of a class if one is there."""
+        """Take a child for a job of a class if one is there."""
         child = self._pick(size)
         if child is not None:
             self._idle.remove(child)
             self._busy.add(child)
             child.renice(NICE[size])
+            self._stir()
         return child
 
     async def take(self, size: Size) -> ChildProcess:
-        """Take a warm child for a job of a class, waiting for one if need be."""
+        """Take a child for a job of a class, waiting for one if need be."""
         async with self._arrived:
             while (child := self.take_now(size)) is None:
-                self._more = True
-                self._grow.set()
+                self._stir()
                 await self._arrived.wait()
         return child
 
+    def set_aside(self, child: ChildProcess) -> None:
+        """Have another child at hand for the slot that this one's work no longer holds."""
+        self._aside.add(child)
+        self._stir()
+
+    def bring_back(self, child: ChildProcess) -> None:
+        """Count a child among those wanted again: its work holds a slot."""
+        self._aside.discard(child)
+
     async def give_back(self, child: ChildProcess) -> None:
-        """Take a child back after its attempt; one that is spent or dead is replaced."""
+        """Take a child back after its attempt; one that is spent or dead is replaced, and one too many ends."""
         self._busy.discard(child)
-        if self._is_fit(child) and self._is_of_use(child):
-            async with self._arrived:
-                self._idle.append(child)
-                self._arrived.notify_all()
-        else:
-            await child.close()
-        self._grow.set()
+        self._aside.discard(child)
+        child.renice(0)
+        spare: ChildProcess | None = child
+        if _is_fit(child):
+            self._idle.append(child)
+            spare = self._one_too_many(child)
+        if spare is not None:
+            with contextlib.suppress(ValueError):
+                self._idle.remove(spare)
+        if spare is not child:
+            await self._announce()
+        self._stir()
+        if spare is not None:
+            await spare.close()
 
     async def close(self) -> None:
         """End every child."""
-        if self._tender is not None:
-            self._tender.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tender
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(child.close() for child in [*self._idle, *self._busy]))
 
-    @staticmethod
-    def _is_fit(child: ChildProcess) -> bool:
-        return child.alive and child.performed < _RECYCLE_AFTER and resident_mb(child.pid) < _RECYCLE_ABOVE_MB
-
-    def _is_of_use(self, child: ChildProcess) -> bool:
-        """Tell whether to keep a child: of full weight as many as are wanted, of each other weight one."""
-        child.renice(0)
-        most = self._wanted if child.nice == 0 else 1
-        return sum(other.nice == child.nice for other in self._idle) < most
-
     def _pick(self, size: Size) -> ChildProcess | None:
-        """Choose the idle child with the lowest fitting weight: raising it again needs rights that we may not have."""
+        """Choose a warm one before a cold one, and the lowest fitting weight: raising it again may need rights."""
         fitting = [child for child in self._idle if child.alive and child.nice <= NICE[size]]
-        return max(fitting, key=lambda child: child.nice, default=None)
+        return max(fitting, key=lambda child: (child.warm, child.nice), default=None)
 
-    async def _tend(self) -> None:
-        """Start children one after the other while a full-weight one is wanted."""
+    def _one_too_many(self, given_back: ChildProcess) -> ChildProcess | None:
+        """Choose which idle child ends now that one was given back: of each lower weight one is kept."""
+        same = [child for child in self._idle if child.nice == given_back.nice]
+        if given_back.nice != 0:
+            return given_back if len(same) > 1 else None
+        if self._present() <= self._wanted + _UNDERSTUDIES:
+            return None
+        warm = self._warm() > self._wanted
+        return next((child for child in same if child.warm == warm), given_back)
+
+    async def _announce(self) -> None:
+        """Tell those who wait for a child that one came."""
+        async with self._arrived:
+            self._arrived.notify_all()
+        self.came()
+
+    def _stir(self) -> None:
+        for event in self._stirred:
+            event.set()
+
+    async def _tend(self, stirred: asyncio.Event, look: Callable[[], Awaitable[None]]) -> None:
+        """Look after the children whenever something changed."""
         while True:
-            await self._grow.wait()
-            self._grow.clear()
-            for child in [child for child in self._idle if not child.alive]:
-                self._idle.remove(child)
-                await child.close()
-            while self._short():
-                try:
-                    launched, self._launched = self._launched, None
-                    child = await ChildProcess.start(self._around, self._program, launched)
-                except (OSError, EOFError, ValueError) as error:
-                    log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
-                    await asyncio.sleep(_START_BACKOFF_S)
-                    continue
-                self._more = False
-                async with self._arrived:
-                    self._idle.append(child)
-                    self._arrived.notify_all()
+            await stirred.wait()
+            stirred.clear()
+            await look()
 
-    def _short(self) -> bool:
-        """Tell whether another child is wanted: fewer than wanted in all, or no idle one of full weight."""
-        return len(self._idle) + len(self._busy) < self._wanted or (self._more and not self._fresh())
+    async def _load(self) -> None:
+        """Start children one after the other while there are too few."""
+        for child in [child for child in self._idle if not child.alive]:
+            self._idle.remove(child)
+            await child.close()
+        while self._is_short():
+            try:
+                self._loading = True
+                launched, self._launched = self._launched, None
+                child = await ChildProcess.start(self._around, self._program, launched)
+            except (OSError, EOFError, ValueError) as error:
+                log.error("a child did not start: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
+                await asyncio.sleep(_START_BACKOFF_S)
+                continue
+            finally:
+                self._loading = False
+            self._idle.append(child)
+            await self._announce()
+            self._stir()
 
-    def _fresh(self) -> bool:
-        return any(child.nice == 0 for child in self._idle)
+    async def _warm_up(self) -> None:
+        """Warm cold children up one after the other while too few are warm."""
+        while (child := self._to_warm()) is not None:
+            self._idle.remove(child)
+            self._warming = child
+            try:
+                await child.warm_up()
+            except (OSError, EOFError, ValueError) as error:
+                log.error("a child did not warm up: %s", error, extra={"action": "child.start_failed"})  # noqa: TRY400 - one line is enough
+                await asyncio.sleep(_START_BACKOFF_S)
+                continue
+            finally:
+                self._warming = None
+                self._stir()
+            self._idle.append(child)
+            self._ready.set()
+            await self._announce()
+
+    def _is_short(self) -> bool:
+        """Tell whether another child is to be loaded.
+
+        The first one is warmed up before. Later there is no hurry while one warms up and another is at hand; if none
+        is, the one that warms up does not count, since it may take seconds.
+        """
+        present, warming = self._present(), self._warming is not None
+        if not self._ready.is_set():
+            return present == 0
+        if warming and self._fresh():
+            return False
+        return present - warming < self._wanted + _UNDERSTUDIES
+
+    def _to_warm(self) -> ChildProcess | None:
+        """Choose a cold child that nobody needs at once: another one is at hand, except before all begins."""
+        fresh = self._fresh()
+        if self._warm() >= self._wanted or self._loading or (len(fresh) < 2 and self._ready.is_set()):
+            return None
+        return next((child for child in fresh if not child.warm), None)
+
+    def _present(self) -> int:
+        """Count the children of full weight, and all those whose work holds a slot."""
+        return len(self._fresh()) + len(self._busy - self._aside) + (self._warming is not None)
+
+    def _warm(self) -> int:
+        return sum(child.warm for child in [*self._fresh(), *(self._busy - self._aside)])
+
+    def _fresh(self) -> list[ChildProcess]:
+        """List the idle children of full weight."""
+        return [child for child in self._idle if child.alive and child.nice == 0]
+
+
+def _is_fit(child: ChildProcess) -> bool:
+    return child.alive and child.performed < _RECYCLE_AFTER and resident_mb(child.pid) < _RECYCLE_ABOVE_MB

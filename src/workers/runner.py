@@ -149,7 +149,7 @@ class Runner:
         try:
             async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:
                 async for ended in said:
-                    if len(pack.given) > 1:
+                    if len(pack.given) > 1 or not child.warm:
                         pack.took.update((one.attempt, one.took) for one in ended)
                     self._end(pack, {one.attempt: one.outcome for one in ended})
         except ChildGone as gone:

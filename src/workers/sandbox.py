@@ -1,11 +1,13 @@
-"""A child process seen from its worker: started, warmed, told to perform or to stop, limited, killed."""
+"""A child process seen from its worker: started, warmed up, told to perform or to stop, limited, killed."""
 
 import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -21,6 +23,7 @@ from workers.messages import (
     LONGEST_LINE,
     STILL,
     THAW,
+    WARM_UP,
     Surroundings,
     attempt_of,
     line,
@@ -30,10 +33,15 @@ from workers.messages import (
     stop_message,
 )
 from workers.slate import Slate
+from workers.standstill import Standstill, Why
 
 log = logging.getLogger(__name__)
 
-_LONGEST_WARM_UP_S = 120.0
+LONGEST_WARM_UP_S = 120.0
+"""A child that needs longer to load or to warm up never will."""
+
+_LIMIT_OF_NICE_0 = 20
+"""The limit on priorities counts from 1 (nice 19) to 40 (nice -20)."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +81,10 @@ class ChildProcess:
         self.process = process
         self.nice = 0
         self.performed = 0
-        self.stood = 0.0
-        """How long it stood still during the present order, before `still_since` (seconds)."""
-        self.still_since: float | None = None
-        """Since when it is frozen, by the event loop's clock."""
+        self.warm = False
+        """Whether every kind was warmed up; if not, a kind is when it is first needed."""
+        self.standstill = Standstill()
+        """For how long it was not at the present order, by the event loop's clock."""
         self._slate = slate
         self._reader = reader
         self._writer = writer
@@ -87,20 +95,29 @@ class ChildProcess:
     async def start(
         cls, around: Surroundings, program: Sequence[str] = PROGRAM, launched: Launched | None = None
     ) -> "ChildProcess":
-        """Start a child, or take one that was launched before, and wait until it is warm."""
+        """Start a child, or take one that was launched before, and wait until it takes orders."""
         launched = launched or launch(program)
         reader, writer = await asyncio.open_connection(sock=launched.channel, limit=LONGEST_LINE)
         child = cls(launched.process, launched.slate, reader, writer)
         try:
             writer.write(line(asdict(around)))
-            async with asyncio.timeout(_LONGEST_WARM_UP_S):
-                ready = await child._hear()
+            async with asyncio.timeout(LONGEST_WARM_UP_S):
+                await child._hear()
         except BaseException:
             await child.close()
             raise
-        for kind, error in ready["cold"].items():
-            log.error("%s is cold: %s", kind, error, extra={"action": "child.cold", "kind": kind})
         return child
+
+    async def warm_up(self) -> None:
+        """Have every kind warmed up; it must have no order. One that fails at it is of no more use, and is closed."""
+        try:
+            self._writer.write(line(WARM_UP))
+            async with asyncio.timeout(LONGEST_WARM_UP_S):
+                _report(await self._hear())
+        except BaseException:
+            await self.close()
+            raise
+        self.warm = True
 
     @property
     def pid(self) -> int:
@@ -117,7 +134,7 @@ class ChildProcess:
 
         Raises `ChildGone` where it ends before it has said all. Whoever leaves the loop early must `close` the child.
         """
-        self._killed_for, self._to_be_frozen, self.stood = None, False, 0.0
+        self._killed_for, self._to_be_frozen, self.standstill = None, False, Standstill()
         self.performed += len(claims)
         self._slate.begun = 0
         all_said = False
@@ -127,6 +144,9 @@ class ChildProcess:
                 message = await self._hear()
                 if message == STILL:
                     self._stand_still()
+                    continue
+                if "warming" in message:
+                    self._note_warming(message)
                     continue
                 yield [_ended(word) for word in message["ended"]]
                 all_said = message["all_said"]
@@ -158,16 +178,23 @@ class ChildProcess:
     def thaw(self) -> None:
         """Have the process go on."""
         self._to_be_frozen = False
-        if self.still_since is not None:
-            self.stood += asyncio.get_running_loop().time() - self.still_since
-            self.still_since = None
+        if Why.FROZEN in self.standstill.since:
+            self.standstill.end(Why.FROZEN, asyncio.get_running_loop().time())
             self._signal(signal.SIGCONT)
         self._tell(THAW)
 
     def _stand_still(self) -> None:
-        if self._to_be_frozen and self.still_since is None:
-            self.still_since = asyncio.get_running_loop().time()
+        if self._to_be_frozen and Why.FROZEN not in self.standstill.since:
+            self.standstill.begin(Why.FROZEN, asyncio.get_running_loop().time())
             self._signal(signal.SIGSTOP)
+
+    def _note_warming(self, message: Mapping[str, Any]) -> None:
+        now = asyncio.get_running_loop().time()
+        if message["warming"]:
+            self.standstill.begin(Why.WARMING, now)
+        else:
+            self.standstill.end(Why.WARMING, now)
+            _report(message)
 
     def _tell(self, message: Mapping[str, Any]) -> None:
         with contextlib.suppress(ConnectionError):
@@ -213,6 +240,20 @@ class ChildProcess:
         code = self.process.returncode or 0
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         return JobError("child_died", f"The process that did the work {how}.")
+
+
+def _report(warmed: Mapping[str, Any]) -> None:
+    """Log which kinds could not be warmed up: they are tried all the same when they are needed."""
+    for kind, error in warmed["failed"].items():
+        log.error("%s is cold: %s", kind, error, extra={"action": "child.cold", "kind": kind})
+
+
+def may_raise_priority() -> bool:
+    """Tell whether a process that was given less weight may be given its full weight again."""
+    if os.geteuid() == 0:
+        return True
+    least, _ = resource.getrlimit(resource.RLIMIT_NICE) if sys.platform == "linux" else (0, 0)
+    return least == resource.RLIM_INFINITY or least >= _LIMIT_OF_NICE_0
 
 
 def resident_mb(pid: int) -> int:

@@ -9,6 +9,9 @@ from invoicing.lanes.model import POLICY, SIZES, Left, Policy, left_of, quotas
 ASIDE = 2
 """Packs that may be set aside at once, for each slot: each of them holds the memory of a child."""
 
+OUTLIVED = 1
+"""As many more, for each slot and spare slot, that outlived their class: whatever is aside, a small slot comes back."""
+
 OVERRUN = 1.5
 """A job may take this many times its class's limit before it is re-classed: noise must not move jobs about."""
 
@@ -22,7 +25,7 @@ class Terms:
 
     def left(self, running: Mapping[Size, int], packs: int) -> Left:
         """How many more packs of each class or larger may start, given those that hold slots and how many there are."""
-        room = self.slots * (1 + ASIDE) + self.policy.spare - packs
+        room = self.children + self.most_aside(outlived=True) - packs
         left = left_of(quotas(self.slots, self.policy), running)
         return {size: min(left[size], room) for size in SIZES}
 
@@ -36,10 +39,9 @@ class Terms:
         limit = self.policy.cutoffs.limit(size)
         return None if limit is None else limit * OVERRUN
 
-    @property
-    def most_aside(self) -> int:
-        """How many packs may be set aside."""
-        return self.slots * ASIDE
+    def most_aside(self, *, outlived: bool) -> int:
+        """How many packs may be set aside before one that did outlive its class is, or one that did not."""
+        return self.slots * ASIDE + (self.children * OUTLIVED if outlived else 0)
 
     @property
     def children(self) -> int:

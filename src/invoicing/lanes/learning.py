@@ -1,8 +1,10 @@
 """Learning from jobs: each finished one once, whatever crashes; running ones as soon as they outlive their class."""
 
-from collections.abc import Collection, Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from math import floor
 from uuid import UUID
@@ -12,7 +14,7 @@ from invoicing.jobs.resizing import Resized, not_begun, recall, resize
 from invoicing.kit.db import Session
 from invoicing.lanes import learned
 from invoicing.lanes.learned import Ended, Late, Memory, Of, Place
-from invoicing.lanes.model import POLICY, SIZES
+from invoicing.lanes.model import POLICY, SIZES, Policy
 from invoicing.lanes.model.cutoffs import added, moved, wanted
 from invoicing.lanes.model.sizes import Seen, deviation, factor_at, learn
 from invoicing.lanes.policies import policy_for
@@ -26,6 +28,9 @@ _MOST_LATE = 1_000
 
 _MOST_WAITING = 2_000
 """A customer's oldest unfinished jobs that are looked at when one of it turns out late: those that start next."""
+
+_LOCKED_S = (0.0, 0.01, 0.03)
+"""Before each look at what waits: some of it may be locked, because it is being released just now."""
 
 _MOVE_EVERY_S = 60.0
 """Cut-offs move in steps of a minute: each step is a new policy for everybody."""
@@ -131,15 +136,26 @@ async def _resize_waiting(session: Session, late: Mapping[UUID, Late], grown: Co
     for of in sorted(grown):
         overdue = [one.seen for one in late.values() if one.of == of]
         line, away = kinds[of[0]].line(), deviation(kinds[of[0]], customers[of], overdue)
-        resized = []
-        for job in await not_begun(session, of[1], of[0], _MOST_WAITING):
-            predicted_s = job.estimated_s * factor_at(line, away, job.estimated_s)
-            size = policy.cutoffs.classify(predicted_s)
-            if SIZES.index(size) > SIZES.index(job.size):
-                resized.append(Resized(job.id, size, predicted_s, policy.due_after(job.priority, size)))
-        moved_jobs += len(await resize(session, resized)) if resized else 0
+        for pause_s in _LOCKED_S:
+            await asyncio.sleep(pause_s)
+            wanted = await _resized(session, of, policy, partial(factor_at, line, away))
+            found = await resize(session, wanted) if wanted else []
+            moved_jobs += len(found)
+            if len(found) == len(wanted):
+                break
         await recall(session, of[1], of[0])
     return moved_jobs
+
+
+async def _resized(session: Session, of: Of, policy: Policy, factor: Callable[[float], float]) -> list[Resized]:
+    """Find the waiting jobs that belong to a larger class, when what their kind estimates is corrected by a factor."""
+    resized = []
+    for job in await not_begun(session, of[1], of[0], _MOST_WAITING):
+        predicted_s = job.estimated_s * factor(job.estimated_s)
+        size = policy.cutoffs.classify(predicted_s)
+        if SIZES.index(size) > SIZES.index(job.size):
+            resized.append(Resized(job.id, size, predicted_s, policy.due_after(job.priority, size)))
+    return resized
 
 
 def _with_cutoffs(known: Memory, now: float) -> Memory:
