@@ -128,6 +128,56 @@ def test_a_share_is_used_or_lost() -> None:
     assert office.serve(100)[2] <= 0.05 * 100 + 1
 
 
+def crowd(office: Office, customers: int = 20) -> None:
+    """Customers whose small work keeps all slots busy."""
+    for customer in range(101, 101 + customers):
+        office.submit(customer, many=400)
+
+
+def test_a_customers_large_work_that_gets_its_guaranteed_share_does_not_hold_up_its_own_urgent_work() -> None:
+    office = Office()
+    crowd(office)
+    office.submit(1, NORMAL_HUGE, order_at=1e9, many=100)
+    assert office.serve(400)[1] >= 18  # the share of its class, by no means its own share
+    office.submit(1, URGENT_SMALL, order_at=0.0, many=1)
+    starts = [office.release(1)[0].lane for _ in range(60)]
+    assert starts.index(URGENT_SMALL) <= 21  # one turn of each other customer, and one of the class
+
+
+def test_who_has_work_in_a_class_that_gets_its_share_gains_no_more_than_that_share() -> None:
+    office = Office()
+    office.submit(2, many=2000)
+    office.submit(1, many=2000)
+    office.submit(1, NORMAL_HUGE, order_at=1e9, many=2000)
+    served = office.serve(1000)
+    assert served[1] <= (0.95 / 2 + 0.05) * 1000 + 10
+
+
+def test_what_was_started_out_of_turn_and_took_less_than_predicted_earns_nothing() -> None:
+    office = Office()
+    crowd(office, 5)
+    office.submit(1, BULK_SMALL, order_at=1e9, many=400)
+    office.submit(1, many=400)
+    in_turn: Counter[int] = Counter()
+    for _ in range(600):
+        for one in office.release(1):
+            used = 0.1 if one.lane == BULK_SMALL else one.first_s
+            office.scheduler.charge(one.customer_id, one.key_id, used - one.first_s, one.lane)
+            office.scheduler.ended(one.customer_id)
+            in_turn[one.customer_id.int] += one.lane == NORMAL_SMALL
+    assert in_turn[1] <= in_turn[101] + 2
+
+
+def test_customers_whose_work_gets_the_share_of_its_class_have_equal_parts_of_it() -> None:
+    office = Office()
+    crowd(office)
+    for customer in (1, 2):
+        office.submit(customer, NORMAL_HUGE, order_at=1e9 + customer, many=200)
+    served = office.serve(1200)
+    assert served[1] + served[2] >= 0.05 * 1200 - 2
+    assert abs(served[1] - served[2]) <= 2
+
+
 def test_a_customer_at_its_cap_is_passed_over_and_named() -> None:
     office = Office()
     office.scheduler.limit(UUID(int=1), 2)

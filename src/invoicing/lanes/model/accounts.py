@@ -29,6 +29,8 @@ class Customer(Account):
     keys: dict[UUID, Key] = field(default_factory=dict)
     rings: dict[int, Ring] = field(default_factory=dict)
     """The keys that wait in each lane; never an empty one."""
+    spared_s: float = 0.0
+    """Service given out of turn and not charged: what of it proves not to have been used is not given back."""
     virtual: float = 0.0
     """The service of the key served last: where a key that was away begins."""
 

@@ -39,6 +39,7 @@ class _Taken:
     served: float
     key_served: float
     key_virtual: float
+    spared_s: float
 
 
 class Scheduler:
@@ -117,7 +118,9 @@ class Scheduler:
     def charge(self, customer_id: UUID, key_id: UUID, seconds: float, lane: Lane | None = None) -> None:
         """Count service (seconds of slot; negative where too much was charged), for the lane too where it is known."""
         customer = self._customer(customer_id)
-        self._give(customer, customer.key(key_id), seconds)
+        spared_s = min(max(-seconds, 0.0), customer.spared_s)
+        customer.spared_s -= spared_s
+        self._give(customer, customer.key(key_id), seconds + spared_s)
         if lane is not None:
             self._shares.charge(lane.place, seconds)
 
@@ -202,7 +205,7 @@ class Scheduler:
             lane, customer, waiting = ahead.lane.place, self._customer(ahead.customer_id), ahead
             key = customer.key(waiting.key_id)
             self._expedited.drop(waiting)
-        taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual)
+        taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual, customer.spared_s)
         if not (owed or ahead):  # who is served out of turn may be far ahead: newcomers do not begin there
             self._virtual = max(self._virtual, customer.served)
         customer.virtual = max(customer.virtual, key.served)
@@ -212,12 +215,23 @@ class Scheduler:
             del key.queues[lane]
         customer.running += 1
         customer.place(key, lane)
-        self._give(customer, key, waiting.first_s)
+        self._give(customer, key, waiting.first_s - (self._spare(customer, waiting) if owed else 0.0))
         self._shares.charge(lane, waiting.first_s)
         self._seat(customer, lane)
         if customer.full:
             self._seat_all(customer)
         return taken
+
+    def _spare(self, customer: Customer, waiting: Waiting) -> float:
+        """Work out what of a start out of turn its customer is not charged: all that would put it ahead of the others.
+
+        Its class or priority is owed that. Were it charged in full, a customer's own large work would hold up its own
+        small work, however urgent, until every other customer had been given as much.
+        """
+        ahead_s = customer.served - self._virtual + waiting.first_s / customer.weight
+        spared_s = min(waiting.first_s, max(0.0, ahead_s * customer.weight))
+        customer.spared_s = min(customer.spared_s + spared_s, customer.running * self.policy.quantum_s)
+        return spared_s
 
     def _first_expedited(self, lanes: list[int]) -> Waiting | None:
         """Give the expedited job that is due first of those that may start in these lanes."""
@@ -266,6 +280,7 @@ class Scheduler:
         self._expedited.put(waiting)
         key.queues.setdefault(lane, deque()).appendleft(waiting)
         customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
+        customer.spared_s = taken.spared_s
         customer.running -= 1
         customer.place(key, lane)
         self._lowered(customer, key)
