@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.app import load_kinds
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
+from invoicing.kit.egress import Egress, networks_of
 from invoicing.kit.ids import new_id
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
@@ -21,6 +22,7 @@ from workers.launching import launched_ahead
 from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.outbox import Relay
 from workers.retention import Sweeper, rules_or_none
 from workers.terms import Terms
 from workers.watchdog import Watchdog
@@ -39,7 +41,7 @@ def dispatcher(settings: Settings) -> None:
 
 
 def watchdog(settings: Settings) -> None:
-    """Put right what was lost, and learn from what is done, until SIGTERM."""
+    """Put right what was lost, learn from what is done and tell those who want to know, until SIGTERM."""
     logs.to_stderr(settings.log_level)
     uvloop.run(_watchdog(settings))
 
@@ -73,8 +75,9 @@ async def _watchdog(settings: Settings) -> None:
         kinds = await asyncio.to_thread(load_kinds, drills=True)
         sweeper = Sweeper(engine, rules_or_none(kinds, settings.keep))
         process, learner = Watchdog(engine, transport), Learner(engine)
-        _on_signals(process.stop, learner.stop, sweeper.stop)
-        await asyncio.gather(process.run(), learner.run(), sweeper.run())
+        relay = Relay(engine, settings.servers()[0], Egress(allowed=networks_of(settings.egress_allow)))
+        _on_signals(process.stop, learner.stop, sweeper.stop, relay.stop)
+        await asyncio.gather(process.run(), learner.run(), sweeper.run(), relay.run())
 
 
 @asynccontextmanager

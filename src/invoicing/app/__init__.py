@@ -10,11 +10,12 @@ from invoicing.jobs import tables as _jobs
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.kit.db import metadata
 from invoicing.lanes import tables as _lanes
+from invoicing.outbox import tables as _outbox
 
 METADATA = metadata
 """Every table of the service; importing the rooms' tables fills it."""
 
-ROOMS_WITH_TABLES = (_customers, _jobs, _lanes, _invoices)
+ROOMS_WITH_TABLES = (_customers, _outbox, _jobs, _lanes, _invoices)
 
 
 def load_kinds(*, drills: bool) -> Kinds:

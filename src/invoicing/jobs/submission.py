@@ -19,11 +19,15 @@ from invoicing.kit.moments import Moment
 from invoicing.kit.problems import Finding, Problem
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_KEY = re.compile(r"[!-~]{1,255}")
 
 Reference = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["PO-7"])]
 Webhook = Annotated[
-    str, Field(max_length=2000, pattern=r"^https?://[!-~]+$", examples=["https://example.com/hooks/invoicing"])
+    str,
+    Field(
+        max_length=2000,
+        pattern=r"^(https?://[!-~]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$",
+        examples=["https://example.com/hooks/invoicing"],
+    ),
 ]
 
 
@@ -37,7 +41,8 @@ class Submission(BaseModel):
     priority: Annotated[Priority | None, Field(description="Left out: what is usual for the kind.")] = None
     reference: Annotated[Reference | None, Field(description="Your own name for it; jobs can be listed by it.")] = None
     webhook: Annotated[
-        Webhook | None, Field(description="Where to tell you of its changes; kept, nothing is sent yet.")
+        Webhook | None,
+        Field(description="The URL or id of one of your webhooks, to tell it alone; left out: all of them."),
     ] = None
     deadline: Annotated[
         Moment | None, Field(description="When it is of no more use to you; kept, nothing acts on it yet.")
@@ -168,25 +173,6 @@ def refuse_nul(body: bytes | memoryview) -> None:
             field="",
             remedy="Remove it.",
         )
-
-
-def idempotency_key(given: str | None) -> str:
-    """Read the header Idempotency-Key; raises `Problem` when it is missing or of the wrong form."""
-    if not given:
-        raise Problem(
-            "idempotency_key_missing",
-            "A request that creates something needs the header Idempotency-Key.",
-            field="/headers/Idempotency-Key",
-            remedy="Send a fresh UUID, and the same one again whenever this request is repeated.",
-        )
-    if not _KEY.fullmatch(given):
-        raise Problem(
-            "bad_request",
-            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
-            field="/headers/Idempotency-Key",
-            remedy="Send a UUID.",
-        )
-    return given
 
 
 def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes) -> NewJob:

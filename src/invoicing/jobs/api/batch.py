@@ -18,17 +18,18 @@ from fastapi.responses import StreamingResponse
 from pydantic_core import to_json
 
 from invoicing.customers.model import Principal
-from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, tenant_of
+from invoicing.jobs.api.desk import TAG, tenant_of
 from invoicing.jobs.api.submit import Reception
 from invoicing.jobs.model import Accepted, NewJob
 from invoicing.jobs.store import read
-from invoicing.jobs.submission import Origin, Submissions, idempotency_key, new_job
+from invoicing.jobs.submission import Origin, Submissions, new_job
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import problem_body
 from invoicing.kit.http.bodies import expect, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
 from invoicing.kit.http.edge import problem_of, support_reference
+from invoicing.kit.http.headers import IDEMPOTENCY_KEY, idempotency_key
 from invoicing.kit.http.lines import Line, count, lines_of, opened
 from invoicing.kit.problems import Problem
 

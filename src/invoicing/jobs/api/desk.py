@@ -25,13 +25,6 @@ TAG = "jobs"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 JOB_ID = Parameter("path", "job_id", "The job.", {"type": "string", "format": "uuid"})
-IDEMPOTENCY_KEY = Parameter(
-    "header",
-    "Idempotency-Key",
-    "A fresh value for each new request; the same one again when a request is repeated.",
-    {"type": "string", "pattern": "^[!-~]{1,255}$", "minLength": 1, "maxLength": 255},
-    required=True,
-)
 
 
 @dataclass(frozen=True)

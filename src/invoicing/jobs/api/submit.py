@@ -9,7 +9,7 @@ from fastapi import Request, Response
 
 from invoicing.customers.model import Principal
 from invoicing.jobs.accepting import Acceptor
-from invoicing.jobs.api.desk import IDEMPOTENCY_KEY, TAG, Desk, customer_of, job_headers, tenant_of
+from invoicing.jobs.api.desk import TAG, Desk, customer_of, job_headers, tenant_of
 from invoicing.jobs.api.schemas import JobBody, RefusedBody
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.model import Accepted, Job, NewJob
@@ -19,7 +19,6 @@ from invoicing.jobs.submission import (
     Origin,
     Placement,
     Submissions,
-    idempotency_key,
     new_job,
 )
 from invoicing.jobs.view import Newcomer, as_accepted, job_view
@@ -27,6 +26,7 @@ from invoicing.kit.clock import now
 from invoicing.kit.http.answers import PROBLEM, answer
 from invoicing.kit.http.bodies import Body, json_expected, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
+from invoicing.kit.http.headers import IDEMPOTENCY_KEY, idempotency_key
 from invoicing.kit.problems import Problem
 
 TOO_MANY = 429

@@ -1,13 +1,23 @@
-"""Reading request headers, as pure functions: Accept, ETag conditions, Prefer, Range."""
+"""Reading request headers, as pure functions: Accept, ETag conditions, Prefer, Range, Idempotency-Key."""
 
 import re
 from dataclasses import dataclass
 from datetime import timedelta
 
+from invoicing.kit.http.contract import Parameter
 from invoicing.kit.problems import Problem
 
 LONGEST_WAIT = timedelta(seconds=60)
 
+IDEMPOTENCY_KEY = Parameter(
+    "header",
+    "Idempotency-Key",
+    "A fresh value for each new request; the same one again when a request is repeated.",
+    {"type": "string", "pattern": "^[!-~]{1,255}$", "minLength": 1, "maxLength": 255},
+    required=True,
+)
+
+_KEY = re.compile(r"[!-~]{1,255}")
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _WAIT = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?=$|[,;])', re.IGNORECASE)
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", re.IGNORECASE)
@@ -115,3 +125,22 @@ def _unsatisfiable(size: int) -> Problem:
         remedy="Ask for a range within the file, or leave the Range header out.",
         headers={"Content-Range": f"bytes */{size}"},
     )
+
+
+def idempotency_key(given: str | None) -> str:
+    """Read the header Idempotency-Key; raises `Problem` when it is missing or of the wrong form."""
+    if not given:
+        raise Problem(
+            "idempotency_key_missing",
+            "A request that creates something needs the header Idempotency-Key.",
+            field="/headers/Idempotency-Key",
+            remedy="Send a fresh UUID, and the same one again whenever this request is repeated.",
+        )
+    if not _KEY.fullmatch(given):
+        raise Problem(
+            "bad_request",
+            "An Idempotency-Key has 1 to 255 visible ASCII characters.",
+            field="/headers/Idempotency-Key",
+            remedy="Send a UUID.",
+        )
+    return given

@@ -16,12 +16,12 @@ from invoicing.jobs import service as ledger
 from invoicing.jobs.api.desk import JOB_ID, job_id_of
 from invoicing.jobs.api.schemas import EtaBody, JobBody, LaneBody, PositionBody
 from invoicing.jobs.model import FINISHED, Eta, Priority, Size, State
-from invoicing.jobs.submission import idempotency_key
 from invoicing.jobs.view import Explainer, job_view
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
 from invoicing.kit.http.forms import form
+from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.queries import query_flag
 from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Retry, Seen, Wish, act
 

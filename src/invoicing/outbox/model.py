@@ -1,0 +1,273 @@
+"""A message, the endpoint it goes to, and what an answer means: delivered, again later, never again.
+
+Signatures are those of Standard Webhooks, version 1 (HMAC-SHA256 over id, timestamp and body).
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+
+class Channel(StrEnum):
+    """The way that a message takes."""
+
+    WEBHOOK = "webhook"
+
+
+class MessageState(StrEnum):
+    """Where a message stands; `dead` ones are kept, and can be resent."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+class Event(StrEnum):
+    """What a customer's endpoint can be told of."""
+
+    SUCCEEDED = "job.succeeded"
+    DEAD = "job.dead"
+    CANCELLED = "job.cancelled"
+
+
+TEST = "webhook.test"
+"""The event of a message that was asked for to try an endpoint out; it goes to every endpoint."""
+
+MOST_ENDPOINTS = 20
+"""Endpoints of one customer: each of its jobs is told to all of them."""
+
+WINDOW = timedelta(days=3)
+"""How long a message is tried; the table's default for `gives_up_at` is the same."""
+
+OLD_SECRET_KEPT = timedelta(hours=24)
+"""How long both secrets sign after a rotation."""
+
+_PREFIX = "whsec_"
+_SECRET_BYTES = 32
+
+_DELAYS = (
+    *(timedelta(seconds=5), timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10), timedelta(minutes=30)),
+    *(timedelta(hours=1), timedelta(hours=3), timedelta(hours=6), timedelta(hours=12)),
+)
+"""After the first try, the second, and so on; the last one repeats until the window ends."""
+
+_JITTER = 0.2
+"""A delay is up to so much shorter or longer, so that what failed together does not come again together."""
+
+_LONGEST_RETRY_AFTER = timedelta(days=1)
+
+_BREAKS_AFTER = 5
+"""Failures in a row after which an endpoint gets nothing but a probe now and then."""
+
+_FIRST_PAUSE = timedelta(seconds=30)
+_LONGEST_PAUSE = timedelta(minutes=15)
+
+_GONE = 410
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A customer's address for messages, without its secrets."""
+
+    id: UUID
+    customer_id: UUID
+    url: str
+    description: str | None
+    events: Sequence[str] | None
+    """What it wants to be told of; None: everything."""
+    created_at: datetime
+    failures: int
+    """Failures in a row, over all messages."""
+    open_until: datetime | None
+    """Until when it gets nothing (its breaker is open); afterwards one message is sent as a probe."""
+    disabled_at: datetime | None
+    disabled_why: str | None
+    old_secret_until: datetime | None
+
+
+@dataclass(frozen=True)
+class NewEndpoint:
+    """An endpoint to be added."""
+
+    id: UUID
+    customer_id: UUID
+    url: str
+    description: str | None
+    events: Sequence[str] | None
+    secret: str = field(repr=False)
+    idempotency_key: str
+    body_hash: bytes
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at delivering a message, as it is shown."""
+
+    number: int
+    started_at: datetime
+    took_s: float | None
+    outcome: str | None
+    status: int | None
+    explanation: str | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message to an endpoint, as it is shown."""
+
+    id: UUID
+    event: str
+    job_id: UUID | None
+    state: MessageState
+    created_at: datetime
+    due_at: datetime
+    gives_up_at: datetime
+    lease_until: datetime | None
+    attempts: int
+    finished_at: datetime | None
+    tries: Sequence[Attempt] = ()
+
+
+@dataclass(frozen=True)
+class Errand:
+    """A message that was claimed to be sent now."""
+
+    id: UUID
+    attempt: int
+    tries: int
+    endpoint_id: UUID
+    event: str
+    url: str
+    body: str
+    secrets: Sequence[str] = field(repr=False)
+    left: timedelta
+    """How much of its window is left."""
+    probing: bool
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The endpoint answered, with whatever status."""
+
+    status: int
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Unanswered:
+    """There was no answer; `code` is for programs."""
+
+    code: str
+    explanation: str
+
+
+Outcome = Answered | Unanswered
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a message and of its endpoint after a try."""
+
+    state: MessageState
+    outcome: str
+    status: int | None
+    explanation: str | None
+    again_in: timedelta = timedelta(0)
+    gone: bool = False
+    """The endpoint wants no more messages, ever."""
+    held_for: timedelta | None = None
+    """The endpoint itself asked to be left alone for so long."""
+
+
+def judge(outcome: Outcome, tries: int, left: timedelta, chance: float) -> Verdict:
+    """Say what an outcome means after so many tries; `chance` (0 to 1) spreads what failed together.
+
+    Delivered is a 2xx and nothing else: a redirect is not followed, so it is a failure as any other.
+    """
+    if isinstance(outcome, Answered) and 200 <= outcome.status < 300:
+        return Verdict(MessageState.DELIVERED, "delivered", outcome.status, None)
+    held = _held(outcome)
+    again_in = max(_spread(_DELAYS[min(tries, len(_DELAYS)) - 1], chance), held or timedelta(0))
+    state = MessageState.DEAD if left <= timedelta(0) else MessageState.WAITING
+    match outcome:
+        case Answered(status):
+            gone = status == _GONE
+            return Verdict(state, "refused", status, _said(status), again_in, gone=gone, held_for=held)
+        case Unanswered(code, explanation):
+            return Verdict(state, code, None, explanation, again_in)
+
+
+def _held(outcome: Outcome) -> timedelta | None:
+    if isinstance(outcome, Answered) and outcome.status in {429, 503} and outcome.retry_after is not None:
+        return min(outcome.retry_after, _LONGEST_RETRY_AFTER)
+    return None
+
+
+def _said(status: int) -> str:
+    if status == _GONE:
+        return "The endpoint answered 410: it is disabled until you enable it again."
+    if 300 <= status < 400:
+        return f"The endpoint answered {status}; redirects are not followed, give the final address."
+    return f"The endpoint answered {status}."
+
+
+def pause_after(failures: int, held_for: timedelta | None, chance: float) -> timedelta | None:
+    """Say for how long an endpoint gets nothing after so many failures in a row; None: it goes on."""
+    if failures < _BREAKS_AFTER:
+        return held_for
+    doubled = _FIRST_PAUSE * 2 ** min(failures - _BREAKS_AFTER, 10)
+    return max(_spread(min(doubled, _LONGEST_PAUSE), chance), held_for or timedelta(0))
+
+
+def _spread(delay: timedelta, chance: float) -> timedelta:
+    return delay * (1 - _JITTER + 2 * _JITTER * chance)
+
+
+def retry_after_of(header: str | None, now: datetime) -> timedelta | None:
+    """Read a Retry-After header: seconds or a date (RFC 9110 section 10.2.3); None where it says nothing usable."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        return timedelta(seconds=min(int(text[:12]), 10**9))
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(timedelta(0), (at if at.tzinfo else at.replace(tzinfo=UTC)) - now)
+
+
+def new_secret() -> str:
+    """Make a secret: 256 random bits as Standard Webhooks writes them."""
+    return _PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def signature(of: Sequence[str], message_id: UUID, timestamp: int, body: bytes) -> str:
+    """Sign a message with each of the secrets in force."""
+    signed = b"%s.%d.%s" % (str(message_id).encode(), timestamp, body)
+    keys = [base64.b64decode(secret.removeprefix(_PREFIX)) for secret in of]
+    digests = [hmac.new(key, signed, hashlib.sha256).digest() for key in keys]
+    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
+
+
+def headers_of(errand: Errand, now: datetime) -> Mapping[str, str]:
+    """Give the headers that a message is sent with; the timestamp is that of the try."""
+    timestamp = int(now.timestamp())
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "invoicing-webhooks/1",
+        "webhook-id": str(errand.id),
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(errand.secrets, errand.id, timestamp, errand.body.encode()),
+    }
+
+
+def trial_body(endpoint_id: UUID, at: str) -> Mapping[str, Any]:
+    """Give the body of a test message."""
+    return {"type": TEST, "timestamp": at, "data": {"webhook": str(endpoint_id)}}

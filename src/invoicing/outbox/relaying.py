@@ -1,0 +1,83 @@
+"""One relay's share of the outbox: what it takes to send now, and what it writes when it knows what became of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from invoicing.kit.db import Session
+from invoicing.kit.egress import Egress, EgressError
+from invoicing.outbox.model import (
+    Answered,
+    Errand,
+    Outcome,
+    Unanswered,
+    Verdict,
+    headers_of,
+    judge,
+    pause_after,
+    retry_after_of,
+)
+from invoicing.outbox.store import relay
+from invoicing.outbox.store.relay import CHANNEL, next_due
+
+_EXPIRED_AT_ONCE = 500
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How much is under way at once."""
+
+    messages: int = 256
+    """Of one relay."""
+    probes: int = 64
+    """Of these, to endpoints that failed lately: they may take as long as the patience lasts, each for nothing."""
+    each: int = 4
+    """To one endpoint, over all relays."""
+    lease: timedelta = timedelta(seconds=60)
+    """After which a message is sent again that nothing was heard of; must exceed the patience of a request."""
+
+
+async def take(session: Session, bounds: Bounds, *, free: int, probes: int) -> Sequence[Errand]:
+    """Claim what may be sent now: at most `free` messages to endpoints that work, and `probes` to those that failed."""
+    well = await relay.ready(session, probing=False, most=free) if free > 0 else []
+    failed = await relay.ready(session, probing=True, most=probes) if probes > 0 else []
+    rooms: dict[UUID, int] = {**_shared(well, free, bounds.each), **dict.fromkeys(failed, 1)}
+    return await relay.claim(session, rooms, bounds.lease) if rooms else ()
+
+
+def _shared(endpoints: Sequence[UUID], free: int, each: int) -> dict[UUID, int]:
+    """Share free places out, one for everybody before a second one for anybody."""
+    if not endpoints:
+        return {}
+    every, more = divmod(free, len(endpoints))
+    return {one: min(each, every + (place < more)) for place, one in enumerate(endpoints)}
+
+
+async def send(egress: Egress, errand: Errand, now: Callable[[], datetime]) -> Outcome:
+    """Try once; whatever happens is an outcome."""
+    try:
+        reply = await egress.post(errand.url, headers_of(errand, now()), errand.body.encode())
+    except EgressError as error:
+        return Unanswered(error.code, str(error))
+    return Answered(reply.status, retry_after_of(reply.headers.get("retry-after"), now()))
+
+
+async def conclude(session: Session, errand: Errand, outcome: Outcome, chance: float) -> tuple[Verdict, bool]:
+    """Write what became of an attempt; also tells whether it was still the current one."""
+    failures = await relay.failures_of(session, errand.endpoint_id)
+    verdict = judge(outcome, errand.tries, errand.left, chance)
+    if verdict.outcome == "delivered":
+        await relay.went_well(session, errand.endpoint_id)
+    else:
+        pause = pause_after(failures + 1, verdict.held_for, chance)
+        await relay.went_wrong(session, errand.endpoint_id, verdict, pause)
+    return verdict, await relay.settle(session, errand, verdict)
+
+
+async def expire(session: Session) -> int:
+    """Make dead letters of what was not delivered in its window because its endpoint could not be asked."""
+    return len(await relay.expire(session, _EXPIRED_AT_ONCE))
+
+
+__all__ = ["CHANNEL", "Bounds", "conclude", "expire", "next_due", "send", "take"]

@@ -1,0 +1,1 @@
+"""Statements of the outbox, by what they are for."""

@@ -1,0 +1,214 @@
+"""What the relay asks and writes: which endpoints may have something, what to send, what became of it.
+
+An endpoint's row is locked while messages to it are chosen, so that its bound and its probe hold for all relays
+together; messages are claimed under a lease, so that those of a relay that died come again.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import text
+
+from invoicing.kit.db import Session
+from invoicing.outbox.model import Errand, Verdict
+
+CHANNEL = "invoicing_outbox"
+"""Notified with the commit that writes messages, or lets some be sent."""
+
+# From one endpoint that has something waiting to the next by the index: ten thousand messages cost what one does.
+_BUSY = """
+WITH RECURSIVE busy AS (
+    (SELECT endpoint_id FROM messages WHERE state = 'waiting' ORDER BY endpoint_id LIMIT 1)
+    UNION ALL
+    SELECT (
+        SELECT m.endpoint_id FROM messages m WHERE m.state = 'waiting' AND m.endpoint_id > busy.endpoint_id
+        ORDER BY m.endpoint_id LIMIT 1
+    ) FROM busy WHERE busy.endpoint_id IS NOT NULL
+)
+"""
+
+_READY = text(
+    _BUSY
+    + """
+SELECT e.id FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
+CROSS JOIN LATERAL (
+    SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
+) AS first
+WHERE e.removed_at IS NULL AND e.disabled_at IS NULL AND first.due_at <= now()
+    AND CASE WHEN :probing THEN e.open_until <= now() ELSE e.open_until IS NULL END
+ORDER BY first.due_at LIMIT :most FOR NO KEY UPDATE OF e SKIP LOCKED
+"""
+)
+
+_NEXT = text(
+    _BUSY
+    + """
+SELECT extract(epoch FROM min(greatest(first.due_at, e.open_until)) - now())::float8
+FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
+CROSS JOIN LATERAL (
+    SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
+) AS first
+WHERE e.removed_at IS NULL AND e.disabled_at IS NULL
+"""
+)
+
+_CLAIM = text("""
+WITH gates AS (
+    SELECT * FROM unnest(CAST(:endpoints AS uuid[]), CAST(:rooms AS int[])) AS g(endpoint_id, room)
+), chosen AS (
+    SELECT one.id FROM gates CROSS JOIN LATERAL (
+        SELECT m.id FROM messages m
+        WHERE m.endpoint_id = gates.endpoint_id AND m.state = 'waiting' AND m.due_at <= now()
+            AND NOT EXISTS (
+                SELECT FROM messages earlier
+                WHERE earlier.job_id = m.job_id AND earlier.endpoint_id = m.endpoint_id AND earlier.seq < m.seq
+                    AND earlier.state = 'waiting'
+            )
+        ORDER BY m.due_at, m.id
+        LIMIT greatest(0, gates.room - (
+            SELECT count(*) FROM messages under_way
+            WHERE under_way.endpoint_id = gates.endpoint_id AND under_way.lease_until > now()
+        ))
+        FOR NO KEY UPDATE OF m SKIP LOCKED
+    ) AS one
+), taken AS (
+    UPDATE messages SET attempts = attempts + 1, tries = tries + 1, lease_until = now() + CAST(:lease AS interval),
+        due_at = now() + CAST(:lease AS interval)
+    FROM chosen WHERE messages.id = chosen.id
+    RETURNING messages.id, attempts, tries, messages.endpoint_id, event, body, gives_up_at - now() AS "left"
+), lost AS (
+    UPDATE delivery_attempts SET outcome = 'lost', explanation = 'The relay that sent it was lost; it is sent again.'
+    FROM taken WHERE message_id = taken.id AND number = taken.attempts - 1 AND outcome IS NULL
+), begun AS (
+    INSERT INTO delivery_attempts (message_id, number) SELECT id, attempts FROM taken
+), probed AS (
+    UPDATE endpoints SET open_until = now() + CAST(:lease AS interval) FROM taken
+    WHERE endpoints.id = taken.endpoint_id AND open_until IS NOT NULL
+)
+SELECT taken.*, e.url, e.secret, CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret,
+    e.open_until IS NOT NULL AS probing
+FROM taken JOIN endpoints e ON e.id = taken.endpoint_id
+""")
+
+_FAILURES = text("SELECT failures FROM endpoints WHERE id = :id FOR NO KEY UPDATE")
+
+_WELL = text("""
+UPDATE endpoints SET failures = 0, open_until = NULL
+WHERE id = :id AND (failures > 0 OR open_until IS NOT NULL) RETURNING pg_notify('invoicing_outbox', '')
+""")
+
+_UNWELL = text("""
+UPDATE endpoints SET failures = failures + 1,
+    open_until = CASE WHEN CAST(:pause AS interval) IS NULL THEN open_until
+                      ELSE greatest(open_until, now() + CAST(:pause AS interval)) END,
+    disabled_at = CASE WHEN :gone THEN coalesce(disabled_at, now()) ELSE disabled_at END,
+    disabled_why = CASE WHEN :gone THEN coalesce(disabled_why, :why) ELSE disabled_why END
+WHERE id = :id
+""")
+
+_SETTLE = text("""
+WITH settled AS (
+    UPDATE messages SET state = CAST(:state AS text), lease_until = NULL,
+        due_at = CASE WHEN CAST(:state AS text) = 'waiting'
+                      THEN least(now() + CAST(:again_in AS interval), greatest(now(), gives_up_at)) ELSE due_at END,
+        finished_at = CASE WHEN CAST(:state AS text) <> 'waiting' THEN now() END
+    WHERE id = :id AND attempts = :attempt AND state = 'waiting' RETURNING id
+), noted AS (
+    UPDATE delivery_attempts SET took_s = extract(epoch FROM clock_timestamp() - started_at), outcome = :outcome,
+        status = :status, explanation = :explanation
+    WHERE message_id = :id AND number = :attempt
+)
+SELECT id FROM settled
+""")
+
+_EXPIRE = text("""
+WITH over AS (
+    SELECT m.id FROM messages m JOIN endpoints e ON e.id = m.endpoint_id
+    WHERE m.state = 'waiting' AND m.gives_up_at < now() AND (m.lease_until IS NULL OR m.lease_until < now())
+        AND (e.removed_at IS NOT NULL OR e.disabled_at IS NOT NULL OR e.open_until IS NOT NULL)
+    ORDER BY m.gives_up_at LIMIT :most FOR NO KEY UPDATE OF m SKIP LOCKED
+)
+UPDATE messages SET state = 'dead', finished_at = now(), lease_until = NULL FROM over WHERE messages.id = over.id
+RETURNING messages.id
+""")
+
+_PRUNE = text("""
+WITH old AS (
+    SELECT id FROM messages WHERE state <> 'waiting' AND finished_at < now() - CAST(:kept AS interval)
+    ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED
+)
+DELETE FROM messages USING old WHERE messages.id = old.id RETURNING messages.id
+""")
+
+
+async def ready(session: Session, *, probing: bool, most: int) -> list[UUID]:
+    """Find and lock endpoints that have something due, those waiting longest first; or those due for a probe."""
+    return list((await session.scalars(_READY, {"probing": probing, "most": most})).all())
+
+
+async def claim(session: Session, rooms: Mapping[UUID, int], lease: timedelta) -> list[Errand]:
+    """Take messages to locked endpoints, so many under way at each; of a job, a later one waits for the earlier."""
+    rows = await session.execute(_CLAIM, {"endpoints": list(rooms), "rooms": list(rooms.values()), "lease": lease})
+    return [
+        Errand(
+            id=row.id,
+            attempt=row.attempts,
+            tries=row.tries,
+            endpoint_id=row.endpoint_id,
+            event=row.event,
+            url=row.url,
+            body=row.body,
+            secrets=[secret for secret in (row.secret, row.old_secret) if secret],
+            left=row.left,
+            probing=row.probing,
+        )
+        for row in rows
+    ]
+
+
+async def failures_of(session: Session, endpoint_id: UUID) -> int:
+    """Lock an endpoint; gives its failures in a row."""
+    return int(await session.scalar(_FAILURES, {"id": endpoint_id}) or 0)
+
+
+async def went_well(session: Session, endpoint_id: UUID) -> None:
+    """Close an endpoint's breaker."""
+    await session.execute(_WELL, {"id": endpoint_id})
+
+
+async def went_wrong(session: Session, endpoint_id: UUID, verdict: Verdict, pause: timedelta | None) -> None:
+    """Count a failure of an endpoint; leave it alone for a while, or for good."""
+    await session.execute(
+        _UNWELL, {"id": endpoint_id, "pause": pause, "gone": verdict.gone, "why": "The endpoint answered 410 Gone."}
+    )
+
+
+async def settle(session: Session, errand: Errand, verdict: Verdict) -> bool:
+    """Write what became of an attempt; False when it is no longer the current one: another relay sends it again."""
+    values = {
+        "id": errand.id,
+        "attempt": errand.attempt,
+        "state": str(verdict.state),
+        "again_in": verdict.again_in,
+        "outcome": verdict.outcome,
+        "status": verdict.status,
+        "explanation": verdict.explanation,
+    }
+    return await session.scalar(_SETTLE, values) is not None
+
+
+async def expire(session: Session, most: int) -> list[UUID]:
+    """Make dead letters of messages whose window ended while their endpoint could not be asked."""
+    return list((await session.scalars(_EXPIRE, {"most": most})).all())
+
+
+async def next_due(session: Session) -> float | None:
+    """Tell in how many seconds there is something to do again; None: nothing waits."""
+    due: float | None = await session.scalar(_NEXT)
+    return due
+
+
+async def prune(session: Session, kept: timedelta, most: int) -> int:
+    """Delete messages that were finished so long ago, with their attempts; gives how many."""
+    return len((await session.scalars(_PRUNE, {"kept": kept, "most": most})).all())

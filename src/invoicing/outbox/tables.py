@@ -1,0 +1,100 @@
+"""Tables of endpoints, of messages on their way out, and of the attempts at delivering them."""
+
+from sqlalchemy import (
+    ARRAY,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.sql import func
+
+from invoicing.kit.db import metadata
+from invoicing.outbox.model import Channel, MessageState
+
+_when = DateTime(timezone=True)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("customer_id", ForeignKey("customers.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("description", Text),
+    Column("events", ARRAY(Text)),  # none: every event
+    Column("secret", Text, nullable=False),
+    Column("old_secret", Text),
+    Column("old_secret_until", _when),
+    Column("created_at", _when, nullable=False, server_default=func.now()),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("open_until", _when),
+    Column("disabled_at", _when),
+    Column("disabled_why", Text),
+    Column("removed_at", _when),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_hash", LargeBinary, nullable=False),
+    CheckConstraint("(disabled_at IS NULL) = (disabled_why IS NULL)", name="disabled"),
+    CheckConstraint("(old_secret IS NULL) = (old_secret_until IS NULL)", name="old_secret"),
+    # a customer's endpoints, and no two of them for one address
+    Index(
+        "ix_endpoints_customer_id_url", "customer_id", "url", unique=True, postgresql_where=text("removed_at IS NULL")
+    ),
+    Index("ix_endpoints_customer_id_idempotency_key", "customer_id", "idempotency_key", unique=True),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("channel", Text, nullable=False),
+    # no foreign key: every end of a job would lock its customer's endpoint; those are marked removed, never deleted
+    Column("endpoint_id", Uuid, nullable=False),
+    Column("customer_id", Uuid, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("job_id", Uuid),
+    Column("seq", Integer),
+    Column("body", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=MessageState.WAITING),
+    Column("created_at", _when, nullable=False, server_default=func.now()),
+    Column("due_at", _when, nullable=False, server_default=func.now()),
+    Column("gives_up_at", _when, nullable=False, server_default=text("now() + interval '3 days'")),
+    Column("lease_until", _when),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("tries", Integer, nullable=False, server_default="0"),  # attempts since it was written, or last resent
+    Column("finished_at", _when),
+    CheckConstraint("channel IN ({})".format(", ".join(f"'{one}'" for one in Channel)), name="channel"),
+    CheckConstraint("state IN ({})".format(", ".join(f"'{one}'" for one in MessageState)), name="state"),
+    CheckConstraint("(state = 'waiting') = (finished_at IS NULL)", name="finished"),
+    CheckConstraint("lease_until IS NULL OR state = 'waiting'", name="lease"),
+    CheckConstraint("(job_id IS NULL) = (seq IS NULL)", name="job"),
+    # what waits, endpoint by endpoint: neither another's backlog nor what was delivered is ever looked through
+    Index("ix_messages_waiting", "endpoint_id", "due_at", "id", postgresql_where=text("state = 'waiting'")),
+    Index("ix_messages_leased", "endpoint_id", postgresql_where=text("lease_until IS NOT NULL")),
+    Index("ix_messages_gives_up_at", "gives_up_at", postgresql_where=text("state = 'waiting'")),
+    # the messages of a job to an endpoint, in the order of its timeline
+    Index("ix_messages_job_id_endpoint_id_seq", "job_id", "endpoint_id", "seq", unique=True),
+    Index("ix_messages_endpoint_id_id", "endpoint_id", "id"),
+    Index("ix_messages_finished_at", "finished_at", postgresql_where=text("state <> 'waiting'")),
+    postgresql_with={"fillfactor": 80},
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("message_id", ForeignKey("messages.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", _when, nullable=False, server_default=func.now()),
+    Column("took_s", Double),
+    Column("outcome", Text),  # none: under way
+    Column("status", Integer),
+    Column("explanation", Text),
+    postgresql_with={"fillfactor": 80},
+)

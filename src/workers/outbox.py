@@ -1,0 +1,135 @@
+"""Delivers the messages of the outbox. Part of the watchdog process; any number may run beside each other.
+
+A message is marked delivered only after its receiver has said so: a relay that dies in between leaves a lease that
+runs out, and the message is sent again under the same id.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.kit.clock import now
+from invoicing.kit.db import transaction
+from invoicing.kit.egress import Egress
+from invoicing.kit.listen import listening
+from invoicing.outbox import relaying
+from invoicing.outbox.model import Errand, Outcome
+from invoicing.outbox.relaying import Bounds
+from workers.settling import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+_LONGEST_SLEEP_S = 30.0
+_SHORTEST_SLEEP_S = 1.0
+_EXPIRE_EVERY_S = 60.0
+_AFTER_A_FAILURE_S = 1.0
+
+
+class Relay:
+    """Runs until told to stop; it then finishes what is under way."""
+
+    def __init__(self, engine: AsyncEngine, url: str, egress: Egress, bounds: Bounds | None = None) -> None:
+        """Deliver the messages of a ledger (`url` is for its notifications) through an egress."""
+        self._engine = engine
+        self._url = url
+        self._egress = egress
+        self._bounds = bounds or Bounds()
+        self._ended = asyncio.Event()
+        self._woken = asyncio.Event()
+        self._sending: dict[asyncio.Task[None], Errand] = {}
+
+    def stop(self) -> None:
+        """Take nothing more."""
+        self._ended.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Send what is due as it becomes due: woken by the commit that writes it, not by a clock."""
+        channels = [relaying.CHANNEL]
+        async with listening(self._url, channels, lambda *_: self._woken.set(), missed=self._woken.set):
+            expiring = asyncio.create_task(self._expire_now_and_then(), name="expire")
+            try:
+                while not self._ended.is_set():
+                    self._woken.clear()
+                    await self._sleep(await self._round())
+            finally:
+                await asyncio.gather(expiring, *self._sending)
+
+    async def _round(self) -> float:
+        """Start what may be sent now; gives the seconds after which there may be more, unless somebody calls before."""
+        try:
+            if await self.start_due():
+                return 0.0
+            async with self._engine.connect() as session:
+                due = await relaying.next_due(session)
+        except UNREACHABLE as error:
+            log.warning("cannot see what is to be delivered: %s", error, extra={"action": "outbox.round_failed"})
+            return _AFTER_A_FAILURE_S
+        except Exception:
+            log.exception("cannot see what is to be delivered", extra={"action": "outbox.round_failed"})
+            return _AFTER_A_FAILURE_S
+        # what is due and was not taken waits for a place, here or at another relay
+        return _LONGEST_SLEEP_S if due is None else min(max(due, _SHORTEST_SLEEP_S), _LONGEST_SLEEP_S)
+
+    async def start_due(self) -> int:
+        """Claim what may be sent now and begin to send it; gives how many."""
+        probing = sum(errand.probing for errand in self._sending.values())
+        free = self._bounds.messages - len(self._sending)
+        if free <= 0:
+            return 0
+        async with transaction(self._engine) as session:
+            probes = min(free, self._bounds.probes - probing)
+            errands = await relaying.take(session, self._bounds, free=free, probes=probes)
+        for errand in errands:
+            task = asyncio.create_task(self._deliver(errand), name=f"deliver-{errand.id}")
+            self._sending[task] = errand
+            task.add_done_callback(self._done)
+        return len(errands)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        self._woken.set()  # there is a place again
+
+    async def _deliver(self, errand: Errand) -> None:
+        try:
+            outcome = await relaying.send(self._egress, errand, now)
+            await self._conclude(errand, outcome)
+        except UNREACHABLE as error:
+            log.warning("cannot write what became of a message: %s", error, extra=_named(errand, "outbox.unsettled"))
+        except Exception:
+            log.exception("cannot deliver a message", extra=_named(errand, "outbox.unsettled"))
+
+    async def _conclude(self, errand: Errand, outcome: Outcome) -> None:
+        async with transaction(self._engine) as session:
+            verdict, current = await relaying.conclude(session, errand, outcome, random.random())  # noqa: S311 - jitter
+        told = {"outcome": verdict.outcome, "status": verdict.status, "state": verdict.state, "current": current}
+        log.info("tried to deliver a message", extra={**_named(errand, "outbox.tried"), **told})
+
+    async def _expire_now_and_then(self) -> None:
+        while not self._ended.is_set():
+            try:
+                async with transaction(self._engine) as session:
+                    expired = await relaying.expire(session)
+                if expired:
+                    log.warning("gave messages up", extra={"action": "outbox.expired", "count": expired})
+            except UNREACHABLE as error:
+                log.warning("cannot give messages up: %s", error, extra={"action": "outbox.round_failed"})
+            except Exception:
+                log.exception("cannot give messages up", extra={"action": "outbox.round_failed"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _EXPIRE_EVERY_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), seconds)
+
+
+def _named(errand: Errand, action: str) -> dict[str, object]:
+    """Name a message in the log: neither its body nor its endpoint's address or secret."""
+    return {"action": action, "message_id": str(errand.id), "endpoint_id": str(errand.endpoint_id)} | {
+        "event": errand.event,
+        "attempt": errand.attempt,
+    }
