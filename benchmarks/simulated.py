@@ -4,20 +4,17 @@ Medians over seeds. Small and large (with huge) go by what a job really takes. A
 runs beyond (the spare slot) shares them by the weights of the operating system, and everybody is slowed down by it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
-from uuid import UUID
 
 from benchmarks.loads import FLOOD_AT_S, FLOOD_UNTIL_S, burst, flood, heavy_tail, story, urgent_overload
 from benchmarks.references import fifo, fixed_lanes, shortest_remaining
 from benchmarks.report import Table
 
 from invoicing.jobs.model import Priority, Size
-from invoicing.lanes.model import LANES, POLICY, SIZES, Lane, Policy, Tally
-from invoicing.lanes.model.admission import Admitted, Applicant, Outlook, Own
-from invoicing.plan.model.backlog import Tallies
-from invoicing.plan.model.simulation import Ended, Fleet, Work, simulate
+from invoicing.lanes.model import POLICY, SIZES, Policy
+from invoicing.plan.model.simulation import Admission, Ended, Fleet, Work, simulate
 
 SEEDS = (1, 2, 3)
 HEAVY_TAIL_JOBS = 30_000
@@ -156,7 +153,7 @@ def _bulk(table: Table) -> None:
 
 def _burst(table: Table) -> None:
     for name, limited in (("ours", False), ("ours with admission", True)):
-        outcome = simulate(burst(1, slots=8), Fleet((8,)), POLICY, admit=Door(8) if limited else None)
+        outcome = simulate(burst(1, slots=8), Fleet((8,)), POLICY, admission=Admission(PROMISE_S) if limited else None)
         for priority in Priority:
             jobs = outcome.chosen(priority=priority)
             small, larger = (
@@ -169,30 +166,6 @@ def _burst(table: Table) -> None:
             refused = sum(one.work.size_s for one in jobs if one.refused) / sum(one.work.size_s for one in jobs)
             waits = f"{priority} {small:.2f} s, medium {larger:.0f} s"
             table.add("burst at 140 %", name, waits, "", "", "", f"refused work {refused:.1%}")
-
-
-class Door:
-    """Admission as the web process decides it: what waits is as of the last second, own work is as of now."""
-
-    def __init__(self, slots: int) -> None:
-        """Guard a fleet of so many slots."""
-        self._slots = dict.fromkeys(LANES, slots)
-        self._seen_at = -1.0
-        self._outlook = Outlook()
-
-    def __call__(self, work: Work, customer: UUID, lane: Lane, now: float, tallies: Tallies) -> bool:
-        """Take a job in, or refuse it."""
-        if now >= self._seen_at + 1.0:
-            self._seen_at = now
-            backlog = {one: _tallies(one, lanes) for one, lanes in tallies.items()}
-            self._outlook = Outlook(backlog, self._slots)
-        own = Own(_tallies(customer, tallies.get(customer, {})))
-        applicant = Applicant(customer, lane, work.estimated_s, PROMISE_S[lane.size])
-        return isinstance(self._outlook.admit(applicant, own), Admitted)
-
-
-def _tallies(customer: UUID, lanes: Mapping[Lane, tuple[int, float]]) -> dict[Lane, Tally]:
-    return {lane: Tally(customer, lane, count, work_s) for lane, (count, work_s) in lanes.items() if count}
 
 
 def _wait(one: Ended, until_s: float) -> float:

@@ -18,6 +18,7 @@ from invoicing.cli.plan_words import How, answered, document, fleet_text, headli
 from invoicing.plan.described import EXAMPLE
 from invoicing.plan.model.answer import TODAY, WHAT_IF, Answer, Asked, answer
 from invoicing.plan.model.changes import Change, changed
+from invoicing.plan.model.door import Admission
 from invoicing.plan.model.scenario import Scenario
 from invoicing.plan.model.search import MOST_SLOTS
 from invoicing.plan.model.work import Fleet
@@ -70,6 +71,9 @@ def plan(
     plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw it: FILE.svg or FILE.png.")] = None,
     example: Annotated[bool, typer.Option("--example", help="Print a load to begin with.")] = False,  # noqa: FBT002 - typer reads the signature
     *,
+    admission: Annotated[
+        bool, typer.Option("--admission/--no-admission", help="Refuse what the service would refuse; or nothing.")
+    ] = True,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +103,10 @@ def plan(
     flags.check_kinds(flags.kinds_named(double or (), scale or (), longer or ()), (job.kind for job in source.jobs(0)))
     asked = _asked(source, changes, (workers, slots), kill_worker or (), setting or (), (seed, repeat))
     with ERRORS.status("simulating ..."), on_cores(repeat) as simulations:
-        scenarios = [replace(one, scenario=replace(one.scenario, simulations=simulations)) for one in asked]
+        door = Admission() if admission else None
+        scenarios = [
+            replace(one, scenario=replace(one.scenario, simulations=simulations, admission=door)) for one in asked
+        ]
         found = answer(scenarios, promises, MOST_SLOTS)
     how = How(source.says, source.notes, seed, repeat)
     if plot is not None:

@@ -14,7 +14,7 @@ from invoicing.jobs.model import Size
 from invoicing.lanes.model import SIZES
 from invoicing.plan.model.answer import Answer, Told
 from invoicing.plan.model.ladder import P99_NEEDS, spoken
-from invoicing.plan.model.report import Row
+from invoicing.plan.model.report import Refusals, Row
 from invoicing.plan.model.scenario import Kept
 from invoicing.plan.model.search import MOST_SLOTS, Found
 
@@ -60,6 +60,7 @@ def answered(found: Answer, how: How) -> Iterator[RenderableType]:
     yield ""
     for told in found.told:
         yield Text(_fleet_sentence(told))
+        yield from (Text(_refusal_sentence(told, one)) for one in told.report.refusals)
     if found.promises:
         yield ""
         for told in found.told:
@@ -87,6 +88,8 @@ def document(found: Answer, how: How) -> dict[str, Any]:
                 "lasted_s": told.report.lasted_s,
                 "used": told.report.used,
                 "idle_while_waiting": told.report.idle_while_waiting,
+                "admission": told.asked.scenario.admission is not None,
+                "refused": [_refusals_document(one) for one in told.report.refusals],
                 "classes": [_row_document(row) for row in told.report.rows],
                 "promises": [_kept_document(kept) for kept in told.kept],
             }
@@ -147,6 +150,20 @@ def _fleet_sentence(told: Told) -> str:
     return sentence[0].upper() + sentence[1:] + never
 
 
+def _refusal_sentence(told: Told, one: Refusals) -> str:
+    jobs, share = _count(one.jobs, f"{one.priority} job"), math.ceil(1000 * one.refused / one.jobs) / 10
+    again = f"{spoken(one.retry_after_p50)} (half; 9 in 10: {spoken(one.retry_after_p90)})"
+    sentence = (
+        f"{told.asked.name}: of {jobs} {one.refused:,} were refused ({share:.1f} %), told to come again after {again}"
+    )
+    if not one.followed:
+        return f"{sentence}."
+    return (
+        f"{sentence}; that was within {spoken(one.off_p50)} (half; 9 in 10: {spoken(one.off_p90)}) of when they would "
+        f"have been taken in ({one.followed:,} followed)."
+    )
+
+
 def _promise_line(told: Told, kept: Kept) -> Text:
     row = told.report.row(kept.promise.size)
     promise = f"{kept.promise.size} within {spoken(kept.promise.within_s)}"
@@ -196,6 +213,17 @@ def _row_document(row: Row) -> dict[str, Any]:
         "ended_p99_s": row.ended_p99,
         "promise_s": row.promise_s,
         "few": row.few,
+    }
+
+
+def _refusals_document(one: Refusals) -> dict[str, Any]:
+    return {
+        "priority": one.priority,
+        "jobs": one.jobs,
+        "refused": one.refused,
+        "retry_after_s": {"p50": one.retry_after_p50, "p90": one.retry_after_p90},
+        "followed": one.followed,
+        "retry_after_off_s": {"p50": one.off_p50, "p90": one.off_p90},
     }
 
 

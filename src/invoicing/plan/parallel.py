@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from itertools import repeat
+from functools import partial
 from multiprocessing import get_context
 from types import MappingProxyType
 
 from invoicing.lanes.model import Policy
+from invoicing.plan.model.door import Admission
 from invoicing.plan.model.scenario import Simulations, in_turn
 from invoicing.plan.model.simulation import simulate
 from invoicing.plan.model.work import Fleet, Outcome, Work
@@ -33,7 +34,10 @@ def on_cores(runs: int) -> Iterator[Simulations]:
     # not forked from here: a thread of this process may hold a lock (the display has one)
     with ProcessPoolExecutor(many, mp_context=get_context("forkserver")) as processes:
 
-        def each(loads: Sequence[Sequence[Work]], fleet: Fleet, policy: Policy) -> Sequence[Outcome]:
-            return list(processes.map(simulate, loads, repeat(fleet), repeat(policy)))
+        def each(
+            loads: Sequence[Sequence[Work]], fleet: Fleet, policy: Policy, admission: Admission | None
+        ) -> Sequence[Outcome]:
+            one = partial(simulate, fleet=fleet, policy=policy, admission=admission)
+            return list(processes.map(one, loads))
 
         yield each

@@ -68,4 +68,5 @@ def _work(one: store.Finished, begins: datetime) -> Work:
         estimated_s=one.predicted_s,
         checkpoints=one.checkpoints,
         kind=one.kind,
+        promise_s=one.promise_s if one.promise_s > 0 else None,
     )

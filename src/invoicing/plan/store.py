@@ -17,6 +17,7 @@ _IN_HAND = 1000
 # attempt whose worker was lost is left out: the silence until its lease ran out was not work.
 _FINISHED = text("""
 SELECT j.submitted_at, j.finished_at, j.customer_id, j.key_id, j.priority, j.kind, j.predicted_s, w.seconds,
+    extract(epoch FROM j.promise_due - j.submitted_at)::float8 AS promise_s,
     greatest(0, j.revision - 1 - 2 * w.attempts) AS checkpoints
 FROM (
     SELECT * FROM jobs WHERE state = 'succeeded' AND finished_at >= now() - CAST(:over AS interval)
@@ -45,6 +46,8 @@ class Finished:
     """What it was taken for (seconds)."""
     seconds: float
     """What it took: all attempts that were work."""
+    promise_s: float
+    """Within which time of its acceptance it was promised."""
     checkpoints: int
     """How often it said how far it was."""
 
@@ -70,5 +73,6 @@ async def finished(session: Session, over: timedelta, most: int) -> AsyncIterato
                     row.kind,
                     row.predicted_s,
                     row.seconds,
+                    row.promise_s,
                     row.checkpoints,
                 )

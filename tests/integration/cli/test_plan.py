@@ -127,6 +127,22 @@ def test_people_are_told_how_it_was_simulated_and_what_few_jobs_do_not_prove(run
     assert "huge within 1 s: there are no such jobs" in said or "huge within 1 s: broken" in said
 
 
+def test_what_the_service_would_refuse_is_refused_unless_one_asks_for_it_to_be_taken_in(run: Run) -> None:
+    flood = 'name = "night", at_once = 3000, size = "1s", priority = "bulk"'
+    asked = ("--stream", flood, "--lasts", "1m", "--workers", "1", "--slots", "2")
+    (with_admission,), (without,) = (answered(run, *asked, *flag)["scenarios"] for flag in ((), ("--no-admission",)))
+    (told,) = with_admission["refused"]
+    assert (told["priority"], told["jobs"]) == ("bulk", 3000)
+    assert 0 < told["refused"] == small(with_admission)["refused"]
+    assert told["retry_after_s"]["p90"] >= told["retry_after_s"]["p50"] >= 1
+    assert (with_admission["admission"], without["admission"]) == (True, False)
+    assert (without["refused"], small(without)["refused"]) == ([], 0)
+    assert with_admission["lasted_s"] < without["lasted_s"]
+    code, out, _ = run(*asked, "--repeat", "1")
+    assert code == 0
+    assert f"of 3,000 bulk jobs {told['refused']:,} were refused" in " ".join(out.split())
+
+
 def test_a_load_can_be_described_by_flags_alone(run: Run) -> None:
     stream = 'name = "a", rate = 600, size = "200ms"'
     (today,) = answered(run, "--stream", stream, "--lasts", "10m", "--workers", "3", "--slots", "2")["scenarios"]

@@ -129,7 +129,7 @@ def test_a_share_is_used_or_lost() -> None:
 
 
 def crowd(office: Office, customers: int = 20) -> None:
-    """Customers whose small work keeps all slots busy."""
+    """Have customers whose small work keeps all slots busy."""
     for customer in range(101, 101 + customers):
         office.submit(customer, many=400)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import POLICY, SIZES
 from invoicing.plan.model.machine import Machine
-from invoicing.plan.model.simulation import Death, Fleet, Outcome, Work, simulate
+from invoicing.plan.model.simulation import Admission, Death, Fleet, Outcome, Work, simulate
 
 
 def job(
@@ -128,10 +128,13 @@ def test_when_a_worker_dies_its_jobs_go_on_elsewhere_from_their_checkpoints(back
 
 def test_what_is_refused_never_runs_and_disturbs_nobody() -> None:
     work = [job(0.0, 0.5, "flood") for _ in range(100)] + [job(1.0, 0.5, "one")]
-    outcome = simulate(work, Fleet((1,)), POLICY, admit=lambda one, *_: one.customer != "flood")
-    assert [one.refused for one in outcome.jobs] == [True] * 100 + [False]
-    assert outcome.jobs[-1].wait_s == 0.0
-    assert outcome.lasted_s == pytest.approx(1.5)
+    outcome = simulate(work, Fleet((1,)), POLICY, admission=Admission(dict.fromkeys(SIZES, 2.0)))
+    refused = [one for one in outcome.jobs if one.refused]
+    assert {one.work.customer for one in refused} == {"flood"}
+    assert len(refused) > 80
+    assert all(one.started_s is None and one.retry_after_s for one in refused)
+    assert outcome.jobs[-1].wait_s is not None
+    assert outcome.jobs[-1].wait_s < 1.0
 
 
 def test_a_slot_that_is_kept_free_for_smaller_work_counts_as_idle_while_work_waits() -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from invoicing.jobs.model import Size
 from invoicing.lanes.model import SIZES, Lane, Left, Policy, Running, fits, left_of, quotas
-from invoicing.plan.model.work import Work
+from invoicing.plan.model.work import Ended, Work
 
 WEIGHTS: Mapping[Size, float] = {Size.SMALL: 1024.0, Size.MEDIUM: 335.0, Size.LARGE: 110.0, Size.HUGE: 36.0}
 """Weight of a child with the operating system: nice 0, 5, 10 and 15."""
@@ -48,6 +48,13 @@ class Task:
     finished_s: float | None = None
     parked: int = 0
     refused: bool = False
+    retry_after_s: int | None = None
+    taken_in_after_s: float | None = None
+
+    def ended(self) -> Ended:
+        """Tell how it fared."""
+        refusal = self.refused, self.retry_after_s, self.taken_in_after_s
+        return Ended(self.work, self.started_s, self.finished_s, self.parked, *refusal)
 
 
 @dataclass(eq=False, slots=True)

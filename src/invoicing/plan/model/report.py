@@ -1,7 +1,7 @@
 """What a simulation showed: waiting, slowdown and the promise that could be kept, by class and priority."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from invoicing.jobs.model import Priority, Size
@@ -46,6 +46,23 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Refusals:
+    """What admission told the jobs of a priority that it did not take in (seconds; 0 where none were refused)."""
+
+    priority: Priority
+    jobs: int
+    """In all runs."""
+    refused: int
+    retry_after_p50: float
+    retry_after_p90: float
+    followed: int
+    """Of how many it is known when they would have been taken in."""
+    off_p50: float
+    """Between the time they were told to come again after and the time after which they would have been taken in."""
+    off_p90: float
+
+
+@dataclass(frozen=True)
 class Report:
     """What became of a load on a fleet under a policy, in all runs together."""
 
@@ -71,6 +88,8 @@ class Report:
     """First those of a whole class, each followed by its priorities where it has several."""
     course: tuple[Moment, ...]
     """How things stood over the time, in the first run."""
+    refusals: tuple[Refusals, ...]
+    """For each priority of which jobs were refused."""
 
     def row(self, size: Size) -> Row | None:
         """Give the row of a whole class."""
@@ -95,17 +114,34 @@ def report(outcomes: Sequence[Outcome], fleet: Fleet, policy: Policy) -> Report:
         idle_while_waiting=sum(outcome.idle_while_waiting_s for outcome in outcomes) / offered if offered else 0.0,
         rows=tuple(row for size in SIZES for row in _rows(size, [run[size] for run in runs])),
         course=outcomes[0].course if outcomes else (),
+        refusals=tuple(_refusals([one for outcome in outcomes for one in outcome.jobs])),
     )
 
 
 def ended_within(outcomes: Iterable[Outcome], cutoffs: Cutoffs, size: Size) -> list[float]:
-    """Give how long each job of a class took from arrival to end, in order; infinite for those that never ended."""
+    """Give how long each job of a class took from arrival to end, in order; infinite for those that never ended.
+
+    Those that were refused never ended either: else the fewest slots would be those that refuse most.
+    """
     return sorted(
-        _ended_after(one)
-        for outcome in outcomes
-        for one in outcome.jobs
-        if not one.refused and cutoffs.classify(one.work.size_s) is size
+        _ended_after(one) for outcome in outcomes for one in outcome.jobs if cutoffs.classify(one.work.size_s) is size
     )
+
+
+def _refusals(jobs: Sequence[Ended]) -> Iterator[Refusals]:
+    for priority in Priority:
+        those = [one for one in jobs if one.work.priority is priority]
+        told = sorted(float(one.retry_after_s) for one in those if one.retry_after_s is not None)
+        off = sorted(
+            abs(one.retry_after_s - one.taken_in_after_s)
+            for one in those
+            if one.retry_after_s is not None and one.taken_in_after_s is not None
+        )
+        if told:
+            half, most = quantile(told, 0.5), quantile(told, 0.9)
+            yield Refusals(
+                priority, len(those), len(told), half, most, len(off), quantile(off, 0.5), quantile(off, 0.9)
+            )
 
 
 def _sorted_out(jobs: Iterable[Ended], cutoffs: Cutoffs) -> Mapping[Size, list[Ended]]:

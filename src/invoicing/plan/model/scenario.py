@@ -6,6 +6,7 @@ from functools import cached_property
 
 from invoicing.jobs.model import Size
 from invoicing.lanes.model import Policy
+from invoicing.plan.model.door import Admission
 from invoicing.plan.model.report import Report, ended_within, report
 from invoicing.plan.model.simulation import simulate
 from invoicing.plan.model.work import Fleet, Outcome, Work
@@ -13,16 +14,18 @@ from invoicing.plan.model.work import Fleet, Outcome, Work
 Jobs = Callable[[int], Sequence[Work]]
 """Makes the jobs of a run, given its number from 0."""
 
-Simulations = Callable[[Sequence[Sequence[Work]], Fleet, Policy], Sequence[Outcome]]
+Simulations = Callable[[Sequence[Sequence[Work]], Fleet, Policy, Admission | None], Sequence[Outcome]]
 """Simulates several loads on one fleet."""
 
 KEPT_FOR = 0.99
 """A promise is kept when it is for so large a share of the jobs."""
 
 
-def in_turn(loads: Sequence[Sequence[Work]], fleet: Fleet, policy: Policy) -> Sequence[Outcome]:
+def in_turn(
+    loads: Sequence[Sequence[Work]], fleet: Fleet, policy: Policy, admission: Admission | None
+) -> Sequence[Outcome]:
     """Simulate one after the other."""
-    return [simulate(jobs, fleet, policy) for jobs in loads]
+    return [simulate(jobs, fleet, policy, admission=admission) for jobs in loads]
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Kept:
 
     promise: Promise
     share: float
-    """Of the jobs of that class."""
+    """Of the jobs of that class; one that is refused counts as one whose promise was broken."""
     jobs: int
 
     @property
@@ -57,11 +60,13 @@ class Scenario:
     policy: Policy
     runs: int
     simulations: Simulations = in_turn
+    admission: Admission | None = None
+    """By which promises jobs are refused; None: all are taken in."""
 
     @cached_property
     def outcomes(self) -> Sequence[Outcome]:
         """What became of it, run by run."""
-        return self.simulations([self.jobs(run) for run in range(self.runs)], self.fleet, self.policy)
+        return self.simulations([self.jobs(run) for run in range(self.runs)], self.fleet, self.policy, self.admission)
 
     def report(self) -> Report:
         """Add it up."""

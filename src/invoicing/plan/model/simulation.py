@@ -20,16 +20,14 @@ from invoicing.lanes.model import (
     smaller,
     used,
 )
-from invoicing.plan.model.backlog import Backlog, Tallies, first_s
+from invoicing.plan.model.backlog import Backlog, first_s
 from invoicing.plan.model.books import Books
 from invoicing.plan.model.course import Course
+from invoicing.plan.model.door import Admission, Doorkeeper
 from invoicing.plan.model.machine import STAYS_ASIDE_S, Machine, Run, Task, last_checkpoint, machine, set_aside_at
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
 
-__all__ = ["Admit", "Death", "Ended", "Fleet", "Outcome", "Work", "simulate"]
-
-Admit = Callable[[Work, UUID, Lane, float, Tallies], bool]
-"""Whether a job is taken in, given its customer's id, its lane, the time and what waits."""
+__all__ = ["Admission", "Death", "Ended", "Fleet", "Outcome", "Work", "simulate"]
 
 _LOOK_AGAIN_S = 1.0
 """How often it is asked anew who gives way, while somebody waits in vain."""
@@ -44,20 +42,23 @@ def simulate(
     fleet: Fleet,
     policy: Policy,
     *,
-    admit: Admit | None = None,
+    admission: Admission | None = None,
     until_s: float = math.inf,
 ) -> Outcome:
-    """Play a load through, to the end of its last job or until a time; the same arguments give the same outcome."""
-    simulation = _Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admit)
+    """Play a load through, to the end of its last job or until a time; the same arguments give the same outcome.
+
+    Without `admission` every job is taken in.
+    """
+    simulation = _Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admission)
     simulation.play(until_s)
     return simulation.outcome()
 
 
 class _Simulation:
-    def __init__(self, work: list[Work], fleet: Fleet, policy: Policy, admit: Admit | None) -> None:
+    def __init__(self, work: list[Work], fleet: Fleet, policy: Policy, admission: Admission | None) -> None:
         self._policy = policy
         self._fleet = fleet
-        self._admit = admit
+        self._door = Doorkeeper(admission, fleet, policy) if admission else None
         self._work = work
         self._tasks: list[Task] = []
         self._ids: dict[str, UUID] = {}
@@ -93,20 +94,21 @@ class _Simulation:
             if now > until_s or (coming is None and self._done()):
                 break
             self._pass_to(now)
+            self._read_at_door(now)
             while coming is not None and coming.at_s <= now:
                 self._arrive(coming, now)
                 coming = next(arrivals, None)
             while self._events and self._events[0][0] <= now:
                 heappop(self._events)[2](now)
             self._decide(now)
+        if self._door and self._done():
+            self._door.close(self._now)
 
     def outcome(self) -> Outcome:
         """Add up what became of it."""
         books = self._books
         books.charge_all(self._machines, self._now)
-        jobs = tuple(
-            Ended(task.work, task.started_s, task.finished_s, task.parked, task.refused) for task in self._tasks
-        )
+        jobs = tuple(task.ended() for task in self._tasks)
         return Outcome(jobs, self._now, books.slots_s, books.idle_s, books.served_s, self._course.moments())
 
     def _at(self, time_s: float, happening: Happening) -> None:
@@ -121,6 +123,14 @@ class _Simulation:
                 busy = sum(each.active() for each in self._machines)
                 self._course.stood(now, busy, self._unfinished - sum(len(each.runs) for each in self._machines))
             self._now = now
+
+    def _read_at_door(self, now: float) -> None:
+        door = self._door
+        if door and now >= door.reads_at:
+            live = [each.quota for each in self._machines if each.alive]
+            door.read(now, self._backlog.tallies, {size: sum(quota[size] for quota in live) for size in SIZES})
+            if door.follows:
+                self._at(door.reads_at, lambda _now: None)
 
     def _waits(self) -> bool:
         return self._scheduler.waits or bool(self._runway)
@@ -149,9 +159,10 @@ class _Simulation:
             work.estimated_s,
         )
         self._tasks.append(task)
-        if self._admit and not self._admit(work, task.customer_id, lane, now, self._backlog.tallies):
-            task.refused = True
-            return
+        if self._door:
+            self._door.admit(task, now, self._backlog.tallies)
+            if task.refused:
+                return
         self._unfinished += 1
         self._came = True
         self._backlog.add(task)

@@ -23,6 +23,8 @@ class Work:
     checkpoints: int
     """How often it could stop on the way, evenly spread; 0: it cannot."""
     kind: str = ""
+    promise_s: float | None = None
+    """Within which time of its acceptance it is to end; None: as its class is promised usually."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class Ended:
     parked: int = 0
     """How often it gave way."""
     refused: bool = False
+    retry_after_s: int | None = None
+    """After which time it was told to come again, where it was refused."""
+    taken_in_after_s: float | None = None
+    """After which time it would have been taken in; known of some of those that were refused."""
 
     @property
     def wait_s(self) -> float | None:
