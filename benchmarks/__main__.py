@@ -1,9 +1,12 @@
-"""`python -m benchmarks [NAME ...] [--quick]`: measure, beside the peers, and print."""
+"""`python -m benchmarks [NAME ...] [--quick] [--rows N]`: measure, beside the peers, and print."""
 
+import argparse
 import sys
 from importlib import import_module
 
 from benchmarks.pace import FULL, QUICK
+
+ROWS = 100_000
 
 BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated")
 """The files here that have a function `run() -> Table`."""
@@ -11,18 +14,26 @@ BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated")
 PACED = ("isolation", "drain", "fairness", "dispatch", "fleet")
 """Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
+SIZED = ("stored",)
+"""Those whose `run(rows)` is told how much there is in the ledger."""
+
 
 def main() -> None:
     """Run those named, or all; `--quick` shows in a minute or so that one works, its figures prove nothing."""
-    names = [name for name in sys.argv[1:] if name != "--quick"]
-    pace = QUICK if "--quick" in sys.argv[1:] else FULL
-    known = (*BENCHMARKS, *PACED)
+    asked = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
+    asked.add_argument("names", nargs="*", metavar="NAME")
+    asked.add_argument("--quick", action="store_true")
+    asked.add_argument("--rows", type=int, default=ROWS, help="finished jobs of the benchmark `stored`")
+    given = asked.parse_args()
+    names, pace = given.names, QUICK if given.quick else FULL
+    known = (*BENCHMARKS, *PACED, *SIZED)
     unknown = sorted(set(names) - set(known))
     if unknown:
         sys.exit(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}")
     for name in names or known:
         run = import_module(f"benchmarks.{name}").run
-        print(run(pace) if name in PACED else run(), flush=True)
+        arguments = (pace,) if name in PACED else (given.rows,) if name in SIZED else ()
+        print(run(*arguments), flush=True)
 
 
 if __name__ == "__main__":
