@@ -50,6 +50,10 @@ from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
 from invoicing.settings import Settings
 
+_PATIENCE_S = 10.0
+"""Seconds that a statement may take. All of them are short; a ledger that says nothing for so long is away, and callers
+are told when to come again instead of being left to wait."""
+
 
 class _Name(StringConvertor):
     """A step of a path that ends before a verb: `/v1/jobs/{job_id}:cancel`."""
@@ -76,7 +80,7 @@ def create_app(
     if settings.database_url is None:
         raise ValueError("the web process needs a database URL")
     load = load or partial(load_kinds, drills=settings.drills)
-    engine = engine or make_engine(settings.database_url, name="invoicing-web")
+    engine = engine or make_engine(settings.database_url, name="invoicing-web", patience_s=_PATIENCE_S)
     followers = Followers()
     doorkeeper = Doorkeeper(engine)
     acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)

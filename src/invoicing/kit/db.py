@@ -28,12 +28,20 @@ Session = AsyncConnection
 
 
 def make_engine(
-    url: str, *, pool_size: int = 10, overflow: int = 10, name: str = "invoicing", by_key: bool = False
+    url: str,
+    *,
+    pool_size: int = 10,
+    overflow: int = 10,
+    name: str = "invoicing",
+    by_key: bool = False,
+    patience_s: float | None = None,
 ) -> AsyncEngine:
     """Build an engine for a `postgresql://` URL.
 
     `name` shows in `pg_stat_activity`, so that a person looking at locks sees which process holds them. `by_key` is for
     those who find rows by their keys: a plan kept from when a table was small must not read all of it when it is large.
+    `patience_s` bounds every statement, for those who send only short ones: a host that lost its power, or a network
+    that lost the way to it, neither answers nor refuses, and whoever waits for it would wait for as long as TCP does.
     """
     engine = create_async_engine(
         driver_url(url),
@@ -58,6 +66,7 @@ def make_engine(
                 "tcp_keepalives_count": "3",
             },
             "timeout": 10,
+            "command_timeout": patience_s,
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
