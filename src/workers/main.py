@@ -27,6 +27,10 @@ from workers.retention import Sweeper, rules_or_none
 from workers.terms import Terms
 from workers.watchdog import Watchdog
 
+_PATIENCE_S = 30.0
+"""Seconds that a statement may take. All of them are short; without an end, a loop whose server lost its power would
+wait for the answer for ever, while the heartbeat, on a connection of its own, goes on to say that all is well."""
+
 
 def worker(settings: Settings) -> None:
     """Serve the lanes until SIGTERM."""
@@ -84,7 +88,7 @@ async def _watchdog(settings: Settings) -> None:
 async def _servers(settings: Settings, name: str) -> AsyncIterator[tuple[AsyncEngine, Transport]]:
     """Connect a process to PostgreSQL and Redis while the block runs."""
     url, redis_url = settings.servers()
-    engine = make_engine(url, name=f"invoicing-{name}")
+    engine = make_engine(url, name=f"invoicing-{name}", patience_s=_PATIENCE_S)
     transport = Transport(connect(redis_url))
     try:
         yield engine, transport
