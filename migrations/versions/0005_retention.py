@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_jobs_troubled",
         "jobs",
-        ["kind", "finished_at", "id"],
+        ["kind", "state", "finished_at", "id"],
         postgresql_where=sa.text("state IN ('dead', 'cancelled') OR (state = 'succeeded' AND failures > 0)"),
     )
     op.add_column("number_series", sa.Column("removed", sa.BigInteger(), server_default="0", nullable=False))

@@ -34,6 +34,7 @@ class Swept:
     jobs: int = 0
     keys: int = 0
     held: int = 0
+    messages: int = 0
 
 
 class Sweeper:
@@ -65,7 +66,7 @@ class Sweeper:
         while not self._ended.is_set():
             try:
                 swept = await self.round()
-                if swept.jobs or swept.keys:
+                if swept.jobs or swept.keys or swept.messages:
                     log.info("removed what was kept long enough", extra={"action": "retention.swept", **vars(swept)})
             except UNREACHABLE as error:
                 log.warning("cannot sweep now: %s", error, extra={"action": "retention.failed"})
@@ -80,7 +81,8 @@ class Sweeper:
             async for done in self._paced(retention.sweep(self._engine, rule, self._batch)):
                 jobs, held = jobs + done.removed, held + done.held
         keys = sum([forgotten async for forgotten in self._paced(retention.sweep_keys(self._engine))])
-        return Swept(jobs, keys, held)
+        messages = sum([removed async for removed in self._paced(retention.sweep_messages(self._engine))])
+        return Swept(jobs, keys, held, messages)
 
     async def _paced(self, steps: AsyncIterator[Result]) -> AsyncIterator[Result]:
         """After each step leave the time to others that is theirs; take no further one after a stop."""

@@ -88,19 +88,21 @@ def _run(url: str, work: Callable[[AsyncEngine], Awaitable[Found]]) -> Found:
 async def _looked(engine: AsyncEngine, rules: Sequence[Rule], kinds: Kinds) -> Found:
     async with transaction(engine) as session:
         lines = [_line(rule, *(await ledger.due(session, rule))) for rule in rules]
-        lines.append(_keys(*(await ledger.due_keys(session))))
+        lines.append(Line("idempotency keys", "-", str(ledger.KEYS_KEPT), *(await ledger.due_keys(session))))
+        lines.append(Line("messages", "-", str(ledger.MESSAGES_KEPT), *(await ledger.due_messages(session))))
         return lines, await ledger.unruled(session, kinds)
 
 
 async def _swept(engine: AsyncEngine, rules: Sequence[Rule], kinds: Kinds) -> Found:
     found, unruled = await _looked(engine, rules, kinds)
-    *of_rules, keys = found
+    *of_rules, keys, messages = found
     lines = []
     for rule, line in zip(rules, of_rules, strict=True):
         steps = [step async for step in ledger.sweep(engine, rule)]
         removed, held = sum(step.removed for step in steps), sum(step.held for step in steps)
         lines.append(replace(line, count=removed, held=held))
     lines.append(replace(keys, count=sum([count async for count in ledger.sweep_keys(engine)])))
+    lines.append(replace(messages, count=sum([count async for count in ledger.sweep_messages(engine)])))
     return lines, unruled
 
 
@@ -108,14 +110,10 @@ def _line(rule: Rule, before: datetime, count: int) -> Line:
     return Line(rule.kind.name, rule.ended.value, str(rule.period), before, count)
 
 
-def _keys(before: datetime, count: int) -> Line:
-    return Line("idempotency keys", "-", str(ledger.KEYS_KEPT), before, count)
-
-
 def document(lines: Sequence[Line], unruled: Sequence[str], *, dry_run: bool) -> dict[str, Any]:
     """Say it to a program; a count of what is due ends at a bound, which is told."""
     counted = "due" if dry_run else "removed"
-    *rules, keys = lines
+    *rules, keys, messages = lines
     return {
         "dry_run": dry_run,
         "items": [
@@ -129,7 +127,10 @@ def document(lines: Sequence[Line], unruled: Sequence[str], *, dry_run: bool) ->
             }
             for line in rules
         ],
-        "idempotency_keys": {"kept": keys.kept, "before": keys.before.isoformat(), counted: keys.count},
+        **{
+            name: {"kept": line.kept, "before": line.before.isoformat(), counted: line.count}
+            for name, line in (("idempotency_keys", keys), ("messages", messages))
+        },
         "kept_without_a_kind": list(unruled),
         **({"counted_up_to": MOST_COUNTED} if dry_run else {}),
     }

@@ -7,16 +7,18 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.kinds import JobKind, Kinds
-from invoicing.jobs.model.keeping import KEYS_KEPT, Keep, KeepError, Period, agreed, changes
+from invoicing.jobs.model.keeping import KEYS_KEPT, MESSAGES_KEPT, Keep, KeepError, Period, agreed, changes
 from invoicing.jobs.store import prune
 from invoicing.jobs.store.prune import Ended, Place
 from invoicing.kit.db import Session, transaction
+from invoicing.outbox import retention as outbox
 
 BATCH = 200
 """Jobs of a step: tens of milliseconds, in which nobody waits for their locks."""
 MOST_PARTS = 2_000
 """Parts of files of a step, at most a megabyte each; a job that has more goes alone."""
 KEYS_AT_ONCE = 1_000
+MESSAGES_AT_ONCE = 500
 MOST_COUNTED = 100_000
 """Where a count ends: what is due is told, not how much more than a lot."""
 
@@ -102,6 +104,17 @@ async def sweep_keys(engine: AsyncEngine) -> AsyncIterator[int]:
         yield forgotten
 
 
+async def sweep_messages(engine: AsyncEngine) -> AsyncIterator[int]:
+    """Remove all messages that were done long enough ago, in the same way."""
+    while True:
+        async with transaction(engine) as session:
+            before = MESSAGES_KEPT.over_before(await prune.clock(session))
+            removed = await outbox.remove(session, before, MESSAGES_AT_ONCE)
+        if not removed:
+            return
+        yield removed
+
+
 async def due(session: Session, rule: Rule) -> tuple[datetime, int]:
     """Tell before when jobs ended that a rule does not keep any longer, and how many there are (`MOST_COUNTED`)."""
     before = rule.period.over_before(await prune.clock(session))
@@ -114,6 +127,12 @@ async def due_keys(session: Session) -> tuple[datetime, int]:
     return before, await prune.count_keys(session, before, MOST_COUNTED)
 
 
+async def due_messages(session: Session) -> tuple[datetime, int]:
+    """Tell the same of messages that were done."""
+    before = MESSAGES_KEPT.over_before(await prune.clock(session))
+    return before, await outbox.count(session, before, MOST_COUNTED)
+
+
 async def unruled(session: Session, kinds: Kinds) -> list[str]:
     """List kinds of which there are finished jobs and that nobody offers any more: these jobs are kept."""
     return [kind for kind in await prune.kinds(session) if kind not in kinds]
@@ -123,6 +142,7 @@ __all__ = [
     "BATCH",
     "KEYS_AT_ONCE",
     "KEYS_KEPT",
+    "MESSAGES_KEPT",
     "MOST_COUNTED",
     "Ended",
     "KeepError",
@@ -131,10 +151,12 @@ __all__ = [
     "Step",
     "due",
     "due_keys",
+    "due_messages",
     "forget_keys",
     "rules",
     "step",
     "sweep",
     "sweep_keys",
+    "sweep_messages",
     "unruled",
 ]

@@ -119,6 +119,7 @@ jobs = Table(
     Index(
         "ix_jobs_troubled",
         "kind",
+        "state",
         "finished_at",
         "id",
         postgresql_where=text("state IN ('dead', 'cancelled') OR (state = 'succeeded' AND failures > 0)"),

@@ -172,3 +172,19 @@ async def test_what_is_due_is_found_through_an_index_and_without_looking_at_what
     assert index in plan, plan
     assert "Seq Scan" not in plan, plan
     assert "Rows Removed by Filter" not in plan, plan
+
+
+async def test_messages_go_90_days_after_they_were_done_and_those_that_wait_stay(archive: Any, sweeper: Make) -> None:
+    for state, days in (("delivered", 91), ("dead", 91), ("delivered", 89), ("waiting", 91)):
+        await archive.do(
+            """
+            INSERT INTO messages (id, channel, endpoint_id, customer_id, event, body, state, finished_at)
+            VALUES (:id, 'webhook', :id, :id, 'job.succeeded', '', :state,
+                CASE WHEN :state <> 'waiting' THEN now() - make_interval(days => :days) END)
+            """,
+            id=new_id(), state=state, days=days,
+        )  # fmt: skip
+    await archive.do("INSERT INTO delivery_attempts (message_id, number) SELECT id, 1 FROM messages")
+    assert (await sweeper().round()).messages == 2
+    assert await archive.scalar("SELECT string_agg(state, ' ' ORDER BY state) FROM messages") == "delivered waiting"
+    assert await archive.scalar("SELECT count(*) FROM delivery_attempts") == 2

@@ -77,6 +77,9 @@ class Keep:
 KEYS_KEPT = Period.read("30d")
 """How long an idempotency key is remembered: the contract with customers."""
 
+MESSAGES_KEPT = Period.read("90d")
+"""How long a message that was delivered, or given up, is kept with its attempts and can be sent again."""
+
 USUAL = Keep.of("90d")
 
 SHORTEST = Keep(KEYS_KEPT, KEYS_KEPT)

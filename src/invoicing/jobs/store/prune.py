@@ -30,13 +30,14 @@ magnitudes AS (
 """
 
 
-def _troubled(states: str) -> str:
-    """Select, of those that did not succeed at once, the first to have ended."""
+def _troubled(state: str) -> str:
+    """Select, of those that did not succeed at once, the first to have ended in a state."""
+    failed = "AND failures > 0" if state == "succeeded" else ""
     return f"""
     (SELECT id, finished_at FROM jobs
-     WHERE (kind, finished_at) >= (:kind, :from_at) AND (kind, finished_at) < (:kind, :before)
-       AND {_BEHIND} AND {states}
-     ORDER BY kind, finished_at, id LIMIT :most)
+     WHERE (kind, state, finished_at) >= (:kind, '{state}', :from_at)
+       AND (kind, state, finished_at) < (:kind, '{state}', :before) AND {_BEHIND} AND state = '{state}' {failed}
+     ORDER BY kind, state, finished_at, id LIMIT :most)
     """
 
 
@@ -48,12 +49,12 @@ WITH RECURSIVE {_MAGNITUDES}, due AS (
           AND (kind, {_MAGNITUDE}, finished_at) < (:kind, magnitudes.magnitude, :before) AND {_BEHIND} AND {_AT_ONCE}
         ORDER BY kind, {_MAGNITUDE}, finished_at, id LIMIT :most
     ) AS first
-    UNION ALL {_troubled("state = 'succeeded' AND failures > 0")}
+    UNION ALL {_troubled("succeeded")}
 )
 """
 
 _UNSUCCESSFUL = f"""
-WITH due AS ({_troubled("state IN ('dead', 'cancelled')")})
+WITH due AS ({_troubled("dead")} UNION ALL {_troubled("cancelled")})
 """
 
 # The states are asked for again under the lock: meanwhile our staff may have had a dead job tried again.
