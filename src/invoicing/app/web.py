@@ -39,6 +39,7 @@ from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.submission import BatchLine, Submissions
 from invoicing.jobs.view import Explainer, Newcomer, just_accepted
 from invoicing.kit.db import make_engine
+from invoicing.kit.egress import networks_of
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.listen import listening
 from invoicing.lanes import admission
@@ -48,6 +49,8 @@ from invoicing.lanes.api.scheduling import Helm, add_scheduling
 from invoicing.lanes.api.support import Bench, add_support
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
+from invoicing.outbox.api.routes import add_webhooks
+from invoicing.outbox.api.webhooks import PostOffice
 from invoicing.settings import Settings
 
 _PATIENCE_S = 10.0
@@ -97,6 +100,7 @@ def create_app(
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction))
+    add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
     add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True)))

@@ -48,6 +48,16 @@ class Service:
         asked = {name: value for name, value in parameters.items() if value is not None}
         return _read(self._send("POST", path, json=body, params=asked))
 
+    def create(self, path: str, body: Mapping[str, Any], key: str) -> Answer:
+        """Have something made; the same key never makes a second one."""
+        return _read(self._send("POST", path, json=body, headers={"Idempotency-Key": key}))
+
+    def delete(self, path: str) -> None:
+        """Have something removed."""
+        answered = self._send("DELETE", path)
+        if answered.is_error:
+            raise refusal(answered)
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Have something changed."""
         return _read(self._send("PATCH", path, json=body))

@@ -19,6 +19,7 @@ _VERBS = {
     "retention": "retention",
     "verify": "verify",
     "workers": "lanes",
+    "webhooks": "webhooks",
     "scheduling": "scheduling",
     "web": "processes",
     "worker": "processes",

@@ -21,6 +21,7 @@ STATUS = {
     "range_not_satisfiable": 416,
     "idempotency_key_missing": 400,
     "idempotency_key_reused": 422,
+    "unknown_webhook": 422,
     "rate_limited": 429,
     "customer_limit": 429,
     "too_much_waiting": 429,

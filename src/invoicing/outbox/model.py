@@ -30,7 +30,7 @@ class MessageState(StrEnum):
     DEAD = "dead"
 
 
-class Event(StrEnum):
+class WebhookEvent(StrEnum):
     """What a customer's endpoint can be told of."""
 
     SUCCEEDED = "job.succeeded"
@@ -145,8 +145,8 @@ class Errand:
     tries: int
     endpoint_id: UUID
     event: str
-    url: str
-    body: str
+    url: str = field(repr=False)
+    body: str = field(repr=False)
     secrets: Sequence[str] = field(repr=False)
     left: timedelta
     """How much of its window is left."""

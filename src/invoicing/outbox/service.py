@@ -1,7 +1,7 @@
 """Endpoints added, changed and tried out by their customers; messages listed and resent; who a job may be told to."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -196,7 +196,7 @@ async def resend(session: Session, principal: Principal, endpoint_id: UUID, mess
 async def _delivery(session: Session, endpoint: Endpoint, message_id: UUID) -> Delivery:
     found = await deliveries.delivery(session, endpoint.customer_id, endpoint.id, message_id)
     if found is None:
-        raise Problem("not_found", "There is no such delivery.", remedy="GET /v1/webhooks/{id}/deliveries lists them.")
+        raise no_such_delivery()
     return found
 
 
@@ -209,7 +209,7 @@ def _refuse_disabled(endpoint: Endpoint) -> None:
         )
 
 
-async def unknown(session: Session, customer_id: UUID, named: Sequence[str]) -> set[str]:
+async def unknown(session: Session, customer_id: UUID, named: Collection[str]) -> set[str]:
     """Give those of some names (ids or URLs) that are of no endpoint of this customer."""
     return set(named) - await endpoints.names(session, customer_id, named)
 
@@ -226,6 +226,11 @@ def no_such_webhook() -> Problem:
     return Problem("not_found", "There is no such webhook.", remedy="GET /v1/webhooks lists your webhooks.")
 
 
+def no_such_delivery() -> Problem:
+    """Say that there is no such message to this endpoint."""
+    return Problem("not_found", "There is no such delivery.", remedy="GET /v1/webhooks/{id}/deliveries lists them.")
+
+
 def _target(endpoint_id: UUID) -> str:
     return f"webhook:{endpoint_id}"
 
@@ -238,6 +243,7 @@ __all__ = [
     "enable",
     "endpoints_of",
     "get",
+    "no_such_delivery",
     "no_such_webhook",
     "page",
     "prune",

@@ -14,6 +14,9 @@ STAFFS = "/v1/support/"
 WITH_A_JOB = [
     (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{job_id}" in path
 ]
+WITH_A_WEBHOOK = [
+    (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{webhook_id}" in path
+]
 OF_CUSTOMERS = [(method, path) for method, path in WITH_A_JOB if not path.startswith(STAFFS)]
 OF_STAFF = [(method, path) for method, path in WITH_A_JOB if path.startswith(STAFFS)]
 WITH_A_KEY = [
@@ -35,7 +38,9 @@ def test_the_operations_are_found() -> None:
     assert len(OF_STAFF) >= 4
     assert len(WITH_A_KEY) >= 15
     ids = {name for path in SCHEMA["paths"] for name in re.findall(r"\{(\w+)\}", path)}
-    assert ids == {"job_id", "name", "kind", "lane", "setting"}, "a new kind of id needs its own case here"
+    assert len(WITH_A_WEBHOOK) >= 7
+    known = {"job_id", "name", "kind", "lane", "setting", "webhook_id", "delivery_id"}
+    assert ids == known, "a new kind of id needs its own case here"
 
 
 @pytest.mark.parametrize(("method", "path"), OF_CUSTOMERS)
@@ -56,6 +61,33 @@ async def test_anothers_job_answers_like_one_that_does_not_exist(service: Any, m
     assert {**after, "cause": None} == {**before, "cause": None}
     own = await service.acme.request(method, filled(path, job["id"]))
     assert own.status_code < 400, own.text
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_A_WEBHOOK)
+async def test_anothers_webhook_answers_like_one_that_does_not_exist(service: Any, method: str, path: str) -> None:
+    form = {"url": "https://secret.example.com/"}
+    mine = (await service.acme.post("/v1/webhooks", json=form, headers={"Idempotency-Key": "1"})).json()
+    sent = (await service.acme.post(f"/v1/webhooks/{mine['id']}:test")).json()
+
+    def of(webhook_id: str, delivery_id: str) -> str:
+        return path.replace("{webhook_id}", webhook_id).replace("{delivery_id}", delivery_id)
+
+    before = (await service.acme.get("/v1/webhooks")).json()
+    deliveries = (await service.acme.get(f"/v1/webhooks/{mine['id']}/deliveries")).json()
+    answers = [
+        await service.other.request(method, of(webhook_id, delivery_id))
+        for webhook_id, delivery_id in ((mine["id"], sent["id"]), (NOBODYS, NOBODYS), ("no-id", "no-id"))
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    told = [{**answer.json(), "support_reference": None} for answer in answers]
+    assert told[0] == told[1] == told[2]
+    assert (await service.acme.get("/v1/webhooks")).json() == before
+    after = (await service.acme.get(f"/v1/webhooks/{mine['id']}/deliveries")).json()
+    assert [one["id"] for one in after["items"]] == [one["id"] for one in deliveries["items"]]
+    assert (await service.acme.request(method, of(mine["id"], sent["id"]))).status_code < 400
+    if "{delivery_id}" in path:
+        theirs = (await service.other.post("/v1/webhooks", json=form, headers={"Idempotency-Key": "1"})).json()
+        assert (await service.other.request(method, of(theirs["id"], sent["id"]))).status_code == 404
 
 
 @pytest.mark.parametrize(("method", "path"), OF_STAFF)

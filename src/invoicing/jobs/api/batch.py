@@ -6,7 +6,7 @@ that reads only after it has sent everything does not wait for a server that wai
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -19,7 +19,7 @@ from pydantic_core import to_json
 
 from invoicing.customers.model import Principal
 from invoicing.jobs.api.desk import TAG, tenant_of
-from invoicing.jobs.api.submit import Reception
+from invoicing.jobs.api.submit import Reception, unknown_webhook
 from invoicing.jobs.model import Accepted, NewJob
 from invoicing.jobs.store import read
 from invoicing.jobs.submission import Origin, Submissions, new_job
@@ -104,15 +104,26 @@ class BatchReception:
                 read.append(_Taken(line, self._read(principal, key, line)))
             except Exception as error:  # noqa: BLE001 - a bad line fails alone
                 read.append(_Taken(line, problem=problem_of(error, support_reference(request))))
-        return await asyncio.gather(*(self._accepted(request, one) for one in read))
+        named = {one.new.webhook for one in read if one.new is not None and one.new.webhook is not None}
+        unknown = await self.reception.unknown_webhooks(tenant_of(principal), named)
+        return await asyncio.gather(*(self._accepted(request, one, unknown) for one in read))
 
-    async def _accepted(self, request: Request, one: _Taken) -> _Taken:
+    async def _accepted(self, request: Request, one: _Taken, unknown: Collection[str]) -> _Taken:
         if one.new is None:
             return one
         try:
+            if one.new.webhook is not None and one.new.webhook in unknown:
+                return _Taken(one.line, one.new, await self._before(one.new))
             return _Taken(one.line, one.new, await self.reception.acceptor.accept(one.new))
         except Exception as error:  # noqa: BLE001 - a line that cannot be stored fails alone
             return _Taken(one.line, problem=problem_of(error, support_reference(request)))
+
+    async def _before(self, new: NewJob) -> Accepted:
+        """Find a line accepted before its webhook was removed: what was accepted is not refused by what changed."""
+        earlier = await self.reception.acceptor.earlier(new.customer_id, new.idempotency_key, new.body_hash)
+        if earlier is None:
+            raise unknown_webhook()
+        return earlier
 
     def _read(self, principal: Principal, key: str, line: Line) -> NewJob:
         if line.content is None:

@@ -1,9 +1,11 @@
 """Submitting: the answer leaves after the commit."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from fastapi import Request, Response
 
@@ -28,6 +30,7 @@ from invoicing.kit.http.bodies import Body, json_expected, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY, idempotency_key
 from invoicing.kit.problems import Problem
+from invoicing.outbox import service as outbox
 
 TOO_MANY = 429
 
@@ -75,7 +78,9 @@ class Reception:
         if body.file is None:
             submission = self.submissions.read(body.whole)
             if not self.submissions.splits(submission):
-                new = self._new(self.submissions.check(submission), origin, body.whole)
+                checked = self.submissions.check(submission)
+                await self._refuse_unknown_webhook(origin, checked)
+                new = self._new(checked, origin, body.whole)
                 return new, await self.acceptor.accept(new)
         elif earlier := await self._earlier(origin):
             return None, earlier
@@ -86,6 +91,7 @@ class Reception:
 
     async def _accept_large(self, origin: Origin, request: Path, parts: Path) -> tuple[NewJob, Accepted]:
         verdict = await self.intake.check(request, parts)
+        await self._refuse_unknown_webhook(origin, verdict.of)
         if not verdict.parts:
             new = self._new(verdict.of, origin, request.read_bytes())  # noqa: ASYNC240 - written this instant: no disk
             return new, await self.acceptor.accept_large(new)
@@ -94,6 +100,17 @@ class Reception:
             _, envelope = next(pieces)
             new = self._new(verdict.of, origin, envelope)
             return new, await self.acceptor.accept_large(new, pieces)
+
+    async def _refuse_unknown_webhook(self, origin: Origin, checked: Checked) -> None:
+        if checked.webhook is not None and await self.unknown_webhooks(origin.customer_id, {checked.webhook}):
+            raise unknown_webhook()
+
+    async def unknown_webhooks(self, customer_id: UUID, named: Collection[str]) -> Collection[str]:
+        """Give those of some names (ids or URLs) that are of no webhook of a customer; asks only where any is named."""
+        if not named:
+            return ()
+        async with self.desk.engine.connect() as session:
+            return await outbox.unknown(session, customer_id, named)
 
     async def _earlier(self, origin: Origin) -> Accepted | None:
         return await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
@@ -118,6 +135,16 @@ class Reception:
             (view,) = await self.desk.shown(session, principal, [job])
         headers = {"Location": f"/v1/jobs/{job.id}", "Idempotency-Replayed": "true", **job_headers(job, view, now())}
         return answer(view, 202, headers)
+
+
+def unknown_webhook() -> Problem:
+    """Refuse a job that would be told to nobody."""
+    return Problem(
+        "unknown_webhook",
+        "You have no webhook with this URL or id.",
+        field="/webhook",
+        remedy="POST /v1/webhooks adds it (GET lists yours); or leave webhook out, to tell all of them.",
+    )
 
 
 def add_submit(router: Router, reception: Reception) -> None:

@@ -19,6 +19,7 @@ TITLES = {
     "bad_input": "The request cannot be carried out as it is",
     "idempotency_key_missing": "Idempotency-Key is missing",
     "idempotency_key_reused": "Idempotency-Key was used for another request",
+    "unknown_webhook": "There is no such webhook",
     "in_flight": "The first request with this key is still being written",
     "rate_limited": "Too many requests",
     "customer_limit": "As many of your jobs wait as may",

@@ -1,6 +1,6 @@
 """Statements about endpoints; each is limited to one customer's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
@@ -74,7 +74,7 @@ async def endpoint(session: Session, customer_id: UUID, endpoint_id: UUID) -> En
     return None if row is None else Endpoint(**row)
 
 
-async def names(session: Session, customer_id: UUID, named: Sequence[str]) -> set[str]:
+async def names(session: Session, customer_id: UUID, named: Collection[str]) -> set[str]:
     """Tell which of some names (ids or addresses) are of endpoints of this customer."""
     rows = await session.execute(
         select(_c.id, _c.url).where(

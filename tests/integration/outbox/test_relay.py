@@ -1,0 +1,332 @@
+"""What relays do when one dies, when endpoints fail, and when there is much to send."""
+
+import asyncio
+import logging
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from invoicing.kit.db import transaction
+from invoicing.kit.egress import Egress
+from invoicing.kit.logs import JsonLines
+from invoicing.outbox import relaying
+from invoicing.outbox import service as outbox
+from invoicing.outbox.model import Answered
+from invoicing.outbox.store import relay
+
+from .conftest import HERE, Post
+from .receiver import OK, Got, receiving, status
+
+POSTMAN = Path(__file__).with_name("postman.py")
+
+
+async def test_a_relay_killed_between_the_answer_and_the_mark_has_the_message_sent_again_under_its_id(
+    post: Post,
+) -> None:
+    async with receiving() as receiver:
+        await post.endpoint(receiver.url)
+        job_id = await post.finish()
+        process = await asyncio.create_subprocess_exec(sys.executable, str(POSTMAN), post.url, "2")
+        try:
+            async with post.engine.connect() as held:
+                # the receiver answers 200 while nobody can write that it did
+                receiver.answer = lambda _got: hold_and_answer(held)
+                await receiver.wait_for(1, within=60)
+                await post.until(lambda: waits_for_a_lock(post), within=30)
+                process.kill()
+                await process.wait()
+                await held.rollback()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        (message,) = await post.messages()
+        assert (message["state"], message["attempts"]) == ("waiting", 1), "the customer knows, and we do not"
+        receiver.answer = OK
+        post.start()
+        await receiver.wait_for(2, within=30)
+        await post.settled("delivered")
+    assert {got.json["data"]["id"] for got in receiver.got} == {str(job_id)}
+    assert {got.id for got in receiver.got} == {str(message["id"])}
+    assert {got.body for got in receiver.got} == {message["body"].encode()}
+    assert [(row["number"], row["outcome"]) for row in await post.attempts()] == [(1, "lost"), (2, "delivered")]
+
+
+async def hold_and_answer(held: Any) -> bytes:
+    await held.exec_driver_sql("SELECT 1 FROM messages FOR UPDATE")
+    return OK
+
+
+async def waits_for_a_lock(post: Post) -> bool:
+    return bool(
+        await post.rows("SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%messages%'")
+    )
+
+
+async def test_a_late_relay_writes_nothing_over_what_another_did(post: Post) -> None:
+    async with receiving() as receiver:
+        await post.endpoint(receiver.url)
+        await post.finish()
+        late = await take(post, lease=timedelta(0))
+        (again,) = await take(post, lease=timedelta(seconds=60))
+        assert again.id == late[0].id
+        async with transaction(post.engine) as session:
+            _, current = await relaying.conclude(session, late[0], Answered(500), 0.5)
+        assert not current
+        (message,) = await post.messages()
+        assert message["lease_until"] is not None, "the second one still has it"
+        async with transaction(post.engine) as session:
+            _, current = await relaying.conclude(session, again, Answered(200), 0.5)
+        assert current
+    assert [row["outcome"] for row in await post.attempts()] == ["refused", "delivered"]
+
+
+async def take(post: Post, **bounds: Any) -> Any:
+    async with transaction(post.engine) as session:
+        return await relaying.take(session, relaying.Bounds(**bounds), free=256, probes=64)
+
+
+async def test_two_relays_beside_each_other_send_each_message_once(post: Post) -> None:
+    async with receiving() as receiver:
+        endpoint_id, _ = await post.endpoint(receiver.url)
+        await post.queue(endpoint_id, 60)
+        post.start()
+        post.start()
+        await post.settled(*["delivered"] * 60)
+    assert len(receiver.got) == len({got.id for got in receiver.got}) == 60
+
+
+async def test_no_more_are_under_way_at_one_endpoint_than_may_be_over_all_relays(post: Post) -> None:
+    async def slow(_got: Got) -> bytes:
+        await asyncio.sleep(0.05)
+        return OK
+
+    async with receiving(slow) as receiver:
+        endpoint_id, _ = await post.endpoint(receiver.url)
+        await post.queue(endpoint_id, 24)
+        for _ in range(3):
+            post.start()
+        await post.settled(*["delivered"] * 24)
+    assert 2 <= receiver.most_at_once <= relaying.Bounds().each
+
+
+async def test_of_one_job_a_later_message_waits_until_the_earlier_is_delivered_or_given_up(post: Post) -> None:
+    async with receiving(status(500)) as receiver:
+        await post.endpoint(receiver.url)
+        post.start()
+        job_id = await post.die()
+        await post.settled("waiting")
+        await post.do(
+            "INSERT INTO timeline (job_id, seq, event, state, attempt) VALUES (:id, 9, 'succeeded', 'succeeded', 2)",
+            id=job_id,
+        )
+        other = await post.finish()
+        await post.until(lambda: told(receiver.got, other))
+        assert [got.json["type"] for got in receiver.got if got.json["data"]["id"] == str(job_id)] == ["job.dead"]
+        receiver.answer = OK
+        await post.hurry()
+        await post.until(lambda: told(receiver.got, job_id, "job.succeeded"))
+        await post.hurry()
+        await post.settled("delivered", "delivered", "delivered")
+    types = [got.json["type"] for got in receiver.got if got.json["data"]["id"] == str(job_id)]
+    assert types == sorted(types, key=["job.dead", "job.succeeded"].index)
+
+
+async def told(got: list[Got], job_id: UUID, event: str = "job.succeeded") -> bool:
+    return any(one.json["data"]["id"] == str(job_id) and one.json["type"] == event for one in got)
+
+
+async def test_ten_thousand_messages_for_a_dead_endpoint_cost_one_probe_and_hold_up_nobody(post: Post) -> None:
+    dead, _ = await post.endpoint("http://127.0.0.1:9/dead")
+    await post.queue(dead, 10_000)
+    await post.do("ANALYZE messages")
+    well, _ = await post.endpoint("http://127.0.0.1:9/well")
+    await post.queue(well, 20)
+    seen: dict[UUID, int] = {dead: 0, well: 0}
+    for _ in range(40):
+        errands = await take(post)
+        for errand in errands:
+            seen[errand.endpoint_id] += 1
+            answered = Answered(200 if errand.endpoint_id == well else 503)
+            async with transaction(post.engine) as session:
+                await relaying.conclude(session, errand, answered, 0.5)
+    assert seen[well] == 20, "every message of the other endpoint was taken, four at a time, beside the dead one"
+    assert seen[dead] <= 8, "five failures open the breaker; those under way with the fifth are the last"
+    assert not await take(post)
+    await post.do("UPDATE endpoints SET open_until = now() WHERE id = :id", id=dead)
+    probe = await take(post)
+    assert [errand.probing for errand in probe] == [True]
+    assert not await take(post), "one probe at a time, whoever asks"
+    plan = "\n".join(
+        row["QUERY PLAN"]
+        for row in await post.rows(
+            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "
+            + relay._READY.text.replace(":probing", "false").replace(":most", "256")
+        )
+    )
+    assert "Seq Scan on messages" not in plan, plan
+
+
+async def test_a_probe_that_succeeds_lets_the_rest_through(post: Post) -> None:
+    async with receiving(status(500)) as receiver:
+        endpoint_id, _ = await post.endpoint(receiver.url)
+        await post.queue(endpoint_id, 12)
+        started = post.start()
+        await post.until(lambda: breaker_open(post, endpoint_id))
+        failed = len(receiver.got)
+        assert failed < 12
+        receiver.answer = OK
+        await post.do("UPDATE endpoints SET open_until = now()")
+        started._woken.set()
+        await receiver.wait_for(failed + 1)
+        await post.hurry()
+        await post.settled(*["delivered"] * 12)
+        row = await post.row(endpoint_id)
+    assert (row["failures"], row["open_until"]) == (0, None)
+
+
+async def breaker_open(post: Post, endpoint_id: UUID) -> bool:
+    row = await post.row(endpoint_id)
+    leased = await post.rows("SELECT 1 FROM messages WHERE lease_until IS NOT NULL")
+    return row["open_until"] is not None and not leased
+
+
+async def test_whoever_does_not_answer_costs_the_patience_and_no_more(post: Post) -> None:
+    async def never(_got: Got) -> bytes:
+        await asyncio.sleep(60)
+        return OK
+
+    async with receiving(never) as receiver:
+        await post.endpoint(receiver.url)
+        post.start(Egress(allowed=HERE, patience_s=0.2))
+        await post.finish()
+        await post.settled("waiting")
+    (attempt,) = await post.attempts()
+    assert attempt["outcome"] == "timeout"
+
+
+async def test_a_huge_answer_delivers_and_is_not_read_to_its_end(post: Post) -> None:
+    async with receiving(b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + b"a" * 1_000_000) as receiver:
+        await post.endpoint(receiver.url)
+        post.start()
+        await post.finish()
+        await post.settled("delivered")
+    assert len(receiver.got) == 1
+
+
+async def test_a_private_address_is_refused_when_it_is_sent_to_and_says_so(post: Post) -> None:
+    async def rebound(_host: str, _port: int) -> list[str]:
+        return ["169.254.169.254"]
+
+    await post.endpoint("https://hooks.example.com/in")
+    post.start(Egress(resolver=rebound))
+    await post.finish()
+    await post.settled("waiting")
+    (attempt,) = await post.attempts()
+    assert attempt["outcome"] == "address_not_allowed"
+    assert "169.254.169.254" in attempt["explanation"]
+
+
+async def test_during_a_rotation_both_secrets_verify_and_afterwards_the_new_one_alone(post: Post) -> None:
+    async with receiving() as receiver:
+        endpoint_id, old = await post.endpoint(receiver.url)
+        async with transaction(post.engine) as session:
+            new = (await outbox.rotate(session, post.principal, endpoint_id)).secret
+        assert new is not None
+        post.start()
+        await post.finish()
+        await post.settled("delivered")
+        await post.do("UPDATE endpoints SET old_secret_until = now()")
+        await post.finish()
+        await post.settled("delivered", "delivered")
+    during, after = receiver.got
+    for secret in (old, new):
+        Webhook(secret).verify(during.body.decode(), during.headers)
+    Webhook(new).verify(after.body.decode(), after.headers)
+    assert [len(got.headers["webhook-signature"].split()) for got in receiver.got] == [2, 1]
+
+
+async def test_what_could_not_be_delivered_in_three_days_is_kept_and_can_be_resent(post: Post) -> None:
+    async with receiving(status(500)) as receiver:
+        endpoint_id, _ = await post.endpoint(receiver.url)
+        post.start()
+        await post.finish()
+        await post.settled("waiting")
+        await post.do("UPDATE messages SET gives_up_at = now()")
+        await post.hurry()
+        await post.settled("dead")
+        (message,) = await post.messages()
+        receiver.answer = OK
+        async with transaction(post.engine) as session:
+            await outbox.resend(session, post.principal, endpoint_id, message["id"])
+        await post.settled("delivered")
+        async with transaction(post.engine) as session:
+            await outbox.resend(session, post.principal, endpoint_id, message["id"])
+        await receiver.wait_for(4)
+        await post.settled("delivered")
+    assert {got.id for got in receiver.got} == {str(message["id"])}
+    assert len({got.body for got in receiver.got}) == 1
+    assert [row["status"] for row in await post.attempts()] == [500, 500, 200, 200]
+
+
+async def test_messages_behind_an_open_breaker_are_given_up_when_their_time_is_over_and_others_never(
+    post: Post,
+) -> None:
+    dead, _ = await post.endpoint("http://127.0.0.1:9/dead")
+    well, _ = await post.endpoint("http://127.0.0.1:9/well")
+    await post.queue(dead, 3)
+    await post.queue(well, 3)
+    await post.do("UPDATE messages SET gives_up_at = now() - interval '1 s'")
+    await post.do("UPDATE endpoints SET failures = 9, open_until = now() + interval '1 h' WHERE id = :id", id=dead)
+    async with transaction(post.engine) as session:
+        assert await relaying.expire(session) == 3
+    states = {(row["endpoint_id"], row["state"]) for row in await post.messages()}
+    assert states == {(dead, "dead"), (well, "waiting")}, "what was never tried is tried once, however late we are"
+
+
+async def test_neither_secrets_nor_bodies_nor_addresses_are_logged(
+    post: Post, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with receiving(status(500)) as receiver:
+        endpoint_id, secret = await post.endpoint(receiver.url + "?token=of-the-customer")
+        async with transaction(post.engine) as session:
+            rotated = (await outbox.rotate(session, post.principal, endpoint_id)).secret
+        post.start()
+        await post.finish()
+        await post.settled("waiting")
+        (errand,) = await hurried(post)
+    written = "\n".join(JsonLines().format(record) for record in caplog.records)
+    assert '"action": "outbox.tried"' in written
+    for hidden in (secret, str(rotated), secret.removeprefix("whsec_"), "of-the-customer"):
+        assert hidden not in written + repr(errand)
+
+
+async def hurried(post: Post) -> Any:
+    for one, _ in post.relays:
+        one.stop()
+    await post.close()
+    await post.hurry()
+    return await take(post)
+
+
+async def test_finished_messages_are_pruned_with_their_attempts_and_those_that_wait_are_not(post: Post) -> None:
+    async with receiving() as receiver:
+        await post.endpoint(receiver.url)
+        post.start()
+        await post.finish()
+        await post.settled("delivered")
+        receiver.answer = status(500)
+        await post.finish()
+        await post.settled("delivered", "waiting")
+    await post.do("UPDATE messages SET created_at = now() - interval '91 d'")
+    await post.do("UPDATE messages SET finished_at = now() - interval '91 d' WHERE state = 'delivered'")
+    async with transaction(post.engine) as session:
+        assert await outbox.prune(session, timedelta(days=90), 100) == 1
+    assert [row["state"] for row in await post.messages()] == ["waiting"]
+    assert len(await post.attempts()) == 1
