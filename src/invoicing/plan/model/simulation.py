@@ -1,7 +1,7 @@
 """A load on a fleet under the policy, in virtual time: the functions that decide are those of the service."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from invoicing.lanes.model import (
 from invoicing.plan.model.backlog import Backlog, first_s
 from invoicing.plan.model.books import Books
 from invoicing.plan.model.course import Course
+from invoicing.plan.model.deaths import Happening, Undertaker
 from invoicing.plan.model.door import Admission, Doorkeeper
 from invoicing.plan.model.machine import STAYS_ASIDE_S, Machine, Run, Task, last_checkpoint, machine, set_aside_at
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
@@ -33,8 +34,6 @@ _LOOK_AGAIN_S = 1.0
 """How often it is asked anew who gives way, while somebody waits in vain."""
 
 _SOON = 1e-6
-
-Happening = Callable[[float], None]
 
 
 def simulate(
@@ -82,8 +81,9 @@ class _Simulation:
             self._scheduler.limit(self._id(customer), cap)
         for customer, weight in fleet.weights.items():
             self._scheduler.weigh(self._id(customer), weight)
+        undertaker = Undertaker(self._at, self._end, self._wait_again)
         for death in fleet.deaths:
-            self._at(death.at_s, self._dies(death))
+            undertaker.await_death(self._machines[death.worker], death)
 
     def play(self, until_s: float) -> None:
         """Let happen what happens, in its order; all of a moment before the next decision."""
@@ -91,7 +91,7 @@ class _Simulation:
         coming = next(arrivals, None)
         while coming is not None or self._events:
             now = min(coming.at_s if coming else math.inf, self._events[0][0] if self._events else math.inf)
-            if now > until_s or (coming is None and self._done()):
+            if now > until_s or (coming is None and not self._unfinished):
                 break
             self._pass_to(now)
             self._read_at_door(now)
@@ -101,7 +101,7 @@ class _Simulation:
             while self._events and self._events[0][0] <= now:
                 heappop(self._events)[2](now)
             self._decide(now)
-        if self._door and self._done():
+        if self._door and not self._unfinished:
             self._door.close(self._now)
 
     def outcome(self) -> Outcome:
@@ -134,9 +134,6 @@ class _Simulation:
 
     def _waits(self) -> bool:
         return self._scheduler.waits or bool(self._runway)
-
-    def _done(self) -> bool:
-        return self._unfinished == 0
 
     def _id(self, name: str) -> UUID:
         found = self._ids.get(name)
@@ -273,9 +270,9 @@ class _Simulation:
         size = larger(run.task.lane.size)
         assert size is not None
         self._books.charge(run, now)
-        task, each = run.task, run.worker
-        task.predicted_s = max(task.predicted_s, 2 * task.done_s)
-        each.outgrow(run, self._lanes[task.work.priority, size])
+        each = run.worker
+        run.task.predicted_s = max(run.task.predicted_s, 2 * run.task.done_s)
+        each.outgrow(run, self._lanes[run.task.work.priority, size])
         run.expect(now, self._policy)
         self._repace(each, now)
         held = {other.as_running(): other for other in each.runs if not other.aside}
@@ -318,12 +315,7 @@ class _Simulation:
 
     def _goes_on_too_long(self, run: Run) -> Happening:
         since = run.since
-
-        def happen(now: float) -> None:
-            if run.since == since:
-                self._set_aside(run, now)
-
-        return happen
+        return lambda now: self._set_aside(run, now) if run.since == since else None
 
     def _set_aside(self, run: Run, now: float) -> None:
         each = run.worker
@@ -356,26 +348,3 @@ class _Simulation:
             for run in each.come_back(size, now) if each.asides else ():
                 run.expect(now, self._policy)
                 self._repace(each, now)
-
-    def _dies(self, death: Death) -> Happening:
-        def happen(now: float) -> None:
-            each = self._machines[death.worker]
-            each.lives(alive=False)
-            for run in list(each.runs):
-                run.advance(now)
-                self._end(run, now)
-                run.task.done_s = last_checkpoint(run.task)
-                self._at(now + death.noticed_after_s, self._found_lost(run.task))
-            if death.back_at_s is not None:
-                self._at(death.back_at_s, self._returns(each))
-
-        return happen
-
-    def _found_lost(self, task: Task) -> Happening:
-        return lambda _now: self._wait_again(task, task.order_at)
-
-    def _returns(self, each: Machine) -> Happening:
-        def happen(_now: float) -> None:
-            each.lives(alive=True)
-
-        return happen
