@@ -156,6 +156,8 @@ class ChildProcess:
         finally:
             if not all_said:
                 self.kill()  # what it would still say must never be taken for the outcome of another attempt
+            elif self._to_be_frozen:
+                self.thaw()  # it had said all already when it was stopped: its next order must find it going on
 
     @property
     def begun(self) -> int:
