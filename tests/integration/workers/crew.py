@@ -16,6 +16,7 @@ from invoicing.kit.db import make_engine
 from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
 from workers.lane_worker import LaneWorker
+from workers.nursery import Nursery
 from workers.watchdog import Watchdog
 
 from ..book import Book
@@ -33,7 +34,7 @@ class Crew:
         self.book: Book
         self.leader: Dispatcher
         self._running: list[tuple[Any, asyncio.Task[None]]] = []
-        self._nurseries: list[Any] = []
+        self._nurseries: list[Nursery] = []
         self._processes: list[Process] = []
 
     async def open(self) -> "Crew":
@@ -43,9 +44,9 @@ class Crew:
         self._run(Watchdog(self.engine, self.transport, every_s=0.2, unclaimed_for=timedelta(seconds=0.5)))
         return self
 
-    async def worker(self, slots: int = 1) -> LaneWorker:
+    async def worker(self, slots: int = 1, nursery: Nursery | None = None) -> LaneWorker:
         """Start a worker in this process."""
-        nursery = station.nursery(self.url, slots)
+        nursery = nursery or station.nursery(self.url, slots)
         self._nurseries.append(nursery)
         await nursery.start()
         worker = station.station(self.engine, self.url, self.transport, nursery, slots)

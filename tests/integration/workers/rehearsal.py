@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -54,6 +55,16 @@ async def slow(_job: Performance, _payload: Nothing) -> Outcome:
     return Succeeded({})
 
 
+async def brisk(_job: Performance, _payload: Nothing) -> Outcome:
+    """End at once."""
+    return Succeeded({})
+
+
+def warms_up_long(settings: Mapping[str, str]) -> None:
+    """Take as long to warm up as a test says."""
+    time.sleep(float(settings.get("warms_up_for", 0)))
+
+
 def cold(_settings: object) -> None:
     """Refuse to be warmed up."""
     raise RuntimeError("no fuel")
@@ -76,6 +87,7 @@ KINDS: Kinds = MappingProxyType(
             _kind("huge", huge),
             _kind("hungry", hungry, memory_mb=300),
             _kind("slow", slow, timeout=timedelta(seconds=0.5)),
+            _kind("brisk", brisk, timeout=timedelta(seconds=0.8), warm_up=warms_up_long),
             _kind("cold", blank, warm_up=cold),
         )
     }

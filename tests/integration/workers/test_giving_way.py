@@ -119,11 +119,34 @@ async def _without_a_child(
     return job, come
 
 
+async def test_what_outlived_its_class_is_set_aside_long_before_a_quantum_has_passed(crew: Crew, book: Book) -> None:
+    """One slot and a spare one, two liars: there is room for one of what they really are."""
+    await book.do(
+        "INSERT INTO policies (scope, settings, by, reason) VALUES ('fleet', '{\"quantum_s\": 600}', 'ops', 'test')"
+    )
+    worker = await crew.worker()
+    liars = [await book.submit(seconds=60, chunks=0, mode="sleep", claimed_seconds=0.1) for _ in range(2)]
+    await crew.running(*liars)
+
+    async def one_is_aside() -> bool:
+        return [await is_aside(worker, job)() for job in liars].count(True) == 1
+
+    await until(one_is_aside)
+    assert worker.terms.policy.quantum_s == 600
+    await crew.ended(await book.submit(seconds=0))
+    assert {(await book.row(job))["size"] for job in liars} == {"medium"}
+
+
 @pytest.mark.parametrize("kind", ["drill", "freezes"])
 async def test_work_without_a_checkpoint_is_set_aside_for_other_work_and_comes_back(
     crew: Crew, book: Book, kind: str
 ) -> None:
     worker = await crew.worker()
+
+    async def all_are_loaded() -> bool:
+        return worker._nursery.at_hand > worker.terms.children
+
+    await until(all_are_loaded)  # the other must not wait for a child, and the first go on for so long
     long = await book.submit(kind=kind, seconds=8, chunks=0, mode="spin", claimed_seconds=LARGE)
     await begun(crew, worker, long)
     await ask(book, long)
