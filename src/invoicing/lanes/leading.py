@@ -40,6 +40,8 @@ _A_LOT, _SHARE_OF_COUNTING = 200, 0.2
 """Once so many jobs run or lie ready, reading them takes at most this share of the time."""
 _READY_PER_SLOT = 4
 """Tickets beyond the free slots, per slot, from which on the dispatcher takes its time to add more."""
+_LONGEST_REST_S = 0.5
+"""It takes no more time than this: after an outage, what is measured of how long jobs take says nothing of the next."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,8 @@ class Lead:
         usual = self.meter.pace.get(Size.SMALL)
         slots = self._around.capacity.slots
         if slots and usual is not None and ready > _READY_PER_SLOT * slots:
-            self._count_at = max(self._count_at, time.monotonic() + usual * ready / slots / _READY_PER_SLOT)
+            rest_s = min(_LONGEST_REST_S, usual * ready / slots / _READY_PER_SLOT)
+            self._count_at = max(self._count_at, time.monotonic() + rest_s)
 
     def _wait_s(self, look: Look) -> float:
         """How long nothing happens by itself: until a job is due, or running work has had enough to give way."""
