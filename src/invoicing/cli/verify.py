@@ -43,6 +43,7 @@ class Verdict:
     bytes: int = 0
     invoices: int = 0
     series: int = 0
+    last: list[books.Series] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     told: list[Discrepancy] = field(default_factory=list)
 
@@ -108,8 +109,9 @@ async def check(url: str, revision: str, progressed: Progressed = lambda _done, 
     try:
         await _check_jobs(engine, verdict, progressed)
         async with engine.connect() as session:
-            async for _, found in books.series(session):
+            async for one, found in books.series(session):
                 verdict.series += 1
+                verdict.last += [one] if verdict.series <= _MOST_TOLD else []
                 verdict.add(found)
     finally:
         await engine.dispose()
@@ -146,6 +148,10 @@ def document(verdict: Verdict, took_s: float) -> dict[str, Any]:
         "series": verdict.series,
         "discrepancies": dict(sorted(verdict.codes.items())),
         "told": [asdict(one) for one in verdict.told],
+        "last_numbers": [
+            {"customer_id": str(one.customer_id), "seller": one.seller, "series": one.series, "last": one.last}
+            for one in verdict.last
+        ],
         "took_s": round(took_s, 3),
     }
 

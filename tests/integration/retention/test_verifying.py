@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from invoicing.cli.command import main
-from invoicing.cli.verify import Verdict, check
+from invoicing.cli.verify import Verdict, check, document
 from invoicing.jobs import service as ledger
 from invoicing.jobs import verifying
 from invoicing.jobs.model import Interrupted, Progress, Size
@@ -51,6 +51,8 @@ async def test_what_the_service_leaves_holds(busy: Any, monkeypatch: pytest.Monk
     assert found.jobs.total() == 10
     assert verifying.unfinished(found.jobs) == {"queued": 1, "running": 2}
     assert (found.files, found.bytes, found.invoices, found.series) == (3, 60_000, 3, 1)
+    (series,) = document(found, 1.0)["last_numbers"]
+    assert (series["seller"], series["series"], series["last"]) == ("vat:DE1", "2026", 3)
 
 
 async def test_a_ledger_that_was_pruned_holds(busy: Any, sweeper: Callable[..., Any]) -> None:
