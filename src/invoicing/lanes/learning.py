@@ -29,7 +29,7 @@ _MOST_LATE = 1_000
 _MOST_WAITING = 2_000
 """A customer's oldest unfinished jobs that are looked at when one of it turns out late: those that start next."""
 
-_LOCKED_S = (0.0, 0.01, 0.03)
+_LOCKED_S = (0.0, 0.01, 0.03, 0.05, 0.08)
 """Before each look at what waits: some of it may be locked, because it is being released just now."""
 
 _MOVE_EVERY_S = 60.0
