@@ -16,7 +16,7 @@ from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.lanes.leading import Lead, Round
-from invoicing.lanes.model import Lane
+from invoicing.lanes.model import BY_PARTS
 from invoicing.lanes.policies import CHANGED
 from invoicing.lanes.surroundings import accounts, fold, keep_accounts, surroundings
 from invoicing.transport import Transport
@@ -116,7 +116,7 @@ class Dispatcher:
         """Put what was released on the runways; what cannot be put now is put by the watchdog: only late, not lost."""
         if not done.released:
             return
-        tickets = [(Lane(*one.lane).name, one.ticket, one.at) for one in done.released]
+        tickets = [(BY_PARTS[one.lane].name, one.ticket, one.at) for one in done.released]
         try:
             await self._transport.put(tickets, done.work_s)
         except (RedisError, OSError) as error:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -74,7 +74,7 @@ def surroundings_of(message: Mapping[str, Any]) -> Surroundings:
 
 def perform_message(claims: Sequence[Claim]) -> dict[str, Any]:
     """Tell a child which attempts to perform, one after the other."""
-    return {"perform": [asdict(claim) for claim in claims]}
+    return {"perform": list(claims)}
 
 
 def claims_of(message: Mapping[str, Any]) -> list[Claim]:

@@ -84,7 +84,7 @@ class Book:
         async with self.engine.connect() as session:
             connection = await driver(session)
             queues = [queue for queue in await ledger.queues(connection) if queue[2:] == lane]
-            look = await ledger.look(connection, queues, most, under_way=False)
+            look = await ledger.look(connection, dict.fromkeys(queues), most, under_way=False)
             first = sorted(look.jobs, key=lambda job: (job.order_at, job.job_id))[:most]
             released = await ledger.release(connection, [(*job.ticket, lane) for job in first], look.withdrawals)
             return [one.ticket for one in released]

@@ -16,6 +16,7 @@ from invoicing.jobs.model.backlog import Look, Place, Seen, Ticket
 from invoicing.lanes import store
 from invoicing.lanes.model import (
     BY_NAME,
+    BY_PARTS,
     LANES,
     Lane,
     Running,
@@ -282,5 +283,5 @@ class Lead:
 
 
 def _running(job: Seen) -> Running:
-    lane = Lane(job.priority, job.size)
+    lane = BY_PARTS[job.priority, job.size]
     return Running(job.job_id, job.attempt, job.customer_id, job.key_id, lane, job.order_at, job.since, job.worker_id)

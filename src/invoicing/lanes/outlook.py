@@ -1,15 +1,15 @@
 """What is known of the backlog: the first jobs of every queue, read again where that is too little or untrue."""
 
 import time
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen
-from invoicing.lanes.model import Lane, Queue, Scheduler, Waiting
+from invoicing.lanes.model import BY_PARTS, Queue, Scheduler, Waiting
 from invoicing.lanes.model.metering import first_s
 from invoicing.lanes.model.notice import Notices
 
@@ -32,6 +32,8 @@ class Outlook:
         self._scheduler = scheduler
         self._known: dict[Queue, bool] = {}
         """The queues in which something waits, and whether the ledger has more of each than is known here."""
+        self._last: dict[Queue, UUID] = {}
+        """The last job that is known of each of them: what comes behind it can be read on its own."""
         self._short: set[Queue] = set()
         self.least = _FEW
         """So many jobs may be chosen before queues have to be refilled: none then seems empty that is not."""
@@ -57,17 +59,18 @@ class Outlook:
         if self._due_at is not None and time.monotonic() >= self._due_at:
             asked |= {_queue(name) for name in await ledger.ripe(connection, self._ripe_until)}
         asked |= self._raise_least(len(self._known.keys() | asked))
-        look = await self._read(connection, asked, [], under_way=under_way)
+        look = await self._read(connection, dict.fromkeys(asked), under_way=under_way)
         self._ripe_until = look.now
         self._due_at = None if look.next_due is None else time.monotonic() + look.next_due - look.now
         return look
 
     async def refill(self, connection: "asyncpg.Connection[Any]", taken: Sequence[Waiting], latest: int) -> None:
-        """Read on in the queues of the latest jobs taken, where it is needed; the ledger has what was taken still."""
+        """Read on in the queues of the latest jobs taken, where it is needed, behind what is known of them."""
         self.note([one.queue for one in taken[-latest:]])
-        if self._short:
-            asked, self._short = self._short, set()
-            await self._read(connection, asked, taken)
+        asked = {queue: self._last[queue] for queue in self._short if queue in self._last}
+        if asked:
+            self._short -= asked.keys()
+            await self._read(connection, asked)
 
     def note(self, queues: Iterable[Queue], *, doubtful: bool = False) -> None:
         """Notice of which queues too little is known now; the `doubtful` ones are read again in any case."""
@@ -76,12 +79,12 @@ class Outlook:
             if doubtful or (shown < self.least and self._known.get(queue)):
                 self._short.add(queue)
             elif not shown:
-                self._known.pop(queue, None)
+                self._forget(queue)
 
     def waiting(self, job: Seen) -> Waiting:
         """See a job as the policy does."""
         charge = first_s(job.work_s, job.size, self._scheduler.policy)
-        lane = Lane(job.priority, job.size)
+        lane = BY_PARTS[job.priority, job.size]
         return Waiting(job.job_id, job.attempt, job.customer_id, job.key_id, lane, job.order_at, charge, job.expedited)
 
     async def _unlisted(self, connection: "asyncpg.Connection[Any]", *, anew: bool) -> set[Queue]:
@@ -105,38 +108,36 @@ class Outlook:
         return {queue for queue, more in self._known.items() if more and self._scheduler.shown(queue) < self.least}
 
     async def _read(
-        self,
-        connection: "asyncpg.Connection[Any]",
-        asked: Collection[Queue],
-        taken: Sequence[Waiting],
-        *,
-        under_way: bool = False,
+        self, connection: "asyncpg.Connection[Any]", asked: Mapping[Queue, UUID | None], *, under_way: bool = False
     ) -> Look:
-        without = {one.job_id for one in taken if one.queue in asked}
-        most = self.least * _TIMES + len(without)
-        look = await ledger.look(connection, [_name(queue) for queue in asked], most, under_way=under_way)
-        heads: dict[Queue, list[Waiting]] = {queue: [] for queue in asked}
-        found: Counter[Queue] = Counter()
+        """Read the first jobs of queues, or those behind one that is known already."""
+        most = self.least * _TIMES
+        names = {_name(queue): behind for queue, behind in asked.items()}
+        look = await ledger.look(connection, names, most, under_way=under_way)
+        found: dict[Queue, list[Waiting]] = {queue: [] for queue in asked}
         for job in look.jobs:
             if job.place is Place.WAITING:
                 waiting = self.waiting(job)
-                found[waiting.queue] += 1
-                if job.job_id not in without:
-                    heads[waiting.queue].append(waiting)
-        for queue, jobs in heads.items():
-            self._show(queue, jobs, more=found[queue] >= most)
+                found[waiting.queue].append(waiting)
+        for queue, jobs in found.items():
+            before = () if asked[queue] is None else self._scheduler.first_of(queue)
+            self._show(queue, [*before, *jobs], more=len(jobs) >= most)
         return look
 
     def _show(self, queue: Queue, jobs: Sequence[Waiting], *, more: bool) -> None:
         self._scheduler.show(queue, jobs)
         if jobs:
-            self._known[queue] = more
+            self._known[queue], self._last[queue] = more, jobs[-1].job_id
         else:
-            self._known.pop(queue, None)
+            self._forget(queue)
+
+    def _forget(self, queue: Queue) -> None:
+        self._known.pop(queue, None)
+        self._last.pop(queue, None)
 
 
 def _queue(name: QueueName) -> Queue:
-    return Queue(name[0], name[1], Lane(name[2], name[3]))
+    return Queue(name[0], name[1], BY_PARTS[name[2], name[3]])
 
 
 def _name(queue: Queue) -> QueueName:

@@ -127,13 +127,13 @@ async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:
     async with ledger.by_index(connection):
         asked = await ledger.queues(connection, MOST_QUEUES)
         depth = MOST // max(1, len(asked))
-        look = await ledger.look(connection, asked, depth)
+        look = await ledger.look(connection, dict.fromkeys(asked), depth)
         counts = Counter(one.queue for one in _of(look, Place.WAITING))
         cut = {name for name, count in counts.items() if count >= depth}
         left = MOST - counts.total()
         if cut and left >= len(cut):
             deeper = depth + left // len(cut)
-            more = await ledger.look(connection, sorted(cut), deeper, under_way=False)
+            more = await ledger.look(connection, dict.fromkeys(cut), deeper, under_way=False)
             kept = [one for one in look.jobs if one.place is not Place.WAITING or one.queue not in cut]
             look = look._replace(jobs=[*kept, *more.jobs])
             counts = Counter(one.queue for one in more.jobs)

@@ -154,7 +154,9 @@ async def test_the_dispatcher_looks_through_indexes_alone_and_never_sorts_a_back
         plans = [
             await plan(connection, backlog._QUEUES, 1_000),
             await plan(connection, backlog._RIPE, 0.0),
-            await plan(connection, backlog._LOOK, *map(list, zip(*queues, strict=True)), 3, True),
+            await plan(
+                connection, backlog._LOOK, *map(list, zip(*queues, strict=True)), 3, True, [uuid4()] * len(queues)
+            ),
             await plan(connection, release._RELEASE, [uuid4()], [1], ["normal"], ["small"], 0.0, 0),
         ]
     assert len(queues) == 2 * 12

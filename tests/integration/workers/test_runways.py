@@ -75,7 +75,7 @@ async def test_a_paused_lane_starts_nothing_more_and_goes_on_when_it_is_resumed(
 async def test_a_pause_waits_for_a_round_under_way_and_takes_back_what_it_released(crew: Crew, book: Book) -> None:
     async with crew.engine.connect() as session:
         connection = await driver(session)
-        look = await ledger.look(connection, [], 1, under_way=False)
+        look = await ledger.look(connection, {}, 1, under_way=False)
         job = await book.submit(seconds=0)
         async with connection.transaction():
             assert await ledger.release(connection, [(job, 1, (Priority.NORMAL, Size.SMALL))], look.withdrawals)
@@ -92,7 +92,7 @@ async def test_what_was_chosen_before_a_pause_is_not_released_after_it(crew: Cre
     job = await book.submit(seconds=0)
     async with crew.engine.connect() as session:
         connection = await driver(session)
-        look = await ledger.look(connection, [], 1, under_way=False)
+        look = await ledger.look(connection, {}, 1, under_way=False)
         await _pause(crew)
         if change == "pause_and_resume":
             async with transaction(crew.engine) as other:

@@ -1,6 +1,5 @@
 """A customer pays for what its jobs used, whatever was predicted of them."""
 
-from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -93,7 +92,7 @@ def test_an_end_is_looked_up_again_until_it_is_known() -> None:
 def test_the_pace_of_a_class_follows_what_its_jobs_took_lately() -> None:
     meter = Meter()
     for _ in range(60):
-        one = replace(waiting(0.5), job_id=uuid4())
+        one = waiting(0.5)._replace(job_id=uuid4())
         meter.released(one)
         meter.observe([], [], 1.0)
         meter.ended(meter.gone(9), {(one.job_id, 1): 0.002})

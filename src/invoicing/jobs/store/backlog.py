@@ -1,6 +1,6 @@
 """Looking at the backlog: which queues there are, what comes first in each, what is under way. Nothing is scanned."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -41,13 +41,18 @@ SELECT 'now' AS place, NULL::uuid AS job_id, (SELECT withdrawals FROM release_ga
     (SELECT extract(epoch FROM min(due_at)) FROM jobs WHERE state = 'retrying' AND due_at > now())::float8 AS since,
     NULL::uuid AS worker_id, false AS expedited
 UNION ALL
-SELECT 'waiting', head.id, head.attempt + 1, asked.customer_id, asked.key_id, asked.priority, asked.size,
-    extract(epoch FROM head.order_at)::float8, head.predicted_s, 0, NULL, head.expedited_at IS NOT NULL
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS asked(customer_id, key_id, priority, size)
+SELECT 'waiting', head.id, head.attempt + 1, NULL, NULL, NULL, NULL, extract(epoch FROM head.order_at)::float8,
+    head.predicted_s, asked.place, NULL, head.expedited_at IS NOT NULL
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $7::uuid[])
+    WITH ORDINALITY AS asked(customer_id, key_id, priority, size, behind, place)
+CROSS JOIN LATERAL (
+    SELECT coalesce((SELECT order_at FROM jobs WHERE id = asked.behind), '-infinity') AS order_at
+) AS begin
 CROSS JOIN LATERAL (
     SELECT id, attempt, order_at, predicted_s, expedited_at FROM jobs
     WHERE customer_id = asked.customer_id AND key_id = asked.key_id AND size = asked.size
       AND priority = asked.priority AND state IN ('queued', 'retrying') AND released_at IS NULL AND due_at <= now()
+      AND (jobs.order_at, jobs.id) > (begin.order_at, coalesce(asked.behind, '00000000-0000-0000-0000-000000000000'))
     ORDER BY order_at, id LIMIT $5
 ) AS head
 UNION ALL
@@ -106,20 +111,25 @@ async def ripe(connection: "asyncpg.Connection[Any]", since: float) -> list[Queu
 
 
 async def look(
-    connection: "asyncpg.Connection[Any]", asked: Collection[QueueName], most: int, *, under_way: bool = True
+    connection: "asyncpg.Connection[Any]", asked: Mapping[QueueName, UUID | None], most: int, *, under_way: bool = True
 ) -> Look:
-    """Read the first jobs (`most` of each) of the queues asked for, in order, and what is released or runs."""
+    """Read the first jobs (`most` of each) of the queues asked for, in order, and what is released or runs.
+
+    A queue may come with one of its jobs: then those behind that one are read.
+    """
+    queues = list(asked)
     rows = await connection.fetch(
         _LOOK,
-        [queue[0] for queue in asked],
-        [queue[1] for queue in asked],
-        [queue[2] for queue in asked],
-        [queue[3] for queue in asked],
+        [queue[0] for queue in queues],
+        [queue[1] for queue in queues],
+        [queue[2] for queue in queues],
+        [queue[3] for queue in queues],
         most,
         under_way,
+        list(asked.values()),
     )
     now, *jobs = rows  # the first branch of the statement is one row
-    return Look(now["order_at"], now["since"], now["attempt"], [_seen(*row) for row in jobs])
+    return Look(now["order_at"], now["since"], now["attempt"], [_seen(queues, *row) for row in jobs])
 
 
 async def used(connection: "asyncpg.Connection[Any]", attempts: Collection[Ticket]) -> dict[Ticket, float]:
@@ -133,13 +143,20 @@ def _queue(row: Any) -> QueueName:  # noqa: ANN401 - the driver's record
 
 
 def _seen(
+    queues: Sequence[QueueName],
     place: str,
     job_id: UUID,
     attempt: int,
-    customer: UUID,
-    key: UUID,
-    priority: str,
-    size: str,
+    customer: UUID | None,
+    key: UUID | None,
+    priority: str | None,
+    size: str | None,
+    order_at: float,
+    work_s: float,
+    since: float,
     *rest: Any,  # noqa: ANN401 - as the row has it
 ) -> Seen:
-    return Seen(Place(place), job_id, attempt, customer, key, Priority(priority), Size(size), *rest)
+    if customer is None or key is None or priority is None or size is None:  # it waits: `since` numbers its queue
+        return Seen(Place.WAITING, job_id, attempt, *queues[int(since) - 1], order_at, work_s, 0.0, *rest)
+    of = (customer, key, Priority(priority), Size(size))
+    return Seen(Place(place), job_id, attempt, *of, order_at, work_s, since, *rest)

@@ -1,6 +1,6 @@
 """The rules of lanes: classes, quotas, order, fairness and giving way; pure, over plain values."""
 
-from invoicing.lanes.model.lane import BY_NAME, LANES, SIZES, Lane, larger, smaller
+from invoicing.lanes.model.lane import BY_NAME, BY_PARTS, LANES, SIZES, Lane, larger, smaller
 from invoicing.lanes.model.policy import POLICY, Cutoffs, Policy
 from invoicing.lanes.model.quota import Left, fits, free_for, left_of, quotas, used
 from invoicing.lanes.model.running import Running
@@ -12,6 +12,7 @@ from invoicing.lanes.model.yielding import asked_to_give_way, gives_way_at, orde
 
 __all__ = [
     "BY_NAME",
+    "BY_PARTS",
     "LANES",
     "POLICY",
     "SIZES",

@@ -18,7 +18,11 @@ class Lane:
     priority: Priority
     size: Size
 
-    @property
+    def __hash__(self) -> int:
+        """Hash by place: lanes are keys of much that is looked up for every job."""
+        return self.place
+
+    @cached_property
     def name(self) -> str:
         """What people call it, as in `normal-small`."""
         return f"{self.priority}-{self.size}"
@@ -31,6 +35,8 @@ class Lane:
 
 LANES = tuple(Lane(priority, size) for size in Size for priority in Priority)
 """Every lane: the smaller class first, and within a class the more urgent first."""
+
+BY_PARTS: Mapping[tuple[str, str], Lane] = MappingProxyType({(lane.priority, lane.size): lane for lane in LANES})
 
 BY_NAME: Mapping[str, Lane] = MappingProxyType({lane.name: lane for lane in LANES})
 

@@ -88,9 +88,13 @@ class Scheduler:
 
     def shown(self, queue: Queue) -> int:
         """How many jobs of a queue it still knows; at 0 it must be shown more."""
+        return len(self.first_of(queue))
+
+    def first_of(self, queue: Queue) -> Collection[Waiting]:
+        """Give the jobs of a queue that it still knows, in order."""
         customer = self._customers.get(queue.customer_id)
         key = customer.keys.get(queue.key_id) if customer else None
-        return len(key.queues.get(queue.lane.place, ())) if key else 0
+        return key.queues.get(queue.lane.place, ()) if key else ()
 
     def weigh(self, customer_id: UUID, weight: float) -> None:
         """Set a customer's weight: service counts 1/weight."""

@@ -1,13 +1,12 @@
 """What waits, as the policy sees it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from invoicing.lanes.model.lane import Lane
 
 
-@dataclass(frozen=True)
-class Queue:
+class Queue(NamedTuple):
     """The waiting jobs that one key of a customer has in one lane, in the order in which they are due."""
 
     customer_id: UUID
@@ -15,8 +14,7 @@ class Queue:
     lane: Lane
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(NamedTuple):
     """A job that could start."""
 
     job_id: UUID
