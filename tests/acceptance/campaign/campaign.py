@@ -14,6 +14,7 @@ import httpx
 
 from .clients import GIVES_UP_AFTER_S, Client, Log
 from .faults import KINDS, Hands, Happened, plan
+from .flood import Flooded, flood
 from .gathering import Ledger, told_jobs
 from .observed import Seen
 from .site import Site
@@ -22,7 +23,7 @@ CUSTOMERS = ("north", "south")
 _PROBER = "prober"
 """A customer apart: nothing of its own is ever before its small jobs, so that they tell whether the service works."""
 
-_PROBE_EVERY_S = 0.5
+_PROBE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,12 @@ class Terms:
     seconds: float
     faults_apart: float
     clients: int = 4
-    jobs_apart: float = 2.4
+    jobs_apart: float = 4.0
     """Seconds between two requests of a client, on average."""
     kinds: Sequence[str] = KINDS
     """Of faults."""
+    flood: int = 0
+    """How many jobs wait when, after all else, Redis is made to forget everything; 0: nothing of the kind."""
     quiet_within: float = 300.0
     """How long after the last fault everything may take to end; generous, as some of it was long work."""
 
@@ -51,6 +54,7 @@ class Result:
     seen: Seen
     quiet_after: float
     """Seconds from the last fault until everything had ended."""
+    flooded: Flooded | None = None
 
 
 async def run(terms: Terms, home: Path) -> Result:
@@ -66,7 +70,7 @@ async def run(terms: Terms, home: Path) -> Result:
             hands.let_go()
         quiet_after = await _quiet(terms, site)
         seen = await _look(site, keys, log, hands)
-        return Result(terms, hands.happened, log, seen, quiet_after)
+        return Result(terms, hands.happened, log, seen, quiet_after, await _flood(terms, site, keys))
     finally:
         await site.stop()
 
@@ -102,6 +106,13 @@ async def _quiet(terms: Terms, site: Site) -> float:
                     break
         await asyncio.sleep(0.5)
     return time.monotonic() - began
+
+
+async def _flood(terms: Terms, site: Site, keys: Mapping[str, str]) -> Flooded | None:
+    if not terms.flood:
+        return None
+    async with _http(site) as http:
+        return await flood(http, keys[CUSTOMERS[0]], site.told["database_url"], site.told["redis_url"], terms.flood)
 
 
 async def _look(site: Site, keys: Mapping[str, str], log: Log, hands: Hands) -> Seen:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .observed import FINAL, Job, Seen
+from .observed import FINAL, NOTHING_CAME, Job, Seen
 from .state_chart import ends, faults_of
 
 _INVOICE_FILES = {"invoice.ubl.xml", "invoice.cii.xml", "invoice.pdf"}
@@ -184,6 +184,13 @@ def _miscounted(seen: Seen) -> Found:
         yield "tallies", f"{seen.counted_waiting} jobs are counted as waiting, {waiting} wait"
 
 
+def _hanging(seen: Seen) -> Found:
+    """Find requests that were left without an answer over a connection that held."""
+    times = Counter(one.asked for one in seen.answers if one.status is None and one.detail == NOTHING_CAME)
+    for asked, number in times.items():
+        yield "answers", f"{asked} was not answered, {number} times"
+
+
 def _rude(seen: Seen) -> Found:
     """Find answers that neither succeed nor say when to come again, whatever was broken."""
     rude: Counter[str] = Counter()
@@ -215,6 +222,7 @@ RULES: dict[str, Callable[[Seen], Found]] = {
     "misnumbered": _misnumbered,
     "altered": _altered,
     "miscounted": _miscounted,
+    "hanging": _hanging,
     "rude": _rude,
 }
 """What the checker looks for, by name."""

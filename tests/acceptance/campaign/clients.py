@@ -12,11 +12,11 @@ from uuid import UUID
 
 import httpx
 
-from .observed import FINAL, Answer, Request
+from .observed import FINAL, NOTHING_CAME, Answer, Request
 from .work import Work, drawn, small_drill
 
-GIVES_UP_AFTER_S = 40.0
-"""How long a client waits for an answer before it asks again; longer than any outage that is staged."""
+GIVES_UP_AFTER_S = 60.0
+"""How long a client waits for an answer; whatever is staged, it gets one sooner, be it that the service is away."""
 
 _MOST_PATIENCE_S = 2.0
 """A client waits no longer than this between two tries, whatever Retry-After says: that makes more of them."""
@@ -49,7 +49,7 @@ class Client:
         """Ask for work at random instants, `apart` seconds on average, then see all of it through."""
         while not stop.is_set():
             if self._draw.random() < 0.04:
-                works = [small_drill(self._draw, "bulk") for _ in range(self._draw.randint(5, 40))]
+                works = [small_drill(self._draw, "bulk") for _ in range(self._draw.randint(5, 30))]
                 self._begin(self._batch(works))
             else:
                 self._begin(self._one(drawn(self._draw)))
@@ -175,7 +175,8 @@ class Client:
         try:
             answer = await self._http.request(method, path, headers=headers, **content)
         except httpx.TransportError as error:
-            self._note(asked, at, time.monotonic() - began, None, None, type(error).__name__)
+            what = NOTHING_CAME if isinstance(error, httpx.ReadTimeout) else type(error).__name__
+            self._note(asked, at, time.monotonic() - began, None, None, what)
             return None
         retry_after = answer.headers.get("retry-after")
         self._note(asked, at, time.monotonic() - began, answer.status_code, retry_after, _code(answer))

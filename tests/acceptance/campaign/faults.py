@@ -107,13 +107,15 @@ class Hands:
         self.happened: list[Happened] = []
 
     async def carry_out(self, faults: Sequence[Fault]) -> None:
-        """Do all of it at its time; faults that last overlap with those after them."""
+        """Do all of it at its time; those that last overlap with those after them, which wait for the rare one only."""
         began = time.monotonic()
         async with asyncio.TaskGroup() as group:
             for fault in faults:
                 await asyncio.sleep(max(0.0, began + fault.at - time.monotonic()))
                 if fault.kind == RARE:
+                    before = time.monotonic()
                     await self._do(fault)
+                    began += time.monotonic() - before
                 else:
                     group.create_task(self._do(fault))
 

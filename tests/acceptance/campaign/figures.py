@@ -7,6 +7,7 @@ from itertools import pairwise
 from .campaign import Result
 from .checker import Violation, by_rule
 from .faults import Happened
+from .flood import Flooded
 
 
 def recoveries(result: Result) -> dict[str, list[float]]:
@@ -45,7 +46,7 @@ def _kill_of(kills: Sequence[Happened], started: float, ended: float | None) -> 
 
 def table(result: Result, found: Sequence[Violation]) -> str:
     """Write all of it for people."""
-    return "\n".join([*_faults(result), "", *_work(result), "", *_violations(found)])
+    return "\n".join([*_faults(result), "", *_work(result), *_flood(result.flooded), "", *_violations(found)])
 
 
 def _faults(result: Result) -> Iterator[str]:
@@ -84,6 +85,14 @@ def _work(result: Result) -> Iterator[str]:
     issued = sum(any(file.number for file in job.files) for job in seen.jobs)
     yield f"invoices issued: {issued}; files compared: {sum(len(job.files) for job in seen.jobs)}"
     yield f"all had ended {result.quiet_after:.1f} s after the last fault (seed {result.terms.seed})"
+
+
+def _flood(flooded: Flooded | None) -> Iterator[str]:
+    if flooded is not None:
+        yield (
+            f"FLUSHALL with {flooded.jobs} jobs waiting: {flooded.in_redis} tickets forgotten, the last of them began "
+            f"after {flooded.all_began_after:.1f} s; run twice: {flooded.ran_twice}, not ended: {flooded.unfinished}"
+        )
 
 
 def _violations(found: Sequence[Violation]) -> Iterator[str]:

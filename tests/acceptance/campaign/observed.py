@@ -6,6 +6,9 @@ Nothing in here, nor in what judges it, knows the service's code.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+NOTHING_CAME = "ReadTimeout"
+"""What an answer's detail says where the client gave up waiting."""
+
 FINAL = frozenset({"succeeded", "dead", "cancelled"})
 
 

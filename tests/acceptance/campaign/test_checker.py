@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from .checker import RULES, by_rule, violations
-from .observed import Answer, Attempt, Entry, File, Job, Request, Seen, Series
+from .observed import NOTHING_CAME, Answer, Attempt, Entry, File, Job, Request, Seen, Series
 from .state_chart import BIRTH, CHANGES, STAYS
 
 HERE = Path(__file__).parent
@@ -175,6 +175,10 @@ PLANTED: dict[str, tuple[str, Callable[[Seen], Seen]]] = {
     "a hash that is told otherwise than it is kept": ("altered", lambda seen: filed(seen, shown=OTHER)),
     "a file that never became complete": ("altered", lambda seen: filed(seen, kept=None)),
     "a wrong count of what waits": ("miscounted", lambda seen: replace(seen, counted_waiting=2)),
+    "no answer": (
+        "hanging",
+        lambda seen: replace(seen, answers=[Answer("GET /v1/jobs/…", 1.0, 60.0, None, None, NOTHING_CAME)]),
+    ),
     "an internal error": ("rude", lambda seen: answered(seen, 500, None)),
     "no word of when to come again": ("rude", lambda seen: answered(seen, 503, None)),
 }

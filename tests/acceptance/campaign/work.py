@@ -81,16 +81,16 @@ def _lies(draw: random.Random) -> Work:
 
 
 _MIX = (
-    (_small_invoice, 34),
-    (_large_invoice, 2),
-    (_sleep, 26),
-    (_long, 8),
+    (_small_invoice, 40),
+    (_large_invoice, 1),
+    (_sleep, 28),
+    (_long, 7),
     (_spin, 8),
     (_fails_once, 8),
-    (_always_fails, 4),
-    (_dies, 3),
+    (_always_fails, 3),
+    (_dies, 1),
     (_hangs, 2),
-    (_lies, 5),
+    (_lies, 2),
 )
 
 
