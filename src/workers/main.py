@@ -23,7 +23,7 @@ from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
 from workers.outbox import Relay
-from workers.retention import Sweeper, rules_or_none
+from workers.retention import Sweeper, settled
 from workers.terms import Terms
 from workers.watchdog import Watchdog
 
@@ -76,8 +76,7 @@ async def _dispatcher(settings: Settings) -> None:
 
 async def _watchdog(settings: Settings) -> None:
     async with _servers(settings, "watchdog") as (engine, transport):
-        kinds = await asyncio.to_thread(load_kinds, drills=True)
-        sweeper = Sweeper(engine, rules_or_none(kinds, settings.keep))
+        sweeper = Sweeper(engine, partial(settled, partial(load_kinds, drills=True), settings.keep))
         process, learner = Watchdog(engine, transport), Learner(engine)
         relay = Relay(engine, settings.servers()[0], Egress(allowed=networks_of(settings.egress_allow)))
         _on_signals(process.stop, learner.stop, sweeper.stop, relay.stop)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -43,13 +43,13 @@ class Sweeper:
     def __init__(
         self,
         engine: AsyncEngine,
-        rules: Sequence[Rule],
+        rules: Callable[[], Sequence[Rule]],
         *,
         every_s: float = _EVERY_S,
         share: float = _SHARE,
         batch: int = retention.BATCH,
     ) -> None:
-        """Sweep a ledger by rules; a share of 1 makes no pauses."""
+        """Sweep a ledger by rules, asked for in a thread (kinds take long to load); a share of 1 makes no pauses."""
         self._engine = engine
         self._rules = rules
         self._every_s = every_s
@@ -77,7 +77,7 @@ class Sweeper:
     async def round(self) -> Swept:
         """Remove everything that is due now, or as much of it as there is time for before a stop."""
         jobs = held = 0
-        for rule in self._rules:
+        for rule in await asyncio.to_thread(self._rules):
             async for done in self._paced(retention.sweep(self._engine, rule, self._batch)):
                 jobs, held = jobs + done.removed, held + done.held
         keys = sum([forgotten async for forgotten in self._paced(retention.sweep_keys(self._engine))])
@@ -101,10 +101,10 @@ class Sweeper:
                 await asyncio.wait_for(self._ended.wait(), seconds)
 
 
-def rules_or_none(kinds: Kinds, setting: str) -> Sequence[Rule]:
+def settled(load: Callable[[], Kinds], setting: str) -> Sequence[Rule]:
     """Settle what is kept how long; a setting that does not hold removes nothing, and the process has other duties."""
     try:
-        return retention.rules(kinds, setting)
+        return retention.rules(load(), setting)
     except KeepError as error:
         log.error("INVOICING_KEEP: %s; nothing is removed", error, extra={"action": "retention.refused"})  # noqa: TRY400 - the message says all of it
         return ()

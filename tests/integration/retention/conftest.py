@@ -102,6 +102,7 @@ def sweeper(engine: AsyncEngine) -> Callable[..., Sweeper]:
     """Make a sweeper that works without pauses, by what the kinds say or a setting changes."""
 
     def make(setting: str = "", batch: int = 100) -> Sweeper:
-        return Sweeper(engine, retention.rules(load_kinds(drills=True), setting), share=1.0, batch=batch)
+        rules = retention.rules(load_kinds(drills=True), setting)
+        return Sweeper(engine, lambda: rules, share=1.0, batch=batch)
 
     return make

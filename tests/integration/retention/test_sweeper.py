@@ -9,7 +9,7 @@ import pytest
 
 from invoicing.app import load_kinds
 from invoicing.jobs import retention
-from workers.retention import Swept, rules_or_none
+from workers.retention import Swept, settled
 
 
 async def gone(archive: Any) -> None:
@@ -64,6 +64,6 @@ async def test_a_stop_is_heard_between_two_steps(archive: Any, sweeper: Callable
 
 
 def test_a_setting_that_does_not_hold_removes_nothing_and_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    assert rules_or_none(load_kinds(drills=True), "invoice.issue=1y") == ()
+    assert settled(lambda: load_kinds(drills=True), "invoice.issue=1y") == ()
     assert "must be kept for 10y at least; nothing is removed" in caplog.text
-    assert len(rules_or_none(load_kinds(drills=True), "invoice.issue=11y")) == 4
+    assert len(settled(lambda: load_kinds(drills=True), "invoice.issue=11y")) == 4

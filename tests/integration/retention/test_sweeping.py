@@ -137,7 +137,7 @@ async def test_a_step_removes_no_more_parts_of_files_than_is_quickly_done(
     jobs = [await archive.end(ago=(100 - place) * DAY) for place in range(4)]
     for job, parts in zip(jobs, (2, 2, 9, 1), strict=True):
         await archive.leave_files(job, parts)
-    (rule,) = [one for one in sweeper()._rules if one.kind.name == "drill" and one.ended is retention.Ended.SUCCEEDED]
+    (rule,) = [one for one in sweeper()._rules() if one.kind.name == "drill" and one.ended is retention.Ended.SUCCEEDED]
     left = []
     for _ in jobs[1:]:
         async with transaction(archive.engine) as session:
