@@ -218,7 +218,7 @@ async def _settle(_session: Session, connection: Any, live: Live) -> None:  # no
 async def _look(session: Session, connection: Any, _live: Live) -> None:  # noqa: ANN401 - the recorder
     async with ledger.by_index(await driver(session)):
         queues = await ledger.queues(connection)
-        await ledger.look(connection, queues[:100], 5)
+        await ledger.look(connection, dict.fromkeys(queues[:100]), 5)
 
 
 async def _page(session: Session, live: Live, **wanted: Any) -> None:  # noqa: ANN401 - as `page` takes them
