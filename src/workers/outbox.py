@@ -16,7 +16,7 @@ from invoicing.kit.db import transaction
 from invoicing.kit.egress import Egress
 from invoicing.kit.listen import listening
 from invoicing.outbox import relaying
-from invoicing.outbox.model import Errand, Outcome
+from invoicing.outbox.model import Errand, Outcome, Unanswered
 from invoicing.outbox.relaying import Bounds
 from workers.settling import UNREACHABLE
 
@@ -95,12 +95,19 @@ class Relay:
 
     async def _deliver(self, errand: Errand) -> None:
         try:
-            outcome = await relaying.send(self._egress, errand, now)
-            await self._conclude(errand, outcome)
+            await self._conclude(errand, await self._send(errand))
         except UNREACHABLE as error:
             log.warning("cannot write what became of a message: %s", error, extra=_named(errand, "outbox.unsettled"))
         except Exception:
             log.exception("cannot deliver a message", extra=_named(errand, "outbox.unsettled"))
+
+    async def _send(self, errand: Errand) -> Outcome:
+        """Try once; a mistake of ours counts as a failure too, or its message would come again and again at once."""
+        try:
+            return await relaying.send(self._egress, errand, now)
+        except Exception:
+            log.exception("cannot send a message", extra=_named(errand, "outbox.unsendable"))
+            return Unanswered("internal", "Something went wrong on our side.")
 
     async def _conclude(self, errand: Errand, outcome: Outcome) -> None:
         async with transaction(self._engine) as session:

@@ -19,7 +19,7 @@ _ROLES = {
     part.WEB: "Answer HTTP requests (INVOICING_HOST, INVOICING_PORT).",
     "worker": "Carry jobs out, INVOICING_SLOTS at a time.",
     "dispatcher": "Move jobs from the ledger to the lanes' runways; several may run, one leads.",
-    "watchdog": "Put right what was lost: jobs of dead workers, tickets that Redis forgot.",
+    "watchdog": "Put right what was lost (jobs of dead workers, tickets that Redis forgot), and deliver webhooks.",
 }
 
 

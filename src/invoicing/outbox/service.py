@@ -28,7 +28,6 @@ from invoicing.outbox.model import (
 )
 from invoicing.outbox.store import deliveries, endpoints
 from invoicing.outbox.store.endpoints import endpoints_of
-from invoicing.outbox.store.relay import CHANNEL, prune
 
 
 @dataclass(frozen=True)
@@ -236,7 +235,6 @@ def _target(endpoint_id: UUID) -> str:
 
 
 __all__ = [
-    "CHANNEL",
     "Added",
     "Wish",
     "add",
@@ -246,7 +244,6 @@ __all__ = [
     "no_such_delivery",
     "no_such_webhook",
     "page",
-    "prune",
     "remove",
     "resend",
     "rotate",

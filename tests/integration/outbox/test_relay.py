@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from invoicing.kit.db import transaction
-from invoicing.kit.egress import Egress
+from invoicing.kit.egress import Egress, Reply
 from invoicing.kit.logs import JsonLines
 from invoicing.outbox import relaying
 from invoicing.outbox import service as outbox
@@ -315,18 +316,23 @@ async def hurried(post: Post) -> Any:
     return await take(post)
 
 
-async def test_finished_messages_are_pruned_with_their_attempts_and_those_that_wait_are_not(post: Post) -> None:
+async def test_a_message_that_trips_us_up_is_tried_like_one_that_is_refused_and_holds_up_no_other(post: Post) -> None:
+    class Tripping(Egress):
+        async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
+            if url.endswith("/trip"):
+                raise RuntimeError("a mistake of ours")
+            return await super().post(url, headers, body)
+
     async with receiving() as receiver:
+        tripping, _ = await post.endpoint("http://127.0.0.1:9/trip")
         await post.endpoint(receiver.url)
-        post.start()
+        post.start(Tripping(allowed=HERE))
         await post.finish()
-        await post.settled("delivered")
-        receiver.answer = status(500)
-        await post.finish()
-        await post.settled("delivered", "waiting")
-    await post.do("UPDATE messages SET created_at = now() - interval '91 d'")
-    await post.do("UPDATE messages SET finished_at = now() - interval '91 d' WHERE state = 'delivered'")
-    async with transaction(post.engine) as session:
-        assert await outbox.prune(session, timedelta(days=90), 100) == 1
-    assert [row["state"] for row in await post.messages()] == ["waiting"]
-    assert len(await post.attempts()) == 1
+        await receiver.wait_for(1)
+        await post.until(lambda: tried(post, tripping))
+    (trial,) = [row for row in await post.attempts() if row["outcome"] == "internal"]
+    assert trial["explanation"] == "Something went wrong on our side."
+
+
+async def tried(post: Post, endpoint_id: UUID) -> bool:
+    return bool((await post.row(endpoint_id))["failures"])

@@ -74,7 +74,7 @@ class AttemptBody(BaseModel):
     took_s: float | None
     outcome: str | None = Field(
         description="`delivered`, `refused` (see status), `timeout`, `connect`, `dns`, `tls`, `address_not_allowed`, "
-        "`bad_url`, `protocol`, `broken`, `lost` (our relay died meanwhile); null while it is under way."
+        "`bad_url`, `protocol`, `broken`, `lost` (our relay died meanwhile), `internal`; null while it is under way."
     )
     status: int | None = Field(description="What the endpoint answered.")
     explanation: str | None

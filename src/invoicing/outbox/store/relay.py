@@ -133,14 +133,6 @@ UPDATE messages SET state = 'dead', finished_at = now(), lease_until = NULL FROM
 RETURNING messages.id
 """)
 
-_PRUNE = text("""
-WITH old AS (
-    SELECT id FROM messages WHERE state <> 'waiting' AND finished_at < now() - CAST(:kept AS interval)
-    ORDER BY finished_at LIMIT :most FOR UPDATE SKIP LOCKED
-)
-DELETE FROM messages USING old WHERE messages.id = old.id RETURNING messages.id
-""")
-
 
 async def ready(session: Session, *, probing: bool, most: int) -> list[UUID]:
     """Find and lock endpoints that have something due, those waiting longest first; or those due for a probe."""
@@ -207,8 +199,3 @@ async def next_due(session: Session) -> float | None:
     """Tell in how many seconds there is something to do again; None: nothing waits."""
     due: float | None = await session.scalar(_NEXT)
     return due
-
-
-async def prune(session: Session, kept: timedelta, most: int) -> int:
-    """Delete messages that were finished so long ago, with their attempts; gives how many."""
-    return len((await session.scalars(_PRUNE, {"kept": kept, "most": most})).all())
