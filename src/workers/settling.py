@@ -98,20 +98,31 @@ class Settler:
             return await self._write_when_there([_unwritable(settlement)])
 
     async def _write_when_there(self, settlements: list[Settlement]) -> set[UUID]:
-        """Write as soon as the database can be used; raises what a database says that is there and refuses."""
+        """Write as soon as the database can be used; raises what a database says that is there and refuses them."""
         backoff = _FIRST_BACKOFF_S
         while True:
             try:
                 async with self._engine.connect() as session:
                     return await ledger.settle(await driver(session), settlements)
             except Exception as error:
-                if not is_away(error) and not isinstance(error, asyncpg.TransactionRollbackError):  # as at a deadlock
+                if _is_refusal(error):
                     raise
                 log.warning(
                     "cannot settle yet: %s", error, extra={"action": "settle.delayed", "count": len(settlements)}
                 )
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, _MOST_BACKOFF_S)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Tell whether an error says that a database which is there refuses what it is to write, as it always would.
+
+    Whatever else goes wrong on the way there may go well the next time: no outcome is given up for it.
+    """
+    refusals = (asyncpg.PostgresError, DBAPIError, ValueError, TypeError)
+    return (
+        isinstance(error, refusals) and not is_away(error) and not isinstance(error, asyncpg.TransactionRollbackError)
+    )
 
 
 def _unwritable(settlement: Settlement) -> Settlement:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from pydantic_core import from_json, to_json
 from sqlalchemy import MetaData, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -119,7 +119,11 @@ _AWAY = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ObjectNotInPrerequisiteStateError,  # the database does not take connections now
     asyncpg.LockNotAvailableError,
+    asyncpg.PostgresSystemError,  # its disk failed or is full
+    asyncpg.InternalClientError,  # the stream broke off within an answer
 )
+
+_CLOSED_AT_ONCE = "This connection is closed"
 
 
 def is_away(error: BaseException) -> bool:
@@ -127,4 +131,6 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         cause = error.orig.__cause__ if error.orig is not None else None
         return error.connection_invalidated or (cause is not None and is_away(cause))
+    if isinstance(error, InvalidRequestError):  # the pool, when PostgreSQL closed two connections as they were made
+        return str(error) == _CLOSED_AT_ONCE
     return isinstance(error, _AWAY)
