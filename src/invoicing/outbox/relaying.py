@@ -71,7 +71,7 @@ async def conclude(session: Session, errand: Errand, outcome: Outcome, chance: f
         await relay.went_well(session, errand.endpoint_id)
     else:
         pause = pause_after(failures + 1, verdict.held_for, chance)
-        await relay.went_wrong(session, errand.endpoint_id, verdict, pause)
+        await relay.went_wrong(session, errand, verdict, pause)
     return verdict, await relay.settle(session, errand, verdict)
 
 

@@ -161,9 +161,15 @@ async def rotate(session: Session, principal: Principal, endpoint_id: UUID) -> A
 
 
 async def test(session: Session, principal: Principal, endpoint_id: UUID, at: datetime) -> Delivery:
-    """Have a message sent to an endpoint that says nothing but that it was asked for."""
+    """Have a message sent to an endpoint that says nothing but that it was asked for.
+
+    One that waits already is sent instead of a further one: nobody is flooded by way of us.
+    """
     endpoint = await get(session, principal, endpoint_id)
     _refuse_disabled(endpoint)
+    waiting = await deliveries.waiting_id(session, endpoint.customer_id, endpoint.id, TEST)
+    if waiting is not None:
+        return await resend(session, principal, endpoint_id, waiting)
     message_id = new_id()
     body = to_json(trial_body(endpoint.id, rfc3339(at))).decode()
     await deliveries.insert_message(session, message_id, endpoint.customer_id, endpoint.id, TEST, body, WINDOW)

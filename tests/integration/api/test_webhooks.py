@@ -116,6 +116,8 @@ async def test_a_test_message_waits_to_be_sent_and_shows_among_the_deliveries(se
     listed = (await service.acme.get(f"{path}/deliveries")).json()["items"]
     assert [row["id"] for row in listed] == [delivery["id"]]
     assert await acts(service, one["id"]) == ["webhook.added", "webhook.tested"]
+    again = (await service.acme.post(f"{path}:test")).json()
+    assert again["id"] == delivery["id"], "nobody is flooded with test messages by way of us"
 
 
 async def test_deliveries_come_page_by_page_and_by_state(service: Service) -> None:

@@ -191,6 +191,23 @@ async def test_a_probe_that_succeeds_lets_the_rest_through(post: Post) -> None:
     assert (row["failures"], row["open_until"]) == (0, None)
 
 
+async def test_a_probe_that_fails_says_by_itself_how_long_its_endpoint_is_left_alone(post: Post) -> None:
+    endpoint_id, _ = await post.endpoint("http://127.0.0.1:9/")
+    await post.queue(endpoint_id, 3)
+    await post.do("UPDATE endpoints SET failures = 5, open_until = now()")
+    (probe,) = await take(post)
+    async with transaction(post.engine) as session:
+        await relaying.conclude(session, probe, Answered(500), 0.0)
+    (left,) = await post.rows("SELECT extract(epoch FROM open_until - now()) AS seconds FROM endpoints")
+    assert 40 < left["seconds"] <= 48, "a minute less a fifth, though the probe's lease would last longer"
+    await post.do("UPDATE endpoints SET failures = 1, open_until = now()")  # as after a Retry-After that is over
+    (probe,) = await take(post)
+    async with transaction(post.engine) as session:
+        await relaying.conclude(session, probe, Answered(500), 0.0)
+    row = await post.row(endpoint_id)
+    assert (row["failures"], row["open_until"]) == (2, None)
+
+
 async def breaker_open(post: Post, endpoint_id: UUID) -> bool:
     row = await post.row(endpoint_id)
     leased = await post.rows("SELECT 1 FROM messages WHERE lease_until IS NOT NULL")

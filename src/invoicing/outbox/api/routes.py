@@ -126,7 +126,8 @@ def _add_acts(router: Router, office: PostOffice) -> None:
         office.test,
         name="testWebhook",
         summary="Have a test message sent",
-        text="A message of the type `webhook.test`, signed and retried as all others, and sent before them.",
+        text="A message of the type `webhook.test`, signed and retried as all others, and sent before them. While one "
+        "waits it is sent instead of a further one.",
         tag=TAG,
         parameters=[_WEBHOOK],
         answers={202: Given("The message; follow it among the deliveries.", {"application/json": DeliveryBody})},

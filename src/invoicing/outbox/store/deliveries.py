@@ -104,6 +104,21 @@ async def insert_message(
     await session.execute(insert(messages).values(**values))
 
 
+async def waiting_id(session: Session, customer_id: UUID, endpoint_id: UUID, event: str) -> UUID | None:
+    """Find a message of some event that waits to be sent to an endpoint."""
+    found: UUID | None = await session.scalar(
+        select(_m.id)
+        .where(
+            _m.endpoint_id == endpoint_id,
+            _m.customer_id == customer_id,
+            _m.event == event,
+            _m.state == MessageState.WAITING,
+        )
+        .limit(1)
+    )
+    return found
+
+
 async def let_through(session: Session, endpoint_id: UUID) -> None:
     """Let an endpoint whose breaker is open have one message at once, and wake the relays."""
     await session.execute(_LET_THROUGH, {"id": endpoint_id})

@@ -100,7 +100,8 @@ WHERE id = :id AND (failures > 0 OR open_until IS NOT NULL) RETURNING pg_notify(
 
 _UNWELL = text("""
 UPDATE endpoints SET failures = failures + 1,
-    open_until = CASE WHEN CAST(:pause AS interval) IS NULL THEN open_until
+    open_until = CASE WHEN :probing THEN now() + CAST(:pause AS interval)
+                      WHEN CAST(:pause AS interval) IS NULL THEN open_until
                       ELSE greatest(open_until, now() + CAST(:pause AS interval)) END,
     disabled_at = CASE WHEN :gone THEN coalesce(disabled_at, now()) ELSE disabled_at END,
     disabled_why = CASE WHEN :gone THEN coalesce(disabled_why, :why) ELSE disabled_why END
@@ -169,11 +170,10 @@ async def went_well(session: Session, endpoint_id: UUID) -> None:
     await session.execute(_WELL, {"id": endpoint_id})
 
 
-async def went_wrong(session: Session, endpoint_id: UUID, verdict: Verdict, pause: timedelta | None) -> None:
-    """Count a failure of an endpoint; leave it alone for a while, or for good."""
-    await session.execute(
-        _UNWELL, {"id": endpoint_id, "pause": pause, "gone": verdict.gone, "why": "The endpoint answered 410 Gone."}
-    )
+async def went_wrong(session: Session, errand: Errand, verdict: Verdict, pause: timedelta | None) -> None:
+    """Count a failure of an endpoint; leave it alone for a while, or for good. A probe decides alone for how long."""
+    values = {"id": errand.endpoint_id, "pause": pause, "probing": errand.probing, "gone": verdict.gone}
+    await session.execute(_UNWELL, {**values, "why": "The endpoint answered 410 Gone."})
 
 
 async def settle(session: Session, errand: Errand, verdict: Verdict) -> bool:
