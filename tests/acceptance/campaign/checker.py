@@ -117,7 +117,8 @@ def _otherwise(seen: Seen) -> Found:
         died = sum(one.error == _DIED for one in job.attempts)
         if job.state == "dead" and died and died == sum(one.error is not None for one in job.attempts) <= seen.kills:
             continue
-        yield job.id, f"({job.kind}) is {job.state}, may be {sorted(request.may_end)}: {_trace(job)}"
+        errors = [one.error for one in job.attempts if one.error is not None]
+        yield job.id, f"({job.kind}) is {job.state}, may be {sorted(request.may_end)}: {_trace(job)} {errors}"
 
 
 def _uncancelled(seen: Seen) -> Found:
