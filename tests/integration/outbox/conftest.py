@@ -1,7 +1,7 @@
 """A ledger with a customer, its endpoints, and relays that deliver to receivers on this machine."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,7 +16,8 @@ from invoicing.kit.db import make_engine, transaction
 from invoicing.kit.egress import Egress, networks_of
 from invoicing.kit.ids import new_id
 from invoicing.outbox import service as outbox
-from invoicing.outbox.relaying import Bounds
+from invoicing.outbox.model import Errand
+from invoicing.outbox.relaying import Bounds, take
 from workers.outbox import Relay
 
 from ..book import Book
@@ -85,6 +86,11 @@ class Post:
         relay = self.relay(egress, **bounds)
         self.relays.append((relay, asyncio.create_task(relay.run())))
         return relay
+
+    async def take(self, **bounds: Any) -> Sequence[Errand]:
+        """Claim what may be sent now, as a relay does."""
+        async with transaction(self.engine) as session:
+            return await take(session, Bounds(**bounds), free=256, probes=64)
 
     async def close(self) -> None:
         for relay, _ in self.relays:

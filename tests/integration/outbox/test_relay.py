@@ -1,4 +1,4 @@
-"""What relays do when one dies, when endpoints fail, and when there is much to send."""
+"""What relays do when one dies, when receivers misbehave, and when there is much to send."""
 
 import asyncio
 import logging
@@ -18,7 +18,6 @@ from invoicing.kit.logs import JsonLines
 from invoicing.outbox import relaying
 from invoicing.outbox import service as outbox
 from invoicing.outbox.model import Answered
-from invoicing.outbox.store import relay
 
 from .conftest import HERE, Post
 from .receiver import OK, Got, receiving, status
@@ -73,8 +72,8 @@ async def test_a_late_relay_writes_nothing_over_what_another_did(post: Post) -> 
     async with receiving() as receiver:
         await post.endpoint(receiver.url)
         await post.finish()
-        late = await take(post, lease=timedelta(0))
-        (again,) = await take(post, lease=timedelta(seconds=60))
+        late = await post.take(lease=timedelta(0))
+        (again,) = await post.take(lease=timedelta(seconds=60))
         assert again.id == late[0].id
         async with transaction(post.engine) as session:
             _, current = await relaying.conclude(session, late[0], Answered(500), 0.5)
@@ -85,11 +84,6 @@ async def test_a_late_relay_writes_nothing_over_what_another_did(post: Post) -> 
             _, current = await relaying.conclude(session, again, Answered(200), 0.5)
         assert current
     assert [row["outcome"] for row in await post.attempts()] == ["refused", "delivered"]
-
-
-async def take(post: Post, **bounds: Any) -> Any:
-    async with transaction(post.engine) as session:
-        return await relaying.take(session, relaying.Bounds(**bounds), free=256, probes=64)
 
 
 async def test_two_relays_beside_each_other_send_each_message_once(post: Post) -> None:
@@ -140,78 +134,6 @@ async def test_of_one_job_a_later_message_waits_until_the_earlier_is_delivered_o
 
 async def told(got: list[Got], job_id: UUID, event: str = "job.succeeded") -> bool:
     return any(one.json["data"]["id"] == str(job_id) and one.json["type"] == event for one in got)
-
-
-async def test_ten_thousand_messages_for_a_dead_endpoint_cost_one_probe_and_hold_up_nobody(post: Post) -> None:
-    dead, _ = await post.endpoint("http://127.0.0.1:9/dead")
-    await post.queue(dead, 10_000)
-    await post.do("ANALYZE messages")
-    well, _ = await post.endpoint("http://127.0.0.1:9/well")
-    await post.queue(well, 20)
-    seen: dict[UUID, int] = {dead: 0, well: 0}
-    for _ in range(40):
-        errands = await take(post)
-        for errand in errands:
-            seen[errand.endpoint_id] += 1
-            answered = Answered(200 if errand.endpoint_id == well else 503)
-            async with transaction(post.engine) as session:
-                await relaying.conclude(session, errand, answered, 0.5)
-    assert seen[well] == 20, "every message of the other endpoint was taken, four at a time, beside the dead one"
-    assert seen[dead] <= 8, "five failures open the breaker; those under way with the fifth are the last"
-    assert not await take(post)
-    await post.do("UPDATE endpoints SET open_until = now() WHERE id = :id", id=dead)
-    probe = await take(post)
-    assert [errand.probing for errand in probe] == [True]
-    assert not await take(post), "one probe at a time, whoever asks"
-    plan = "\n".join(
-        row["QUERY PLAN"]
-        for row in await post.rows(
-            "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "
-            + relay._READY.text.replace(":probing", "false").replace(":most", "256")
-        )
-    )
-    assert "Seq Scan on messages" not in plan, plan
-
-
-async def test_a_probe_that_succeeds_lets_the_rest_through(post: Post) -> None:
-    async with receiving(status(500)) as receiver:
-        endpoint_id, _ = await post.endpoint(receiver.url)
-        await post.queue(endpoint_id, 12)
-        started = post.start()
-        await post.until(lambda: breaker_open(post, endpoint_id))
-        failed = len(receiver.got)
-        assert failed < 12
-        receiver.answer = OK
-        await post.do("UPDATE endpoints SET open_until = now()")
-        started._woken.set()
-        await receiver.wait_for(failed + 1)
-        await post.hurry()
-        await post.settled(*["delivered"] * 12)
-        row = await post.row(endpoint_id)
-    assert (row["failures"], row["open_until"]) == (0, None)
-
-
-async def test_a_probe_that_fails_says_by_itself_how_long_its_endpoint_is_left_alone(post: Post) -> None:
-    endpoint_id, _ = await post.endpoint("http://127.0.0.1:9/")
-    await post.queue(endpoint_id, 3)
-    await post.do("UPDATE endpoints SET failures = 5, open_until = now()")
-    (probe,) = await take(post)
-    async with transaction(post.engine) as session:
-        await relaying.conclude(session, probe, Answered(500), 0.0)
-    (left,) = await post.rows("SELECT extract(epoch FROM open_until - now()) AS seconds FROM endpoints")
-    assert 40 < left["seconds"] <= 48, "a minute less a fifth, though the probe's lease would last longer"
-    await post.do("UPDATE endpoints SET failures = 1, open_until = now()")  # as after a Retry-After that is over
-    (probe,) = await take(post)
-    async with transaction(post.engine) as session:
-        await relaying.conclude(session, probe, Answered(500), 0.0)
-    row = await post.row(endpoint_id)
-    assert (row["failures"], row["open_until"]) == (2, None)
-
-
-async def breaker_open(post: Post, endpoint_id: UUID) -> bool:
-    row = await post.row(endpoint_id)
-    leased = await post.rows("SELECT 1 FROM messages WHERE lease_until IS NOT NULL")
-    return row["open_until"] is not None and not leased
 
 
 async def test_whoever_does_not_answer_costs_the_patience_and_no_more(post: Post) -> None:
@@ -292,21 +214,6 @@ async def test_what_could_not_be_delivered_in_three_days_is_kept_and_can_be_rese
     assert [row["status"] for row in await post.attempts()] == [500, 500, 200, 200]
 
 
-async def test_messages_behind_an_open_breaker_are_given_up_when_their_time_is_over_and_others_never(
-    post: Post,
-) -> None:
-    dead, _ = await post.endpoint("http://127.0.0.1:9/dead")
-    well, _ = await post.endpoint("http://127.0.0.1:9/well")
-    await post.queue(dead, 3)
-    await post.queue(well, 3)
-    await post.do("UPDATE messages SET gives_up_at = now() - interval '1 s'")
-    await post.do("UPDATE endpoints SET failures = 9, open_until = now() + interval '1 h' WHERE id = :id", id=dead)
-    async with transaction(post.engine) as session:
-        assert await relaying.expire(session) == 3
-    states = {(row["endpoint_id"], row["state"]) for row in await post.messages()}
-    assert states == {(dead, "dead"), (well, "waiting")}, "what was never tried is tried once, however late we are"
-
-
 async def test_neither_secrets_nor_bodies_nor_addresses_are_logged(
     post: Post, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,7 +237,7 @@ async def hurried(post: Post) -> Any:
         one.stop()
     await post.close()
     await post.hurry()
-    return await take(post)
+    return await post.take()
 
 
 async def test_a_message_that_trips_us_up_is_tried_like_one_that_is_refused_and_holds_up_no_other(post: Post) -> None:
