@@ -128,13 +128,17 @@ def from_json(data: bytes) -> dict[str, Any]:
     return value
 
 
-def connect(url: str, connections: int = 20) -> ArqRedis:
-    """Open a pool of connections that reconnect by themselves, with back-off, after Redis was away."""
+def connect(url: str, connections: int = 20, patience_s: float = 5.0) -> ArqRedis:
+    """Open a pool of connections that reconnect by themselves, with back-off, after Redis was away.
+
+    One that says nothing for `patience_s` is away, too: behind a network that lost the way, nobody ever refuses.
+    """
     pool: BlockingConnectionPool = BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
         timeout=5,
         socket_connect_timeout=3,
+        socket_timeout=patience_s,
         socket_keepalive=True,
         health_check_interval=15,
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),

@@ -1,11 +1,17 @@
-"""A connection to the ledger that neither answers nor breaks: it is given up, and the next one serves."""
+"""Servers that neither answer nor refuse: what was asked fails as when they are away, and later serves again."""
 
 import os
 import signal
+import time
+from contextlib import suppress
+from uuid import uuid4
 
+import pytest
+from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.kit.db import driver, is_away, make_engine
+from invoicing.transport import Transport, connect
 
 
 async def test_what_is_never_answered_fails_as_when_the_ledger_is_away_until_there_is_another_connection(
@@ -23,6 +29,22 @@ async def test_what_is_never_answered_fails_as_when_the_ledger_is_away_until_the
     finally:
         os.kill(stopped, signal.SIGCONT)
     await engine.dispose()
+
+
+async def test_a_redis_that_never_answers_is_away_and_serves_again_when_it_does(redis_url: str) -> None:
+    transport = Transport(connect(redis_url, patience_s=0.3))
+    ticket = (uuid4(), 1)
+    stopped = int((await transport.redis.info("server"))["process_id"])
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        with pytest.raises(RedisError):
+            await transport.put([("normal-small", ticket, time.time())])
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    while ticket not in await transport.present("normal-small"):
+        with suppress(RedisError):
+            await transport.put([("normal-small", ticket, time.time())])
+    await transport.close()
 
 
 async def _pid(engine: AsyncEngine) -> list[int]:
