@@ -12,6 +12,7 @@ _VERBS = {
     "up": "up",
     "demo": "demo",
     "doctor": "doctor",
+    "drill": "drill",
     "keys": "keys",
     "jobs": "jobs",
     "lanes": "lanes",

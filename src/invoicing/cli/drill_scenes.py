@@ -1,0 +1,161 @@
+"""How each drill goes: which work it holds ready, and how it breaks what."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from invoicing.cli import drill_breaks, drill_disk, drill_skew
+from invoicing.cli.client import Answer, Service
+from invoicing.cli.drill_measures import Blow
+from invoicing.cli.drill_promises import LEASE_S
+from invoicing.cli.drill_site import Process, Site
+from invoicing.cli.drill_witnesses import Witnesses
+from invoicing.cli.faults import Fault
+from invoicing.kit.embedded.process import wait_until
+
+_WORK: Mapping[str, Any] = {"seconds": 4, "chunks": 8}
+"""Long enough to be struck in the middle, with checkpoints to go on from."""
+
+_SHORT_WORK: Mapping[str, Any] = {"seconds": 0.3}
+_LONG_WORK: Mapping[str, Any] = {"seconds": 30, "chunks": 60}
+"""Outlasts a lease."""
+
+_RUNS_WITHIN_S = 60.0
+_SKEWED_SLOTS = 2
+_MOST_LONG = 40
+
+
+@dataclass
+class Stage:
+    """What a scene works with, and what it leaves for the verdict."""
+
+    site: Site
+    ops: Service
+    witnesses: Witnesses
+    spared: set[str] = field(default_factory=set)
+    slowdown: Callable[[], float] | None = None
+
+    def workers(self) -> Sequence[Answer]:
+        """List the workers that serve now."""
+        found: list[Answer] = self.ops.get("/v1/workers")["items"]
+        return [one for one in found if one["alive"] and not one["stopping"]]
+
+    def hold(self, payload: Mapping[str, Any], count: int) -> None:
+        """Have some jobs accepted that are to be there when the fault comes."""
+        for submitting in [self.witnesses.ask(payload, held=True) for _ in range(count)]:
+            submitting.result(_RUNS_WITHIN_S)
+
+    def slots(self) -> int:
+        """Count the slots of all workers."""
+        return sum(int(one["slots"]) for one in self.workers())
+
+    def busy_worker(self) -> Process:
+        """Hold work, and find the worker that runs most of it as soon as one runs any."""
+        self.hold(_WORK, self.slots())
+        ours = {one.pid: one for one in self.site.processes("worker")}
+        deadline = time.monotonic() + _RUNS_WITHIN_S
+        while time.monotonic() < deadline:
+            busy = max(
+                (one for one in self.workers() if one["pid"] in ours), key=lambda one: len(one["running"]), default=None
+            )
+            if busy and busy["running"]:
+                return ours[busy["pid"]]
+            time.sleep(0.1)
+        raise Fault(
+            "No worker of this service began the drill's jobs.", "See `invoicing lanes` and `invoicing doctor`."
+        )
+
+
+Scene = Callable[[Stage], AbstractContextManager[Blow]]
+
+
+def _worker_kill(stage: Stage) -> AbstractContextManager[Blow]:
+    return drill_breaks.killed(stage.site, stage.busy_worker())
+
+
+def _worker_stop(stage: Stage) -> AbstractContextManager[Blow]:
+    return drill_breaks.stopped(stage.site, stage.busy_worker(), with_family=False)
+
+
+def _child_kill(stage: Stage) -> AbstractContextManager[Blow]:
+    return drill_breaks.children_killed(stage.site, stage.busy_worker())
+
+
+def _kill(role: str) -> Scene:
+    def scene(stage: Stage) -> AbstractContextManager[Blow]:
+        stage.busy_worker()
+        return drill_breaks.killed(stage.site, stage.site.one(role))
+
+    return scene
+
+
+def _stop(role: str) -> Scene:
+    def scene(stage: Stage) -> AbstractContextManager[Blow]:
+        stage.busy_worker()
+        return drill_breaks.stopped(stage.site, stage.site.one(role), with_family=True)
+
+    return scene
+
+
+def _flush(stage: Stage) -> AbstractContextManager[Blow]:
+    stage.hold(_SHORT_WORK, 6 * stage.slots())
+    return drill_breaks.flushed(stage.site, stage.site.one("redis"))
+
+
+def _restart(stage: Stage) -> AbstractContextManager[Blow]:
+    stage.busy_worker()
+    return drill_breaks.restarted(stage.site, stage.site.one("postgres"))
+
+
+@contextmanager
+def _skew(stage: Stage) -> Iterator[Blow]:
+    """Let two workers whose clocks are off carry jobs past a lease; then kill the one whose clock is ahead."""
+    behind_s, ahead_s = -drill_skew.HOUR_S, drill_skew.HOUR_S
+    with ExitStack() as stack:
+        behind, ahead = (
+            stack.enter_context(drill_skew.worker(stage.site, off, _SKEWED_SLOTS)) for off in (behind_s, ahead_s)
+        )
+        drill_skew.await_ready(behind, behind_s)
+        drill_skew.await_ready(ahead, ahead_s)
+        _hold_on(stage, (behind.pid, ahead.pid))
+        time.sleep(LEASE_S + 2)
+        running = {one["pid"]: one["running"] for one in stage.workers()}
+        stage.spared.update(running.get(behind.pid, ()))
+        at = time.time()
+        ahead.process.kill()
+        yield Blow(at, f"SIGKILL to worker {ahead.pid}, whose clock is {ahead_s} s ahead ({behind.pid}: {behind_s} s)")
+
+
+def _hold_on(stage: Stage, pids: Sequence[int]) -> None:
+    """Hold long work until each of some workers runs some of it."""
+    for _ in range(_MOST_LONG):
+        stage.hold(_LONG_WORK, 1)
+        if wait_until(lambda: set(pids) <= {one["pid"] for one in stage.workers() if one["running"]}, 1.0):
+            return
+    raise Fault("The workers with wrong clocks were given no jobs.", "Try again when less waits.")
+
+
+@contextmanager
+def _slow_disk(stage: Stage) -> Iterator[Blow]:
+    stage.busy_worker()
+    at = time.time()
+    with drill_disk.busy(stage.site.home) as slowdown:
+        stage.slowdown = slowdown
+        yield Blow(at, f"writes with fsync, as many as the disk takes, beside {stage.site.home}")
+
+
+SCENES: Mapping[str, Scene] = {
+    "worker-kill": _worker_kill,
+    "worker-stop": _worker_stop,
+    "child-kill": _child_kill,
+    "dispatcher-kill": _kill("dispatcher"),
+    "web-kill": _kill("web"),
+    "redis-flush": _flush,
+    "redis-down": _stop("redis"),
+    "db-restart": _restart,
+    "db-down": _stop("postgres"),
+    "clock-skew": _skew,
+    "slow-disk": _slow_disk,
+}
