@@ -40,7 +40,7 @@ class Terms:
     """Of faults."""
     flood: int = 0
     """How many jobs wait when, after all else, Redis is made to forget everything; 0: nothing of the kind."""
-    quiet_within: float = 300.0
+    quiet_within: float = 600.0
     """How long after the last fault everything may take to end; generous, as some of it was long work."""
 
 

@@ -21,7 +21,7 @@ def test_a_plan_is_made_by_its_seed_alone_and_has_every_kind_before_any_comes_ag
     assert all(before.at < after.at < 3_000 for before, after in pairwise(faults))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 async def test_whatever_breaks_every_accepted_job_ends_exactly_once(roomy_path: Path) -> None:
     result = await run(Terms(SEED, SECONDS, APART), roomy_path / "home")
     found = violations(result.seen)
