@@ -109,7 +109,7 @@ def _obstacle(site: Site, chosen: Drill) -> Fault | None:
 
 
 def _announce(chosen: Drill, site: Site, within: float | None) -> None:
-    bound = chosen.bound(len(site.processes("worker"))) if within is None else within
+    bound = chosen.bound(len(site.processes("worker")), site.lease_s()) if within is None else within
     since = "the end of it" if chosen.from_end else "the fault"
     say(f"[bold]{chosen.name}[/] {chosen.does}.")
     say(f"  Promised: {chosen.promise}; all works again within {bound:g} s of {since}.")
@@ -125,9 +125,8 @@ def _confirm(*, yes: bool) -> None:
 
 
 def _done(site: Site, chosen: Drill, seconds: float | None, within: float | None, *, quiet: bool) -> dict[str, Any]:
-    lasts_s = seconds if seconds is not None and chosen.settable else chosen.lasts_s
     with _progress(chosen) as tell:
-        measured = conduct(site, chosen, lasts_s, tell)
+        measured = conduct(site, chosen, seconds, tell)
     verdict = judge(chosen, measured, within)
     if not quiet:
         OUT.print()

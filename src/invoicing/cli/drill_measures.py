@@ -86,6 +86,8 @@ class Measured:
     from_end: bool
     workers: int
     """How many worker processes the service had."""
+    lease_s: float
+    """How long their leases are."""
     witnesses: Sequence[Witness]
     signs: Sequence[Sign]
     jobs: int

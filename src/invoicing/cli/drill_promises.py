@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-LEASE_S = 10.0
-"""The lease of an attempt (seconds), which is the workers' own number: a test holds the two together."""
+USUAL_LEASE_S = 10.0
+"""The lease of an attempt (seconds) where the workers do not tell theirs; a test holds the two together."""
 
 RESCUED = "rescued"
 RETRYING = "retrying"
@@ -15,7 +15,7 @@ CLIENTS = "client"
 
 @dataclass(frozen=True)
 class Drill:
-    """One way to break something; `bound_s` is how soon the service must work again, in seconds."""
+    """One way to break something; `bound_s` is how soon the service must work again (seconds, beside leases)."""
 
     name: str
     does: str
@@ -23,8 +23,10 @@ class Drill:
     bound_s: float
     alone_s: float | None = None
     """The bound where no second worker serves: its successor must start first."""
+    leases: int = 0
+    """How many leases must run out before it can work again: the bound is so much longer, and so is the outage."""
     lasts_s: float | None = None
-    """How long it lasts, where that is not an instant."""
+    """How long it lasts (seconds, beside leases), where that is not an instant."""
     settable: bool = False
     """Whether the person at the keyboard may say how long."""
     from_end: bool = False
@@ -36,28 +38,37 @@ class Drill:
     undisturbed: bool = False
     """Whether no attempt may be lost at all."""
 
-    def bound(self, workers: int) -> float:
+    def bound(self, workers: int, lease_s: float = USUAL_LEASE_S) -> float:
         """Give the bound that holds with so many workers."""
-        return self.alone_s if self.alone_s is not None and workers < 2 else self.bound_s
+        beside = self.alone_s if self.alone_s is not None and workers < 2 else self.bound_s
+        return beside + self.leases * lease_s
+
+    def lasts(self, asked_s: float | None, lease_s: float = USUAL_LEASE_S) -> float | None:
+        """Give how long it lasts, None for an instant; a person may say so where it is settable."""
+        if self.settable and asked_s is not None:
+            return asked_s
+        return None if self.lasts_s is None else self.lasts_s + self.leases * lease_s
 
 
 _ALL = (
     Drill(
         "worker-kill",
         "sends SIGKILL to a worker in the middle of jobs",
-        "its jobs run elsewhere as soon as their lease (10 s) is over, from their last checkpoint, and end once",
-        bound_s=LEASE_S + 2,
-        alone_s=40.0,
+        "its jobs run elsewhere as soon as their lease is over, from their last checkpoint, and end once",
+        bound_s=2.0,
+        leases=1,
+        alone_s=30.0,
         detected_in=frozenset({RESCUED}),
     ),
     Drill(
         "worker-stop",
         "stops a worker (SIGSTOP) in the middle of jobs for longer than their lease, then lets it go on (SIGCONT)",
-        "its jobs run elsewhere as soon as their lease (10 s) is over; when it goes on it finds that it lost them, and "
+        "its jobs run elsewhere as soon as their lease is over; when it goes on it finds that it lost them, and "
         "settles nothing twice",
-        bound_s=LEASE_S + 2,
-        alone_s=LEASE_S + 14,
-        lasts_s=LEASE_S + 4,
+        bound_s=2.0,
+        leases=1,
+        alone_s=14.0,
+        lasts_s=4.0,
         detected_in=frozenset({RESCUED}),
     ),
     Drill(
@@ -85,7 +96,7 @@ _ALL = (
         "redis-flush",
         "has Redis forget everything (FLUSHALL) while jobs wait",
         "tickets that were lost are put back by the watchdog, and no job runs twice",
-        bound_s=10.0,
+        bound_s=5.0,
         server="redis",
     ),
     Drill(
@@ -122,8 +133,9 @@ _ALL = (
         "clock-skew",
         "starts two more workers, whose wall clocks are an hour behind and an hour ahead; kills the one ahead",
         "leases go by PostgreSQL's clock: no job is taken from the one behind, and those of the one ahead run "
-        "elsewhere as soon as their lease (10 s) is over",
-        bound_s=LEASE_S + 2,
+        "elsewhere as soon as their lease is over",
+        bound_s=2.0,
+        leases=1,
         detected_in=frozenset({RESCUED}),
     ),
     Drill(

@@ -26,13 +26,14 @@ Tell = Callable[[str], None]
 """Is told what goes on just now."""
 
 
-def conduct(site: Site, drill: Drill, lasts_s: float | None, tell: Tell) -> Measured:
-    """Conduct a drill, which ends with the service mended in any case; `lasts_s` is how long an outage lasts."""
+def conduct(site: Site, drill: Drill, asked_s: float | None, tell: Tell) -> Measured:
+    """Conduct a drill, which ends with the service mended in any case; `asked_s` is how long an outage shall last."""
     with Service(site.url, site.ops_key) as ops, Witnesses(site) as witnesses, Lookout(site) as lookout:
         stage = Stage(site, ops, witnesses)
         tell("is all well?")
         _insist_on_health(stage)
-        workers = len(site.processes("worker"))
+        workers, lease_s = len(site.processes("worker")), site.lease_s()
+        lasts_s = drill.lasts(asked_s, lease_s)
         with _probing(witnesses):
             tell("jobs of its own are accepted and begin")
             time.sleep(_PROBED_BEFORE_S)
@@ -47,7 +48,7 @@ def conduct(site: Site, drill: Drill, lasts_s: float | None, tell: Tell) -> Meas
         seen, jobs = witnesses.question()
         signs = (*signs_of(seen, blow.at, _LOST), *lookout.signs(blow.at))
         spared = frozenset(stage.spared)
-        return Measured(blow, healed_at, drill.from_end, workers, seen, signs, jobs, spared, slowdown)
+        return Measured(blow, healed_at, drill.from_end, workers, lease_s, seen, signs, jobs, spared, slowdown)
 
 
 def _insist_on_health(stage: Stage) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 from invoicing.cli import drill_breaks, drill_disk, drill_skew
 from invoicing.cli.client import Answer, Service
 from invoicing.cli.drill_measures import Blow
-from invoicing.cli.drill_promises import LEASE_S
-from invoicing.cli.drill_site import Process, Site
+from invoicing.cli.drill_site import Process, Site, serving
 from invoicing.cli.drill_witnesses import Witnesses
 from invoicing.cli.faults import Fault
 from invoicing.kit.embedded.process import wait_until
@@ -39,8 +38,7 @@ class Stage:
 
     def workers(self) -> Sequence[Answer]:
         """List the workers that serve now."""
-        found: list[Answer] = self.ops.get("/v1/workers")["items"]
-        return [one for one in found if one["alive"] and not one["stopping"]]
+        return serving(self.ops)
 
     def hold(self, payload: Mapping[str, Any], count: int) -> None:
         """Have some jobs accepted that are to be there when the fault comes."""
@@ -52,8 +50,11 @@ class Stage:
         return sum(int(one["slots"]) for one in self.workers())
 
     def busy_worker(self) -> Process:
-        """Hold work, and find the worker that runs most of it as soon as one runs any."""
-        self.hold(_WORK, self.slots())
+        """Hold work, and find the worker that runs most of it as soon as one runs any.
+
+        One job for each worker: with more, those that are rescued would wait for a slot behind their likes.
+        """
+        self.hold(_WORK, len(self.workers()))
         ours = {one.pid: one for one in self.site.processes("worker")}
         deadline = time.monotonic() + _RUNS_WITHIN_S
         while time.monotonic() < deadline:
@@ -120,7 +121,7 @@ def _skew(stage: Stage) -> Iterator[Blow]:
         drill_skew.await_ready(behind, behind_s)
         drill_skew.await_ready(ahead, ahead_s)
         _hold_on(stage, (behind.pid, ahead.pid))
-        time.sleep(LEASE_S + 2)
+        time.sleep(stage.site.lease_s() + 2)
         running = {one["pid"]: one["running"] for one in stage.workers()}
         stage.spared.update(running.get(behind.pid, ()))
         at = time.time()

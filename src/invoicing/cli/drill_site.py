@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invoicing.cli.client import Service
+from invoicing.cli.client import Answer, Service
 from invoicing.cli.dev_keys_file import keys_file, read_keys
+from invoicing.cli.drill_promises import USUAL_LEASE_S
 from invoicing.cli.faults import NOT_ALLOWED, NOT_REACHABLE, Fault
 from invoicing.cli.run_file import RunFile
 from invoicing.kit.embedded.files import read_text
@@ -51,10 +52,21 @@ class Site:
             return process
         raise Fault(f"This service has no {role} of its own just now.", "`invoicing doctor` says more.")
 
+    def lease_s(self) -> float:
+        """How long the longest lease of a worker is, as far as they tell."""
+        with Service(self.url, self.ops_key) as ops:
+            return max((float(one.get("lease_s", USUAL_LEASE_S)) for one in serving(ops)), default=USUAL_LEASE_S)
+
     def family(self, pid: int) -> Sequence[int]:
         """List a process of ours and all below it; nothing when it is not ours: numbers are used again."""
         parents = parents_now()
         return [one for one in parents if descends(one, pid, parents)] if descends(pid, self.up, parents) else []
+
+
+def serving(ops: Service) -> Sequence[Answer]:
+    """List the workers that serve the lanes now."""
+    found: list[Answer] = ops.get("/v1/workers")["items"]
+    return [one for one in found if one["alive"] and not one["stopping"]]
 
 
 def find(home: Path) -> Site:

@@ -31,7 +31,7 @@ class Verdict:
 
 def judge(drill: Drill, measured: Measured, within_s: float | None = None) -> Verdict:
     """Judge a drill by its own bound, or by another one."""
-    bound = drill.bound(measured.workers) if within_s is None else within_s
+    bound = drill.bound(measured.workers, measured.lease_s) if within_s is None else within_s
     reasons = (*_of_witnesses(measured), *_of_times(drill, measured, bound))
     if reasons:
         return Verdict(Outcome.NOT_KEPT, bound, reasons)
