@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 
+_PATIENCE_S = 60.0
+"""The longest that a statement of a step may take: while a silent ledger is waited for, the lease goes on."""
+
 
 class Child:
     """Performs attempts in the main thread while another thread listens to the worker."""
@@ -70,7 +73,9 @@ class Child:
         if not told:  # the worker ended before it had anything to tell
             return
         around = surroundings_of(read(told))
-        engine = make_engine(around.database_url, pool_size=2, overflow=0, name="invoicing-child", by_key=True)
+        engine = make_engine(
+            around.database_url, pool_size=2, overflow=0, name="invoicing-child", by_key=True, patience_s=_PATIENCE_S
+        )
         kinds = self._load(around.drills)
         loop = asyncio.get_running_loop()
         threading.Thread(target=self._listen, args=(loop,), name="listen", daemon=True).start()
