@@ -26,6 +26,7 @@ class Settings:
     port: int = 8000
     drills: bool = False
     slots: int = 0
+    lease_s: int = 10
     log_level: str = "INFO"
     rules_dir: Path | None = None
     largest_body: int = 64 * 1024 * 1024
@@ -51,6 +52,8 @@ VARIABLES = {
     "INVOICING_PORT": "port the web process listens on (default 8000)",
     "INVOICING_DRILLS": "1 offers the kind `drill`, for rehearsals (default 0)",
     "INVOICING_SLOTS": "jobs one worker process runs at a time (default: 2, or the number of cores if larger)",
+    "INVOICING_LEASE_S": "seconds of silence after which the jobs of a worker go to another, the same for all workers "
+    "and watchdogs; workers beat five times in it (default 10)",
     "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "INVOICING_RULES_DIR": "folder of further compiled rules (ubl/*.xslt, cii/*.xslt) that every invoice must satisfy",
     "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
@@ -75,6 +78,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         port=_whole(env, "INVOICING_PORT", 8000, 0, 65535),
         drills=_flag(env, "INVOICING_DRILLS"),
         slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 2, 1000),
+        lease_s=_whole(env, "INVOICING_LEASE_S", 10, 2, 120),
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         rules_dir=Path(rules) if rules else None,
         largest_body=_whole(env, "INVOICING_LARGEST_BODY", 64 * 1024 * 1024, 1024, 1024**3),

@@ -17,9 +17,10 @@ from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
 
-EVERY_S = 2.0
+BEATS = 5
 LEASE = timedelta(seconds=10)
-"""Five beats: a worker may miss four, as through a restart of PostgreSQL, before its jobs are given to another."""
+"""So many beats long, however long it is set to be: a worker may miss four, as through a restart of PostgreSQL, before
+its jobs are given to another."""
 
 Attempts = Mapping[tuple[UUID, int], bool]
 """Attempts that a worker still has, each with whether cancelling was asked for."""
@@ -37,7 +38,6 @@ class Heartbeat:
         held: Callable[[Sequence[tuple[UUID, int]], Attempts], None],
         agreed: Callable[[Policies], int],
         *,
-        every_s: float = EVERY_S,
         lease: timedelta = LEASE,
     ) -> None:
         """Beat for a worker.
@@ -52,7 +52,7 @@ class Heartbeat:
         self._running = running
         self._held = held
         self._agreed = agreed
-        self._every_s = every_s
+        self._every_s = lease.total_seconds() / BEATS
         self._lease = lease
         self._loop = asyncio.get_running_loop()
         self._loop_beat = time.monotonic()

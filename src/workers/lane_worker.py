@@ -27,7 +27,7 @@ from invoicing.lanes.policies import Policies
 from invoicing.transport import PACKING, PERFORM, Transport, as_json, from_json, queue_of
 from workers.giving_way import GivingWay
 from workers.guard import Guard
-from workers.heartbeat import EVERY_S, LEASE, Attempts, Heartbeat
+from workers.heartbeat import LEASE, Attempts, Heartbeat
 from workers.nursery import Nursery
 from workers.runner import Runner
 from workers.settling import UNREACHABLE, Settler
@@ -58,7 +58,6 @@ class LaneWorker(Worker):
         nursery: Nursery,
         slots: int,
         *,
-        beat_every_s: float = EVERY_S,
         lease: timedelta = LEASE,
     ) -> None:
         """Serve every lane."""
@@ -82,7 +81,6 @@ class LaneWorker(Worker):
         self._nursery = nursery
         self._slots = slots
         """As it was started; `terms` say what holds now."""
-        self._beat_every_s = beat_every_s
         self._lease = lease
         self._here = asyncio.get_running_loop()
         self._look = asyncio.Event()
@@ -250,7 +248,6 @@ class LaneWorker(Worker):
             lambda: list(self.runner.attempts),
             self._keep_only,
             self._agree,
-            every_s=self._beat_every_s,
             lease=self._lease,
         )
 
@@ -279,6 +276,7 @@ class LaneWorker(Worker):
             self.terms.slots,
             [lane.name for lane in self.lanes],
             sorted(self._kinds),
+            self._lease,
         )
 
     async def _leave(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 import uvloop
@@ -50,6 +51,11 @@ def watchdog(settings: Settings) -> None:
     uvloop.run(_watchdog(settings))
 
 
+def lease_of(settings: Settings) -> timedelta:
+    """Say how long a worker may be silent before what it has is given to another."""
+    return timedelta(seconds=settings.lease_s)
+
+
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
@@ -59,7 +65,9 @@ async def _worker(settings: Settings) -> None:
         try:
             load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child
             kinds, _ = await asyncio.gather(asyncio.to_thread(load), nursery.start())
-            lane_worker = LaneWorker(new_id(), engine, url, transport, kinds, nursery, settings.slots)
+            lane_worker = LaneWorker(
+                new_id(), engine, url, transport, kinds, nursery, settings.slots, lease=lease_of(settings)
+            )
             stop_on_signals(lane_worker)
             await lane_worker.main()
         finally:
@@ -76,8 +84,9 @@ async def _dispatcher(settings: Settings) -> None:
 
 async def _watchdog(settings: Settings) -> None:
     async with _servers(settings, "watchdog") as (engine, transport):
-        sweeper = Sweeper(engine, partial(settled, partial(load_kinds, drills=True), settings.keep))
-        process, learner = Watchdog(engine, transport), Learner(engine)
+        load = partial(load_kinds, drills=True)
+        sweeper = Sweeper(engine, partial(settled, load, settings.keep))
+        process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
         relay = Relay(engine, settings.servers()[0], Egress(allowed=networks_of(settings.egress_allow)))
         _on_signals(process.stop, learner.stop, sweeper.stop, relay.stop)
         await asyncio.gather(process.run(), learner.run(), sweeper.run(), relay.run())

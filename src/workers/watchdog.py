@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,11 +12,15 @@ from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
+from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.model import RetryPolicy, State
 from invoicing.kit.db import driver, transaction
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import Lane
 from invoicing.transport import Transport
+from workers.heartbeat import LEASE
 from workers.settling import UNREACHABLE
+from workers.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +28,13 @@ _EVERY_S = 1.0
 _FORGET_EVERY_S = 60.0
 _UNCLAIMED_FOR = timedelta(seconds=2)
 _DEAD_FOR = timedelta(minutes=10)
+
+_SILENT_LEASES = 3
+"""A worker that was silent for so many leases is dead, as far as blaming a job for it goes; its lease was over long
+before, and each job that is not blamed went on with the first."""
+
+_BLIND_AFTER = 0.5
+"""The part of a lease after which rounds are a gap in the watch: whoever could not see the workers proves nothing."""
 
 
 class Watchdog:
@@ -32,12 +44,21 @@ class Watchdog:
         self,
         engine: AsyncEngine,
         transport: Transport,
+        kinds: Callable[[], Kinds] = dict,
         *,
+        lease: timedelta = LEASE,
         every_s: float = _EVERY_S,
         unclaimed_for: timedelta = _UNCLAIMED_FOR,
     ) -> None:
-        """Watch a ledger and the runways; a ticket may stay unclaimed for a while before it is looked for."""
+        """Watch a ledger and the runways; a ticket may stay unclaimed for a while before it is looked for.
+
+        `kinds` takes long and runs in a thread; until it is done, what kinds say about dead workers is not known.
+        """
         self._engine = engine
+        self._kinds = kinds
+        self._policies: Mapping[str, RetryPolicy] = {}
+        self._lease = lease
+        self._watch = Vigil(_BLIND_AFTER * lease.total_seconds())
         self._every_s = every_s
         self._unclaimed_for = unclaimed_for
         self._transport = transport
@@ -51,17 +72,36 @@ class Watchdog:
     async def run(self) -> None:
         """Rescue, reconcile and forget, each at its own pace."""
         await asyncio.gather(
+            self._learn_policies(),
             self._every(self._every_s, self.rescue),
             self._every(self._every_s, self.reconcile),
             self._every(_FORGET_EVERY_S, self.forget),
         )
 
     async def rescue(self) -> None:
-        """Put jobs whose lease is over back into the queue."""
+        """Take jobs whose lease is over from their workers: back into the queue, or under quarantine."""
         async with self._engine.connect() as session:
-            rescued = await ledger.rescue(await driver(session))
-        for job_id in rescued:
-            log.warning("rescued from a lost worker", extra={"action": "job.rescued", "job_id": str(job_id)})
+            known = await lanes.all_workers(session)
+        watch = ledger.Watch(
+            {worker.id: ledger.Sign(worker.host, worker.beat_at) for worker in known},
+            timedelta(seconds=self._watch.round(time.monotonic())),
+            _SILENT_LEASES * self._lease,
+        )
+        async with self._engine.connect() as session:
+            rescued = await ledger.rescue(await driver(session), watch, self._policies)
+        for job_id, state in rescued.items():
+            if state is State.DEAD:
+                log.error("put under quarantine", extra={"action": "job.quarantined", "job_id": str(job_id)})
+            else:
+                log.warning("rescued from a lost worker", extra={"action": "job.rescued", "job_id": str(job_id)})
+
+    async def _learn_policies(self) -> None:
+        try:
+            kinds = await asyncio.to_thread(self._kinds)
+        except Exception:
+            log.exception("cannot load the kinds", extra={"action": "watchdog.no_kinds"})
+        else:
+            self._policies = {name: kind.retry for name, kind in kinds.items()}
 
     async def reconcile(self) -> None:
         """Put tickets on the runway again that were missing there twice, in two rounds, though nobody claimed them."""

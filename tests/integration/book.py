@@ -37,6 +37,8 @@ LEASE = timedelta(seconds=10)
 SOON = RetryPolicy(max_attempts=3, first_delay=timedelta(0))
 """Retries at once, so that no test waits."""
 
+WATCHED = ledger.Watch({}, timedelta(hours=1), timedelta(0))
+
 Lane = tuple[Priority, Size]
 NORMAL_SMALL: Lane = (Priority.NORMAL, Size.SMALL)
 
@@ -117,10 +119,10 @@ class Book:
             attempts = [(claim.id, claim.attempt) for claim in claims]
             return await ledger.renew(await driver(session), worker, attempts, lease)
 
-    async def rescue(self) -> list[UUID]:
-        """Rescue what is lost."""
+    async def rescue(self, watch: ledger.Watch = WATCHED) -> dict[UUID, State]:
+        """Rescue what is lost; the watch was long enough to prove that those are dead of whom nothing is heard."""
         async with self.engine.connect() as session:
-            return await ledger.rescue(await driver(session))
+            return await ledger.rescue(await driver(session), watch)
 
     async def lose(self, job_id: UUID) -> None:
         """Let a lease run out, and rescue."""

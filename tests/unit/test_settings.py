@@ -17,6 +17,7 @@ def test_every_variable_that_is_read_is_documented_and_every_documented_one_is_r
 @pytest.mark.parametrize("name", VARIABLES)
 def test_every_variable_changes_something(name: str) -> None:
     others = {"INVOICING_PORT": "9", "INVOICING_SLOTS": "77", "INVOICING_DRILLS": "1", "INVOICING_LOG_LEVEL": "debug"}
+    others["INVOICING_LEASE_S"] = "3"
     others["INVOICING_METRICS_TOKEN"] = "0123456789abcdef"
     others["INVOICING_EGRESS_ALLOW"] = "127.0.0.0/8"
     others["INVOICING_KEEP"] = "invoice.issue=12y"

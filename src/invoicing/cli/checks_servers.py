@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
+from uuid import UUID
 
 from sqlalchemy import text
 
 from invoicing.cli import schema
 from invoicing.cli.checks import BROKEN, OK, WARNING, Finding
+from invoicing.jobs import service as ledger
 from invoicing.kit.clock import now
 from invoicing.kit.db import Session, is_away, make_engine
 from invoicing.lanes import service as lanes
@@ -15,6 +17,9 @@ from invoicing.transport import connect
 
 _CLOCKS_APART = timedelta(seconds=2)
 """Beyond this, times shown beside each other would tell a wrong order; leases do not mind, they use one clock."""
+
+_MOST_NAMED = 5
+"""Jobs under quarantine that are named."""
 
 _SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
@@ -40,6 +45,7 @@ async def _postgres(url: str | None) -> AsyncIterator[Finding]:
             if revision.condition == OK:
                 yield await _workers(session)
                 yield await _pauses(session)
+                yield await _quarantine(session)
     except Exception as error:
         if not is_away(error):
             raise
@@ -98,6 +104,20 @@ async def _pauses(session: Session) -> Finding:
         if one.pause
     )
     return Finding("lanes", WARNING, f"paused: {seen}", "If that is over: `invoicing lanes resume LANE`.")
+
+
+async def _quarantine(session: Session) -> Finding:
+    """Name the jobs on which too many workers died, with where and when; the timeline of each has what ran beside."""
+    losses: dict[tuple[UUID, str], list[str]] = {}
+    for one in await ledger.quarantined(session):
+        back = f", which was back at {one.returned_at:%H:%M:%S}" if one.returned_at else ""
+        said = f"attempt {one.attempt} on {one.host or 'an unknown host'} at {one.lost_at:%Y-%m-%d %H:%M:%S} UTC{back}"
+        losses.setdefault((one.job_id, one.kind), []).append(said)
+    if not losses:
+        return Finding("quarantine", OK, "no job is in it")
+    named = "; ".join(f"{job} ({kind}): {', '.join(said)}" for (job, kind), said in list(losses.items())[:_MOST_NAMED])
+    seen = f"workers died on {len(losses)} job{'s' if len(losses) > 1 else ''}: {named}"
+    return Finding("quarantine", WARNING, seen, "Look for the reason there (memory?), then `invoicing jobs retry JOB`.")
 
 
 async def _redis(url: str | None) -> AsyncIterator[Finding]:

@@ -5,16 +5,17 @@ These statements read what other rooms own, and write nothing.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import text
 
 from invoicing.diagnosis.model.durations import Group
-from invoicing.diagnosis.model.facts import ALIVE_FOR, Attempt, RunningWork, Ticket
+from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
+from invoicing.lanes.model.workers import ALIVE_SHARE
 
 MOST_SIMILAR = 200
 """Finished jobs of a kind and magnitude that are learned from: enough for an order statistic of 99 %, quickly read."""
@@ -43,8 +44,8 @@ LEFT JOIN LATERAL (
 """)
 
 _WORKERS = text("""
-SELECT id, host, pid, build, slots, lanes, kinds, started_at, beat_at, loop_beat_at, stopping,
-    beat_at > now() - CAST(:alive_for AS interval) AS alive
+SELECT id, host, pid, build, slots, lanes, kinds, started_at, beat_at, loop_beat_at, stopping, lease_s,
+    beat_at > now() - lease_s * CAST(:alive_share AS interval) AS alive
 FROM workers ORDER BY started_at
 """)
 
@@ -127,7 +128,7 @@ async def attempts(session: Session, latest: Sequence[tuple[UUID, int]]) -> dict
 
 async def workers(session: Session) -> tuple[Worker, ...]:
     """List the registered workers."""
-    rows = await session.execute(_WORKERS, {"alive_for": ALIVE_FOR})
+    rows = await session.execute(_WORKERS, {"alive_share": timedelta(seconds=ALIVE_SHARE)})
     return tuple(
         Worker(**{**row, "lanes": tuple(row["lanes"]), "kinds": tuple(row["kinds"])}) for row in rows.mappings()
     )

@@ -1,5 +1,7 @@
 """What other rooms and the workers may do to the ledger."""
 
+from invoicing.jobs.model.losses import NOBODY, Sign, Watch
+from invoicing.jobs.rescuing import rescue
 from invoicing.jobs.store.acts import Signed, expedite, found, move, retry
 from invoicing.jobs.store.artifacts import complete as complete_artifact
 from invoicing.jobs.store.artifacts import content as artifact_content
@@ -10,7 +12,6 @@ from invoicing.jobs.store.attempt import (
     make_irrevocable,
     reclass,
     renew,
-    rescue,
     set_aside,
     settle,
     write_checkpoint,
@@ -32,6 +33,7 @@ from invoicing.jobs.store.release import (
     wake_dispatcher,
     withdraw,
 )
+from invoicing.jobs.store.rescue import Quarantined, quarantined
 from invoicing.jobs.store.standing import oldest, rates
 
 __all__ = [
@@ -39,10 +41,14 @@ __all__ = [
     "CONTROL",
     "JOBS",
     "LATEST",
+    "NOBODY",
     "OUTGROWN",
     "Happened",
+    "Quarantined",
     "Released",
+    "Sign",
     "Signed",
+    "Watch",
     "ahead_of",
     "artifact_content",
     "ask_to_give_way",
@@ -65,6 +71,7 @@ __all__ = [
     "part",
     "parts_of",
     "prepare",
+    "quarantined",
     "queues",
     "rates",
     "reclass",

@@ -175,6 +175,21 @@ attempts = Table(
     postgresql_with={"fillfactor": 80},
 )
 
+# a row for each attempt whose lease ran out; one whose worker never returned is a death
+losses = Table(
+    "losses",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker_id", Uuid, nullable=False),
+    Column("host", Text),
+    Column("heard_at", _when),
+    Column("lost_at", _when, nullable=False, server_default=func.now()),
+    Column("returned_at", _when),
+    Column("forgiven_at", _when),
+    Index("ix_losses_worker_id", "worker_id", postgresql_where=text("returned_at IS NULL")),
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,

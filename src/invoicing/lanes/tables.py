@@ -52,6 +52,7 @@ workers = Table(
     Column("beat_at", _when, nullable=False, server_default=func.now(), index=True),
     Column("loop_beat_at", _when, nullable=False, server_default=func.now()),
     Column("stopping", Boolean, nullable=False, server_default="false"),
+    Column("lease_s", Double, nullable=False, server_default="10"),
 )
 
 tallies = Table(

@@ -85,7 +85,7 @@ async def test_what_is_restored_from_a_dump_holds_and_goes_on_where_it_was(
     async with transaction(elsewhere.engine) as session:
         await session.execute(_LAPSE)
     async with elsewhere.engine.connect() as session:
-        assert await ledger.rescue(await driver(session)) == [numbered]
+        assert list(await ledger.rescue(await driver(session))) == [numbered]
     ended = await elsewhere.finish(numbered)
     assert ended.number == number == undisturbed.number == "2026-000003"
     assert ended.files == undisturbed.files, "whoever has the invoice already has the same bytes"

@@ -167,7 +167,7 @@ async def test_a_job_that_turned_out_larger_goes_on_in_the_lane_of_its_class(boo
 
 
 def test_a_lease_outlives_four_beats() -> None:
-    assert heartbeat.LEASE.total_seconds() >= 4 * heartbeat.EVERY_S
+    assert heartbeat.BEATS > 4
 
 
 async def test_a_process_that_is_stopped_inside_a_step_does_not_lock_its_job_for_ever(book: Book) -> None:

@@ -17,8 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import State
 from invoicing.jobs.store import backlog, release
-from invoicing.jobs.store.attempt import _RENEW, _RESCUE
+from invoicing.jobs.store.attempt import _RENEW
 from invoicing.jobs.store.read import page
+from invoicing.jobs.store.rescue import _LOST
 from invoicing.kit.db import Session, driver
 
 from ..book import Book
@@ -132,12 +133,13 @@ async def test_what_runs_all_the_time_finds_its_index_among_20_000_jobs(
 @pytest.mark.parametrize(
     ("index", "statement", "types"),
     [
-        ("ix_jobs_lease", _RESCUE, ""),
+        ("ix_jobs_lease", _LOST, "(timestamptz, uuid)"),
         ("pk_jobs", _RENEW, "(uuid, uuid[], int[], interval)"),
     ],
 )
 async def test_leases_are_looked_after_through_an_index(many: Book, index: str, statement: str, types: str) -> None:
-    values = f"('{uuid4()}', ARRAY['{uuid4()}'::uuid], ARRAY[1], '10 s')" if types else ""
+    renewed, first = f"('{uuid4()}', ARRAY['{uuid4()}'::uuid], ARRAY[1], '10 s')", f"('2026-01-01', '{uuid4()}')"
+    values = renewed if statement == _RENEW else first
     async with many.engine.connect() as session:
         await session.exec_driver_sql(f"PREPARE hot {types} AS {statement}")
         rows = (await session.exec_driver_sql(f"EXPLAIN EXECUTE hot {values}")).all()

@@ -18,7 +18,6 @@ from workers.terms import Terms
 
 CHILD = Path(__file__).with_name("rehearsal.py")
 LEASE = timedelta(seconds=3)
-BEAT_EVERY_S = 0.3
 
 _spec = importlib.util.spec_from_file_location("rehearsal", CHILD)
 assert _spec is not None
@@ -35,7 +34,7 @@ def nursery(database_url: str, slots: int) -> Nursery:
 
 def station(engine: AsyncEngine, url: str, transport: Transport, children: Nursery, slots: int) -> LaneWorker:
     """Make a worker."""
-    return LaneWorker(new_id(), engine, url, transport, KINDS, children, slots, beat_every_s=BEAT_EVERY_S, lease=LEASE)
+    return LaneWorker(new_id(), engine, url, transport, KINDS, children, slots, lease=LEASE)
 
 
 async def work(url: str, redis_url: str, slots: int) -> None:

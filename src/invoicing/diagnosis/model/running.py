@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
-from invoicing.diagnosis.model.facts import ALIVE_FOR, Facts
+from invoicing.diagnosis.model.facts import SETTLED_FOR, Facts
 from invoicing.jobs.model import State
 
 SLOW_BEYOND = 0.99
@@ -32,6 +32,7 @@ def worker_lost(facts: Facts) -> Check:
         facts,
         since,
         until=lease,
+        wording="over" if lease is not None and facts.now - lease > SETTLED_FOR else "plain",
         evidence={"lease_until": lease, "lease_over": lease_over, "heartbeat_stopped": silent},
     )
 
@@ -43,7 +44,7 @@ def loop_blocked(facts: Facts) -> Check:
     worker = facts.worker
     if worker is None or not worker.alive:
         return unknown(Code.LOOP_BLOCKED, facts)
-    if facts.now - worker.loop_beat_at <= ALIVE_FOR:
+    if facts.now - worker.loop_beat_at <= worker.alive_for:
         return disproven(Code.LOOP_BLOCKED, facts)
     evidence = {"last_loop_beat_at": worker.loop_beat_at, "last_beat_at": worker.beat_at}
     since = max(worker.loop_beat_at, facts.attempt_began)

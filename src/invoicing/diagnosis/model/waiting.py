@@ -4,8 +4,9 @@ from itertools import chain
 from typing import Any
 
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
-from invoicing.diagnosis.model.facts import ALIVE_FOR, SETTLED_FOR, Facts
+from invoicing.diagnosis.model.facts import SETTLED_FOR, Facts
 from invoicing.jobs.model import State
+from invoicing.jobs.model.losses import WORKER_LOST
 
 _MOST_NAMED = 20
 """Jobs that evidence names one by one."""
@@ -27,7 +28,7 @@ def scheduled(facts: Facts) -> Check:
 
 
 def retry_backoff(facts: Facts) -> Check:
-    """Prove that an attempt failed and the next one is due later."""
+    """Prove that an attempt failed, or lost its worker, and the next one is due later."""
     job = facts.job
     if job.state is not State.RETRYING or facts.due:
         return disproven(Code.RETRY_BACKOFF, facts)
@@ -40,6 +41,8 @@ def retry_backoff(facts: Facts) -> Check:
     }
     failed_at = facts.attempt.ended_at if facts.attempt else None
     wording = "plain" if facts.max_attempts is None else "counted"
+    if error.get("code") == WORKER_LOST:
+        wording = "worker_lost"
     return proven(Code.RETRY_BACKOFF, facts, failed_at, until=job.due_at, wording=wording, evidence=evidence)
 
 
@@ -80,7 +83,7 @@ def all_loops_blocked(facts: Facts) -> Check:
     if not facts.serving:
         return unknown(Code.LOOP_BLOCKED, facts)
     last = max(worker.loop_beat_at for worker in facts.serving)
-    if facts.now - last <= ALIVE_FOR:
+    if facts.now - last <= max(worker.alive_for for worker in facts.serving):
         return disproven(Code.LOOP_BLOCKED, facts)
     evidence = {"workers": len(facts.serving), "last_loop_beat_at": last}
     return proven(Code.LOOP_BLOCKED, facts, max(last, facts.waiting_since), wording="waiting", evidence=evidence)

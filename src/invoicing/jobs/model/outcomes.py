@@ -84,6 +84,8 @@ class RetryPolicy:
     max_attempts: int = 3
     first_delay: timedelta = timedelta(seconds=2)
     longest_delay: timedelta = timedelta(minutes=10)
+    deaths: int = 2
+    """So many workers may die on it, then it is put under quarantine: each death takes other jobs with it."""
 
     def delay_after(self, failures: int, jitter: float) -> timedelta:
         """Wait twice as long after each failure; `jitter` in [0, 1) spreads jobs that failed together by up to half."""

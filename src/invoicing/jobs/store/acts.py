@@ -12,9 +12,10 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import TextClause, select, text
 
-from invoicing.jobs.model import Event, Job, Priority, Size
+from invoicing.jobs.model import Event, Job, Priority, Size, State
 from invoicing.jobs.store.channels import BACKLOG, TOLD_JOBS
 from invoicing.jobs.store.read import job_of
+from invoicing.jobs.store.rescue import forgive
 from invoicing.jobs.tables import jobs
 from invoicing.kit.db import Session
 
@@ -53,7 +54,8 @@ WITH changed AS (
 ), {_TOLD}
 """)
 
-# A retry of a dead job is a new beginning with all its kind's attempts; its checkpoint and its history stay.
+# A retry of a dead job is a new beginning with all its kind's attempts, and workers that died on it are forgiven; its
+# checkpoint and its history stay.
 _RETRY = text(f"""
 WITH changed AS (
     UPDATE jobs SET revision = revision + 1, state = 'queued', due_at = now(), finished_at = NULL, released_at = NULL,
@@ -95,7 +97,10 @@ async def move(session: Session, job: Job, signed: Signed, to: Lane, delay: time
 
 async def retry(session: Session, job: Job, signed: Signed, delay: timedelta) -> bool:
     """Have a job tried now that died or waits for its next attempt; due after `delay` at the latest. Else False."""
-    return await _done(session, _RETRY, job, Event.RETRIED, signed, (job.priority, job.size), delay=delay)
+    done = await _done(session, _RETRY, job, Event.RETRIED, signed, (job.priority, job.size), delay=delay)
+    if done and job.state is State.DEAD:
+        await forgive(session, job.id)
+    return done
 
 
 async def _done(

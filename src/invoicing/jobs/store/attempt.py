@@ -1,4 +1,4 @@
-"""An attempt in the ledger: claimed, kept alive, checkpointed, settled, rescued; each write is fenced by its number."""
+"""An attempt in the ledger: claimed, kept alive, checkpointed, settled; each write is fenced by its number."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
@@ -122,6 +122,8 @@ WITH mine AS (
     WHERE state = 'running' FOR NO KEY UPDATE OF jobs SKIP LOCKED
 ), renewed AS (
     UPDATE jobs SET lease_until = now() + $4::interval FROM free WHERE jobs.id = free.id
+), returned AS (
+    UPDATE losses SET returned_at = now() WHERE worker_id = $1 AND returned_at IS NULL
 )
 SELECT id, attempt, cancel_requested FROM mine
 """
@@ -146,29 +148,6 @@ WITH changed AS (
 ), followers AS ({TOLD_JOBS}), dispatcher AS ({ROOM})
 SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
 """)
-
-_RESCUE = f"""
-WITH lost AS (
-    SELECT id FROM jobs WHERE state = 'running' AND lease_until < now()
-    ORDER BY lease_until LIMIT 500 FOR UPDATE SKIP LOCKED
-), changed AS (
-    UPDATE jobs SET state = CASE WHEN cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
-        finished_at = CASE WHEN cancel_requested_at IS NULL THEN NULL ELSE now() END,
-        revision = revision + 1, lease_until = NULL, worker_id = NULL, released_at = NULL
-    FROM lost WHERE jobs.id = lost.id
-    RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size
-), closed AS (
-    UPDATE attempts SET ended_at = now(), outcome = 'lost' FROM changed
-    WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt
-), told AS (
-    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
-    SELECT id, revision, CASE state WHEN 'cancelled' THEN 'cancelled' ELSE 'rescued' END, state, attempt,
-           jsonb_build_object('why', 'worker_lost') FROM changed
-), followers AS ({TOLD_JOBS}), dispatcher AS (
-    {told_backlog("changed", "state = 'queued'")}
-)
-SELECT id FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true
-"""
 
 
 async def claim(
@@ -246,7 +225,8 @@ async def renew(
 ) -> dict[tuple[UUID, int], bool]:
     """Extend the leases of a worker's attempts in one statement; gives those it still has, and who must cancel.
 
-    Only what the worker knows of is extended: a claim whose answer got lost on the way runs out and is rescued.
+    Only what the worker knows of is extended: a claim whose answer got lost on the way runs out and is rescued. What
+    was taken from the worker before is marked as lost by one that lives: it was only cut off.
     """
     rows = await connection.fetch(
         _RENEW, worker_id, [job for job, _ in attempts], [attempt for _, attempt in attempts], lease
@@ -262,8 +242,3 @@ async def reclass(session: Session, job_id: UUID, attempt: int, size: Size) -> b
 async def set_aside(session: Session, job_id: UUID, attempt: int, *, aside: bool) -> bool:
     """Write that a running attempt holds no slot from now on, or holds one again; False when it is over."""
     return await session.scalar(_ASIDE, {"id": job_id, "attempt": attempt, "aside": aside}) is not None
-
-
-async def rescue(connection: "asyncpg.Connection[Any]") -> list[UUID]:
-    """Put jobs whose lease is over back into the queue (or end them, where cancelling was asked for)."""
-    return [row["id"] for row in await connection.fetch(_RESCUE)]

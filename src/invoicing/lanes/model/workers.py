@@ -1,8 +1,11 @@
 """Workers and pauses, as the lanes know them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
+
+ALIVE_SHARE = 0.8
+"""The part of its lease after which a worker that does not beat is taken for dead: four beats of five."""
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,10 @@ class Worker:
     loop_beat_at: datetime
     stopping: bool
     alive: bool
+    lease_s: float = 10.0
+    """How long its leases are; it beats five times in each."""
+
+    @property
+    def alive_for(self) -> timedelta:
+        """After how long without a beat it is taken for dead: four beats."""
+        return timedelta(seconds=self.lease_s * ALIVE_SHARE)

@@ -8,10 +8,13 @@ from sqlalchemy import delete, func, insert, select, update
 
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Worker
+from invoicing.lanes.model.workers import ALIVE_SHARE
 from invoicing.lanes.tables import workers
 
 ALIVE_FOR = timedelta(seconds=8)
-"""A worker whose thread has not beaten for this long is taken for dead (four beats of 2 s)."""
+"""A worker with the usual lease whose thread has not beaten for this long is taken for dead (four beats of 2 s)."""
+
+_LATEST_BEAT = func.now() - func.make_interval(0, 0, 0, 0, 0, 0, workers.c.lease_s * ALIVE_SHARE)
 
 
 async def register(
@@ -23,11 +26,19 @@ async def register(
     slots: int,
     lanes: Sequence[str],
     kinds: Sequence[str],
+    lease: timedelta = timedelta(seconds=10),
 ) -> None:
     """Add a worker that has just started, or that was forgotten while it could not be heard."""
     await session.execute(
         insert(workers).values(
-            id=worker_id, host=host, pid=pid, build=build, slots=slots, lanes=list(lanes), kinds=list(kinds)
+            id=worker_id,
+            host=host,
+            pid=pid,
+            build=build,
+            slots=slots,
+            lanes=list(lanes),
+            kinds=list(kinds),
+            lease_s=lease.total_seconds(),
         )
     )
 
@@ -62,6 +73,6 @@ async def forget_dead(session: Session, silent_for: timedelta) -> list[UUID]:
 async def all_workers(session: Session) -> list[Worker]:
     """List the registered workers, the oldest first."""
     rows = await session.execute(
-        select(workers, (workers.c.beat_at > func.now() - ALIVE_FOR).label("alive")).order_by(workers.c.started_at)
+        select(workers, (workers.c.beat_at > _LATEST_BEAT).label("alive")).order_by(workers.c.started_at)
     )
     return [Worker(**{**row, "lanes": tuple(row["lanes"]), "kinds": tuple(row["kinds"])}) for row in rows.mappings()]
