@@ -3,7 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from invoicing.cli.drill_promises import CLIENTS, RESCUED, RETRYING
+
 _FINAL = frozenset({"succeeded", "dead", "cancelled"})
+LOST = frozenset({RESCUED, RETRYING})
+"""Events by which an attempt ends that did not do its work."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +58,14 @@ class Witness:
         """When it ended."""
         return self.ends[0].at if self.ends else None
 
-    @property
-    def last_start(self) -> float | None:
-        """When the last of its attempts began."""
-        return max((event.at for event in self.events if event.name == "started"), default=None)
+    def resumed_at(self, since: float) -> float | None:
+        """When it began to run after it was held up by what happened then; None when it was not, or never did."""
+        began = [event.at for event in self.events if event.name == "started"]
+        lost = [event.at for event in self.events if event.name in LOST and event.at >= since]
+        if not lost and any(at < since for at in began):
+            return None
+        held_up = max(lost, default=since)
+        return min((at for at in began if at >= held_up), default=None)
 
 
 @dataclass(frozen=True)
@@ -114,8 +122,8 @@ class Measured:
     @property
     def runs_again_at(self) -> float | None:
         """When the last of those that the fault held up began to run; None where it held up none."""
-        starts = [one.last_start for one in self.witnesses if one.held and one.last_start is not None]
-        return max((at for at in starts if at >= self.blow.at), default=None)
+        resumed = [one.resumed_at(self.blow.at) for one in self.witnesses if one.held]
+        return max((at for at in resumed if at is not None), default=None)
 
     @property
     def works_again_at(self) -> float | None:
@@ -135,12 +143,12 @@ class Measured:
         return sorted((one for witness in self.witnesses for one in witness.refusals), key=lambda one: one.at)
 
 
-def signs_of(witnesses: Sequence[Witness], since: float, lost: frozenset[str]) -> Iterator[Sign]:
-    """Find the signs that jobs and their clients saw; `lost` are the events that end an attempt otherwise than well."""
+def signs_of(witnesses: Sequence[Witness], since: float) -> Iterator[Sign]:
+    """Find the signs that jobs and their clients saw."""
     for witness in witnesses:
         for event in witness.events:
-            if event.at >= since and event.name in lost:
+            if event.at >= since and event.name in LOST:
                 yield Sign(event.at, event.name, f"timeline of job {witness.job_id}: {event.name}")
         for refusal in witness.refusals:
             if refusal.at >= since:
-                yield Sign(refusal.at, "client", f"a submit was answered {refusal.words}")
+                yield Sign(refusal.at, CLIENTS, f"a submit was answered {refusal.words}")

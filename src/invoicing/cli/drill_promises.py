@@ -136,6 +136,7 @@ _ALL = (
         "elsewhere as soon as their lease is over",
         bound_s=2.0,
         leases=1,
+        lasts_s=3.0,
         detected_in=frozenset({RESCUED}),
     ),
     Drill(

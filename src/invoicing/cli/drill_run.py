@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from invoicing.cli.client import Service
 from invoicing.cli.drill_measures import Measured, signs_of
-from invoicing.cli.drill_promises import RESCUED, RETRYING, Drill
+from invoicing.cli.drill_promises import Drill
 from invoicing.cli.drill_scenes import SCENES, Stage
 from invoicing.cli.drill_signs import Lookout
 from invoicing.cli.drill_site import Site
@@ -20,7 +20,6 @@ _PROBED_BEFORE_S = 1.0
 _PROBED_AFTER_S = 3.0
 _ALL_END_WITHIN_S = 120.0
 _LOOK_EVERY_S = 0.3
-_LOST = frozenset({RESCUED, RETRYING, "interrupted"})
 
 Tell = Callable[[str], None]
 """Is told what goes on just now."""
@@ -46,7 +45,7 @@ def conduct(site: Site, drill: Drill, asked_s: float | None, tell: Tell) -> Meas
         _await_ends(witnesses)
         tell("asking every job what happened to it")
         seen, jobs = witnesses.question()
-        signs = (*signs_of(seen, blow.at, _LOST), *lookout.signs(blow.at))
+        signs = (*signs_of(seen, blow.at), *lookout.signs(blow.at))
         spared = frozenset(stage.spared)
         return Measured(blow, healed_at, drill.from_end, workers, lease_s, seen, signs, jobs, spared, slowdown)
 

@@ -18,9 +18,6 @@ _WORK: Mapping[str, Any] = {"seconds": 4, "chunks": 8}
 """Long enough to be struck in the middle, with checkpoints to go on from."""
 
 _SHORT_WORK: Mapping[str, Any] = {"seconds": 0.3}
-_LONG_WORK: Mapping[str, Any] = {"seconds": 30, "chunks": 60}
-"""Outlasts a lease."""
-
 _RUNS_WITHIN_S = 60.0
 _SKEWED_SLOTS = 2
 _MOST_LONG = 40
@@ -120,8 +117,9 @@ def _skew(stage: Stage) -> Iterator[Blow]:
         )
         drill_skew.await_ready(behind, behind_s)
         drill_skew.await_ready(ahead, ahead_s)
-        _hold_on(stage, (behind.pid, ahead.pid))
-        time.sleep(stage.site.lease_s() + 2)
+        lease_s = stage.site.lease_s()
+        _hold_on(stage, (behind.pid, ahead.pid), 2 * lease_s)
+        time.sleep(lease_s + 2)
         running = {one["pid"]: one["running"] for one in stage.workers()}
         stage.spared.update(running.get(behind.pid, ()))
         at = time.time()
@@ -129,10 +127,10 @@ def _skew(stage: Stage) -> Iterator[Blow]:
         yield Blow(at, f"SIGKILL to worker {ahead.pid}, whose clock is {ahead_s} s ahead ({behind.pid}: {behind_s} s)")
 
 
-def _hold_on(stage: Stage, pids: Sequence[int]) -> None:
-    """Hold long work until each of some workers runs some of it."""
+def _hold_on(stage: Stage, pids: Sequence[int], seconds: float) -> None:
+    """Hold long work until each of some workers runs some of it; the others' slots are free again when it matters."""
     for _ in range(_MOST_LONG):
-        stage.hold(_LONG_WORK, 1)
+        stage.hold({"seconds": seconds, "chunks": 2 * int(seconds)}, 1)
         if wait_until(lambda: set(pids) <= {one["pid"] for one in stage.workers() if one["running"]}, 1.0):
             return
     raise Fault("The workers with wrong clocks were given no jobs.", "Try again when less waits.")
