@@ -94,6 +94,7 @@ class WorkerBody(BaseModel):
     loop_heartbeat_at: datetime = Field(description="Last proof of life of its event loop.")
     stopping: bool
     alive: bool
+    lease_s: float = Field(description="Seconds of silence after which its jobs are given to another.")
     running: list[UUID] = Field(description="The jobs it holds.")
 
 
