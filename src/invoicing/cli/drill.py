@@ -156,6 +156,9 @@ def _interruptible() -> Iterator[None]:
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield
+    except KeyboardInterrupt:
+        ERRORS.print("Interrupted; what was broken has been mended.")
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -73,7 +73,10 @@ class Skewed:
 def worker(site: Site, off_s: int, slots: int) -> Iterator[Skewed]:
     """Run one more worker, whose wall clock is off by so many seconds, while the block runs, or we do."""
     told, log = site.told, site.home / "logs" / f"drill-worker{off_s:+d}.log"
-    settings = Settings(str(told["database_url"]), str(told["redis_url"]), site.home, drills=True, slots=slots)
+    lease = round(site.lease_s())
+    settings = Settings(
+        str(told["database_url"]), str(told["redis_url"]), site.home, drills=True, slots=slots, lease_s=lease
+    )
     faked = {
         "LD_PRELOAD": str(insist()),
         "FAKETIME": f"{off_s:+d}",
