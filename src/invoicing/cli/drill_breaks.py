@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import IO
 
 from invoicing.cli.drill_measures import Blow
 from invoicing.cli.drill_site import Process, Site
@@ -16,8 +17,8 @@ from invoicing.transport import connect
 
 _WHOLE_WITHIN_S = 120.0
 
-_GUARD = 'read _; kill -CONT "$@"'
-"""Waits for the end of its standard input, which comes at the latest when we die, and lets the processes go on."""
+_GUARD = 'while read -r pid; do set -- "$@" "$pid"; done; test $# -eq 0 || kill -CONT "$@"'
+"""Reads process ids until its standard input ends, which it does at the latest when we die, and lets them all go on."""
 
 
 @contextmanager
@@ -60,22 +61,33 @@ def children_killed(site: Site, worker: Process) -> Iterator[Blow]:
 @contextmanager
 def stopped(site: Site, process: Process, *, with_family: bool) -> Iterator[Blow]:
     """Stop a process, alone or with all below it; whatever becomes of us, it goes on."""
-    pids = site.family(process.pid) if with_family else [process.pid]
-    guard = subprocess.Popen(  # noqa: S603 - the arguments are a fixed text and numbers
-        ["/bin/sh", "-c", _GUARD, "sh", *map(str, pids)],
+    guard = subprocess.Popen(  # noqa: S603 - the arguments are a fixed text
+        ["/bin/sh", "-c", _GUARD],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+    assert guard.stdin is not None
+    pids: list[int] = []
     try:
-        at = _send(site, pids, signal.SIGSTOP)
+        at = _stop(site, [process.pid], guard.stdin, pids)
+        if with_family:  # looked for only now: what is stopped starts no others
+            _stop(site, [pid for pid in site.family(process.pid) if pid != process.pid], guard.stdin, pids)
         yield Blow(at, f"SIGSTOP to {process.name} (process {process.pid}{' and all below' if with_family else ''})")
     finally:
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         guard.communicate()
+
+
+def _stop(site: Site, pids: Sequence[int], guard: IO[bytes], noted: list[int]) -> float:
+    """Stop processes, each of which is noted before, with the guard too."""
+    noted += pids
+    guard.write("".join(f"{pid}\n" for pid in pids).encode())
+    guard.flush()
+    return _send(site, pids, signal.SIGSTOP) if pids else time.time()
 
 
 @contextmanager

@@ -98,8 +98,8 @@ class Measured:
     """How long their leases are."""
     witnesses: Sequence[Witness]
     signs: Sequence[Sign]
-    jobs: int
-    """How many jobs the ledger has under the drill's reference."""
+    jobs: int | None
+    """How many jobs the ledger has under the drill's reference; None when it did not say."""
     spared: frozenset[str] = frozenset()
     """Jobs that the fault must not touch."""
     slowdown: float | None = None

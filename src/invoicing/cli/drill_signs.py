@@ -12,6 +12,9 @@ from invoicing.cli.drill_promises import LOGS, PROCESSES
 from invoicing.cli.drill_site import Site
 from invoicing.cli.wording import moment
 
+OWN_LOG = "drill-"
+"""How the logs of a drill's own processes begin: what they say is no sign that the service noticed anything."""
+
 _LOOK_EVERY_S = 0.05
 _TELLING = frozenset({"warning", "error", "critical"})
 
@@ -22,7 +25,8 @@ class Lookout:
     def __init__(self, site: Site) -> None:
         """Remember how long the logs are."""
         self._site = site
-        self._logs = {path: path.stat().st_size for path in sorted((site.home / "logs").glob("*.log"))}
+        logs = [path for path in sorted((site.home / "logs").glob("*.log")) if not path.name.startswith(OWN_LOG)]
+        self._logs = {path: path.stat().st_size for path in logs}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="lookout", daemon=True)
         self._changes: list[Sign] = []

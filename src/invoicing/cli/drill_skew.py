@@ -12,6 +12,7 @@ from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
+from invoicing.cli.drill_signs import OWN_LOG
 from invoicing.cli.drill_site import Site
 from invoicing.cli.faults import Fault
 from invoicing.cli.part import settings_line
@@ -72,7 +73,7 @@ class Skewed:
 @contextmanager
 def worker(site: Site, off_s: int, slots: int) -> Iterator[Skewed]:
     """Run one more worker, whose wall clock is off by so many seconds, while the block runs, or we do."""
-    told, log = site.told, site.home / "logs" / f"drill-worker{off_s:+d}.log"
+    told, log = site.told, site.home / "logs" / f"{OWN_LOG}worker{off_s:+d}.log"
     lease = round(site.lease_s())
     settings = Settings(
         str(told["database_url"]), str(told["redis_url"]), site.home, drills=True, slots=slots, lease_s=lease

@@ -50,7 +50,9 @@ def _of_witnesses(measured: Measured) -> Iterator[str]:
     touched = [one for one in measured.witnesses if one.job_id in measured.spared and _is_rescued(one)]
     if touched:
         yield f"job {touched[0].job_id} was taken from a worker that lived"
-    if measured.jobs != len(measured.witnesses):
+    if measured.jobs is None:
+        yield "the list of jobs cannot be read"
+    elif measured.jobs != len(measured.witnesses):
         yield f"{len(measured.witnesses)} jobs were asked for, and the ledger has {measured.jobs}"
     rude = [one for one in measured.refusals if not one.polite]
     if rude:

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import httpx
@@ -20,6 +20,7 @@ _PROBES_APART_S = 0.5
 _AGAIN_AFTER_S = 0.3
 _FINISHED = frozenset({"succeeded", "dead", "cancelled"})
 _PAGE = 200
+_TRIES = 10
 
 PROBE: Mapping[str, Any] = {"seconds": 0}
 
@@ -88,9 +89,13 @@ class Witnesses:
             return False
         return len(states) >= len(self._asked) and all(state in _FINISHED for state in states)
 
-    def question(self) -> tuple[Sequence[Witness], int]:
+    def question(self) -> tuple[Sequence[Witness], int | None]:
         """Read every witness's timeline, ask for each once more under its key, and count the ledger's jobs."""
-        return list(self._threads.map(self._questioned, list(self._asked))), len(self._jobs())
+        seen = list(self._threads.map(self._questioned, list(self._asked)))
+        try:
+            return seen, len(self._jobs())
+        except (httpx.HTTPError, ValueError):
+            return seen, None
 
     def _submit(self, asked: _Asked) -> None:
         while not self._ended.is_set():
@@ -137,14 +142,25 @@ class Witnesses:
                 return found
 
     def _questioned(self, asked: _Asked) -> Witness:
-        refusals = tuple(asked.refusals)
+        witness = Witness(asked.key, asked.held, asked.asked_at, refusals=tuple(asked.refusals))
         if asked.job_id is None:
-            return Witness(asked.key, asked.held, asked.asked_at, refusals=refusals)
-        told = self._http.get(f"/v1/jobs/{asked.job_id}/events", params={"page_size": _PAGE}).raise_for_status().json()
+            return witness
+        path = f"/v1/jobs/{asked.job_id}/events"
+        told = self._insist(lambda: self._http.get(path, params={"page_size": _PAGE}))
         events = tuple(
-            Event(moment(entry["at"]).timestamp(), entry["event"], entry["attempt"]) for entry in told["items"]
+            Event(moment(entry["at"]).timestamp(), entry["event"], entry["attempt"])
+            for entry in (told or {"items": ()})["items"]
         )
-        again = self._post(asked).json().get("id")
-        return Witness(
-            asked.key, asked.held, asked.asked_at, asked.accepted_at, asked.job_id, refusals, events, str(again)
-        )
+        again = (self._insist(lambda: self._post(asked)) or {}).get("id")
+        return replace(witness, accepted_at=asked.accepted_at, job_id=asked.job_id, events=events, replayed_id=again)
+
+    def _insist(self, ask: Callable[[], httpx.Response]) -> dict[str, Any] | None:
+        """Ask until there is an answer, within reason: a service that is not back is for the verdict."""
+        for _ in range(_TRIES):
+            try:
+                told: dict[str, Any] = ask().raise_for_status().json()
+            except (httpx.HTTPError, ValueError):
+                time.sleep(_AGAIN_AFTER_S)
+            else:
+                return told
+        return None

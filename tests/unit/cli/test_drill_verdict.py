@@ -52,6 +52,7 @@ def test_a_kept_promise_says_when_it_was_noticed_and_over() -> None:
     [
         (measured(witness("late", held=True, asked=-2, events=[*[(-1, "started"), (12, RESCUED)], (13, "started"), (14, "succeeded")]), PROBE), "13.0 s, not within 12 s"),  # noqa: E501 - one case, one line
         (measured(STRUCK), "no job that was asked for after the fault was done"),
+        (measured(STRUCK, PROBE, jobs=None), "the list of jobs cannot be read"),
         (measured(STRUCK, PROBE, jobs=3), "2 jobs were asked for, and the ledger has 3"),
         (measured(STRUCK, replace(PROBE, replayed_id="other")), "job probe is job other when asked for again"),
         (measured(STRUCK, PROBE, replace(PROBE, job_id=None)), "never accepted"),
