@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import Claim, Progress
-from invoicing.kit.db import Session, is_away, transaction
+from invoicing.kit.db import Session, is_away, may_pass, transaction
 from workers.stillness import Stillness
 
 LEDGER_AWAY = "ledger_away"
@@ -58,7 +58,7 @@ class FencedPerformance:
                     if progress is not None:
                         await ledger.write_progress(session, self.job_id, self.attempt, progress)
         except Exception as error:
-            if is_away(error) and (isinstance(error, DBAPIError) or not in_block):  # not a file that the kind misses
+            if _not_its_fault(error) and (isinstance(error, DBAPIError) or not in_block):  # not a file that it misses
                 raise StopRequested(LEDGER_AWAY) from error
             raise
         if self._stop is not None and (saved is not None or progress is not None):
@@ -122,6 +122,10 @@ def _interrupted_while_away() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if is_away(error):
+        if _not_its_fault(error):
             raise StopRequested(LEDGER_AWAY) from error
         raise
+
+
+def _not_its_fault(error: Exception) -> bool:
+    return is_away(error) or may_pass(error)

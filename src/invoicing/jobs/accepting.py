@@ -11,11 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.model import Accepted, NewJob
 from invoicing.jobs.store import accept
-from invoicing.kit.db import driver, is_away
+from invoicing.kit.db import driver, is_away, may_pass
 from invoicing.kit.problems import Problem
 
 MOST_TOGETHER = 256
 """Rows per statement: measured, larger groups no longer raise the rate but do raise the wait of the first in them."""
+
+_ALONE_AT_ONCE = 4
+"""Requests of a group that are written one by one: so many connections that takes."""
 
 _MOST_LARGE = 2
 """Large requests written at once: each holds one of its parts in memory."""
@@ -151,8 +154,7 @@ class Acceptor:
                 answers = await _answers(await driver(session), group)
         except Exception as error:  # noqa: BLE001 - each caller gets its own refusal; the loop must go on
             if len(group) > 1 and not is_away(error):  # one of them cannot be written; the others must not suffer
-                for waiting in group:
-                    await self._flush([waiting])
+                await self._flush_alone(group)
                 return
             answers = [_refusal(error)] * len(group)
         for waiting, answer in zip(group, answers, strict=True):
@@ -164,6 +166,16 @@ class Acceptor:
                 waiting.answer.set_exception(answer)
             else:
                 waiting.answer.set_result(answer)
+
+    async def _flush_alone(self, group: Sequence[_Waiting]) -> None:
+        """Write each by itself, a few at once: one that waits for a lock must not hold up those behind it."""
+        few = asyncio.Semaphore(_ALONE_AT_ONCE)
+
+        async def flush(waiting: _Waiting) -> None:
+            async with few:
+                await self._flush([waiting])
+
+        await asyncio.gather(*map(flush, group))
 
     def _settle(self, job: NewJob, answer: Accepted | Exception | None) -> None:
         self._admission.settle(job, made=isinstance(answer, Accepted) and not answer.replayed)
@@ -195,7 +207,7 @@ def _refusal(error: Exception) -> Exception:
             remedy="Send the same request again in a few seconds.",
             headers={"Retry-After": "2"},
         )
-    if is_away(error):
+    if is_away(error) or may_pass(error):
         return Problem(
             "unavailable",
             "The ledger cannot be reached at the moment; whether the request was stored is not known.",

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 from pydantic_core import from_json, to_json
 from sqlalchemy import MetaData, event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidRequestError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -112,25 +112,39 @@ _AWAY = (
     PoolTimeoutError,
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,  # shutting down, starting up, terminated by a person
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.ObjectNotInPrerequisiteStateError,  # the database does not take connections now
-    asyncpg.LockNotAvailableError,
-    asyncpg.PostgresSystemError,  # its disk failed or is full
-    asyncpg.InternalClientError,  # the stream broke off within an answer
+    asyncpg.InsufficientResourcesError,  # no connection, memory or disk left
+    asyncpg.ReadOnlySQLTransactionError,  # a standby answers
 )
+_ENDED = frozenset({"FATAL", "PANIC"})
+"""Severities with which PostgreSQL ends a connection or refuses to begin one: shutting down, starting up, terminated by
+a person, no such database. Errors of the same classes that end a statement alone say nothing about the server."""
 
-_CLOSED_AT_ONCE = "This connection is closed"
+_PASSING = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.TransactionRollbackError,  # as at a deadlock
+    asyncpg.QueryCanceledError,
+)
 
 
 def is_away(error: BaseException) -> bool:
     """Tell whether an error says that the database cannot be used now, as against a mistake in what it was asked."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause = _driver_error(error)
+    ended = isinstance(cause, asyncpg.PostgresError) and getattr(cause, "severity_en", None) in _ENDED
+    return ended or isinstance(cause, _AWAY)
+
+
+def may_pass(error: BaseException) -> bool:
+    """Tell whether others are to blame for an error: their locks, or a person; a moment later the same may be done.
+
+    It concerns those alone who were asking; the database is there for everybody else.
+    """
+    return isinstance(_driver_error(error), _PASSING) and not is_away(error)
+
+
+def _driver_error(error: BaseException) -> BaseException | None:
+    """Take out what SQLAlchemy has wrapped, twice."""
     if isinstance(error, DBAPIError):
-        cause = error.orig.__cause__ if error.orig is not None else None
-        return error.connection_invalidated or (cause is not None and is_away(cause))
-    if isinstance(error, InvalidRequestError):  # the pool, when PostgreSQL closed two connections as they were made
-        return str(error) == _CLOSED_AT_ONCE
-    return isinstance(error, _AWAY)
+        return None if error.orig is None else error.orig.__cause__
+    return error

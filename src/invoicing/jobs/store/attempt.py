@@ -20,19 +20,24 @@ SMALL_BODY = 8_192
 # durable too; and a claim that is lost with its server leaves a job that waits, as its worker learns when it renews.
 # `IS TRUE`, here and below, keeps the planner from the small indexes of what waits or runs: after a quiet night it
 # takes them for empty, and then reads all of them for each job.
+# Locked by id before anything is changed: else two workers that found the same tickets, or one and somebody who pauses
+# the lane, may each hold what the other waits for.
 _CLAIM = f"""
 WITH relaxed AS (SELECT set_config('synchronous_commit', 'off', true)
 ), wanted AS (
     SELECT * FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS w(id, attempt, place)
+), free AS MATERIALIZED (
+    SELECT jobs.id, wanted.attempt, wanted.place FROM wanted JOIN jobs ON jobs.id = wanted.id
+    WHERE jobs.attempt = wanted.attempt - 1
+      AND (state IN ('queued', 'retrying') AND released_at IS NOT NULL) IS TRUE
+    ORDER BY jobs.id FOR NO KEY UPDATE OF jobs
 ), changed AS (
-    UPDATE jobs SET state = 'running', attempt = wanted.attempt, revision = revision + 1, worker_id = $3,
+    UPDATE jobs SET state = 'running', attempt = free.attempt, revision = revision + 1, worker_id = $3,
         lease_until = now() + $4::interval, started_at = coalesce(started_at, now()), released_at = NULL,
         expedited_at = NULL, parked_at = NULL
-    FROM wanted
-    WHERE jobs.id = wanted.id AND jobs.attempt = wanted.attempt - 1
-      AND (state IN ('queued', 'retrying') AND released_at IS NOT NULL) IS TRUE
+    FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, customer_id, kind, reference, jobs.attempt, failures, priority, size, predicted_s,
-        cancel_requested_at IS NOT NULL AS cancel_requested, worker_id, revision, wanted.place
+        cancel_requested_at IS NOT NULL AS cancel_requested, worker_id, revision, free.place
 ), begun AS (
     INSERT INTO attempts (job_id, number, worker_id) SELECT id, attempt, worker_id FROM changed
 ), told AS (

@@ -50,11 +50,15 @@ WHERE state IN ('queued', 'retrying') AND released_at < now() - CAST(:older_than
 ORDER BY released_at LIMIT 1000
 """)
 
+# Locked by id, as claims do: of all that change jobs, these two alone wait for each other's rows.
 _WITHDRAW = text(f"""
-WITH changed AS (
-    UPDATE jobs SET released_at = NULL
+WITH free AS MATERIALIZED (
+    SELECT id FROM jobs
     WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NOT NULL
-    RETURNING id, customer_id, key_id, priority, size
+    ORDER BY id FOR NO KEY UPDATE
+), changed AS (
+    UPDATE jobs SET released_at = NULL FROM free WHERE jobs.id = free.id
+    RETURNING jobs.id, customer_id, key_id, priority, size
 ), dispatcher AS ({told_backlog("changed", "true")})
 SELECT id FROM changed LEFT JOIN dispatcher ON true
 """)

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from invoicing.kit.db import is_away
+from invoicing.kit.db import is_away, may_pass
 from invoicing.kit.http.answers import refusal
 from invoicing.kit.problems import Problem
 
@@ -116,6 +116,13 @@ def problem_of(error: Exception, reference: str) -> Problem:
             "The service cannot reach its ledger at the moment; nothing was changed.",
             remedy="Send the same request again after the time in Retry-After.",
             headers={"Retry-After": "5"},
+        )
+    if may_pass(error):
+        return Problem(
+            "unavailable",
+            "Others have been changing the same thing for too long; nothing was changed.",
+            remedy="Send the same request again after the time in Retry-After.",
+            headers={"Retry-After": "2"},
         )
     return Problem(
         "internal",
