@@ -27,7 +27,9 @@ def asked_to_give_way(
     `blocked` are the jobs that would start next, in order; `running` are those not asked yet. The largest class gives
     way first, then whoever ran longest; nobody before it has run its least, and to its equals only after its turn.
     """
-    candidates = sorted(running, key=lambda one: (-_SIZE[one.lane.size], one.since))
+    soonest = min(policy.least_run_s, *policy.turn_s.values())
+    grown = (one for one in running if now - one.since >= soonest)  # short jobs are many, and nearly never among them
+    candidates = sorted(grown, key=lambda one: (-_SIZE[one.lane.size], one.since))
     chosen: list[Running] = []
     for waiting in blocked:
         victim = next((one for one in candidates if _gives_way(one, waiting, now, policy, entitled)), None)
