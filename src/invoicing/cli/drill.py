@@ -65,7 +65,7 @@ def drill(
             for one in possible:
                 _announce(one, site, within)
         _confirm(yes=yes)
-        found = [_done(site, one, seconds, within, quiet=as_json) for one in possible]
+        found = [_tried(site, one, seconds, within, quiet=as_json, alone=len(chosen) == 1) for one in possible]
     if as_json:
         emit({"drills": found, "skipped": [{"drill": one.name, "why": why} for one, why in skipped]})
     else:
@@ -122,6 +122,20 @@ def _confirm(*, yes: bool) -> None:
         raise Fault("A drill asks before it breaks anything, and nobody is there to answer.", "Give --yes.", USAGE)
     if not typer.confirm("Jobs of others on this service will feel it. Go on?", err=True):
         raise Fault("Nothing was touched.")
+
+
+def _tried(
+    site: Site, chosen: Drill, seconds: float | None, within: float | None, *, quiet: bool, alone: bool
+) -> dict[str, Any]:
+    """Do a drill; one of several that cannot be done proves nothing, and does not keep the others from being done."""
+    try:
+        return _done(site, chosen, seconds, within, quiet=quiet)
+    except Fault as fault:
+        if alone:
+            raise
+        if not quiet:
+            say(f"\n{chosen.name}: {Outcome.NOT_PROVEN}. {escape(fault.why)}")
+        return {"drill": chosen.name, "outcome": Outcome.NOT_PROVEN, "reasons": [fault.why]}
 
 
 def _done(site: Site, chosen: Drill, seconds: float | None, within: float | None, *, quiet: bool) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from invoicing.cli.drill_measures import Blow
 from invoicing.cli.drill_site import Process, Site, serving
 from invoicing.cli.drill_witnesses import Witnesses
 from invoicing.cli.faults import Fault
-from invoicing.kit.embedded.process import wait_until
 
 _WORK: Mapping[str, Any] = {"seconds": 4, "chunks": 8}
 """Long enough to be struck in the middle, with checkpoints to go on from."""
@@ -21,6 +20,7 @@ _SHORT_WORK: Mapping[str, Any] = {"seconds": 0.3}
 _RUNS_WITHIN_S = 60.0
 _SKEWED_SLOTS = 2
 _MOST_LONG = 40
+_GIVEN_WITHIN_S = 0.5
 
 
 @dataclass
@@ -45,6 +45,11 @@ class Stage:
     def slots(self) -> int:
         """Count the slots of all workers."""
         return sum(int(one["slots"]) for one in self.workers())
+
+    def held_by(self, pid: int) -> frozenset[str]:
+        """Name the jobs held ready that a worker runs now."""
+        running = (one["running"] for one in self.workers() if one["pid"] == pid)
+        return self.witnesses.held_ids() & frozenset(job for jobs in running for job in jobs)
 
     def busy_worker(self) -> Process:
         """Hold work, and find the worker that runs most of it as soon as one runs any.
@@ -120,8 +125,9 @@ def _skew(stage: Stage) -> Iterator[Blow]:
         lease_s = stage.site.lease_s()
         _hold_on(stage, (behind.pid, ahead.pid), 2 * lease_s)
         time.sleep(lease_s + 2)
-        running = {one["pid"]: one["running"] for one in stage.workers()}
-        stage.spared.update(running.get(behind.pid, ()))
+        stage.spared.update(stage.held_by(behind.pid))
+        if not stage.held_by(ahead.pid):
+            raise Fault("The worker whose clock is ahead lost its job before it was killed.", f"See {ahead.log}.")
         at = time.time()
         ahead.process.kill()
         yield Blow(at, f"SIGKILL to worker {ahead.pid}, whose clock is {ahead_s} s ahead ({behind.pid}: {behind_s} s)")
@@ -131,7 +137,8 @@ def _hold_on(stage: Stage, pids: Sequence[int], seconds: float) -> None:
     """Hold long work until each of some workers runs some of it; the others' slots are free again when it matters."""
     for _ in range(_MOST_LONG):
         stage.hold({"seconds": seconds, "chunks": 2 * int(seconds)}, 1)
-        if wait_until(lambda: set(pids) <= {one["pid"] for one in stage.workers() if one["running"]}, 1.0):
+        time.sleep(_GIVEN_WITHIN_S)
+        if all(stage.held_by(pid) for pid in pids):
             return
     raise Fault("The workers with wrong clocks were given no jobs.", "Try again when less waits.")
 

@@ -79,6 +79,10 @@ class Witnesses:
         while not stop.wait(_PROBES_APART_S):
             self.ask(PROBE, held=False, priority="urgent")
 
+    def held_ids(self) -> frozenset[str]:
+        """Name the accepted jobs that are to be there when the fault comes."""
+        return frozenset(one.job_id for one in self._asked if one.held and one.job_id is not None)
+
     def all_ended(self) -> bool:
         """Tell whether all that were asked for were accepted and have ended; False also when nobody answers."""
         if not all(one.done() for one in self._submitting):
