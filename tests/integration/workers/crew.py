@@ -41,7 +41,8 @@ class Crew:
         """Start what every test needs: dispatcher and watchdog."""
         self.book = await Book.open(self.engine)
         self.leader = self.add_dispatcher()
-        self._run(Watchdog(self.engine, self.transport, every_s=0.2, unclaimed_for=timedelta(seconds=0.5)))
+        soon = timedelta(seconds=0.5)
+        self._run(Watchdog(self.engine, self.transport, lease=station.LEASE, every_s=0.2, unclaimed_for=soon))
         return self
 
     async def worker(self, slots: int = 1, nursery: Nursery | None = None) -> LaneWorker:
