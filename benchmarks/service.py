@@ -73,11 +73,11 @@ def _command(role: str) -> list[str]:
 
 
 def _wait_until_warm(service: Service, slots: int) -> None:
-    """Wait for the children (one more than slots) and for them to have nothing to do."""
+    """Wait for the children (two more than slots: the spare one and the understudy) to have nothing more to do."""
     deadline = time.monotonic() + _READY_WITHIN_S
     while time.monotonic() < deadline:
         children = psutil.Process(service.roots["worker"]).children()
-        if len(children) > slots and all(child.cpu_percent(0.2) < 5 for child in children):
+        if len(children) > slots + 1 and all(child.cpu_percent(0.5) < 5 for child in children):
             return
         time.sleep(0.2)
     raise TimeoutError("the worker's children did not become warm")
