@@ -107,8 +107,12 @@ def _illegal(seen: Seen) -> Found:
             yield job.id, f"is at attempt {job.attempt} and has attempts {[one.number for one in job.attempts]}"
 
 
+_QUARANTINED_AFTER = 2
+"""So many workers must have been lost to a job before it may be put under quarantine."""
+
+
 def _otherwise(seen: Seen) -> Found:
-    """Find jobs that ended as they may not; a healthy one may die only of its own process being killed too often."""
+    """Find jobs that ended as they may not; a healthy one may die only of its process or workers killed too often."""
     requests = {job_id: request for request in seen.requests for job_id in request.ids}
     for job in seen.jobs:
         request = requests.get(job.id)
@@ -116,6 +120,9 @@ def _otherwise(seen: Seen) -> Found:
             continue
         died = sum(one.error == _DIED for one in job.attempts)
         if job.state == "dead" and died and died == sum(one.error is not None for one in job.attempts) <= seen.kills:
+            continue
+        lost = sum(one.outcome == "lost" for one in job.attempts)
+        if job.state == "dead" and _QUARANTINED_AFTER <= lost <= seen.kills and job.number is None:
             continue
         errors = [one.error for one in job.attempts if one.error is not None]
         yield job.id, f"({job.kind}) is {job.state}, may be {sorted(request.may_end)}: {_trace(job)} {errors}"

@@ -207,6 +207,14 @@ def test_a_job_whose_process_was_killed_at_each_attempt_may_die_of_it() -> None:
     assert by_rule(violations(replace(seen, kills=2)))["ended otherwise"] == 1
 
 
+def test_a_job_whose_worker_was_killed_at_two_attempts_may_be_put_under_quarantine() -> None:
+    lost = [Attempt(number, "lost", 1.0, 2.0) for number in (1, 2)]
+    steps = [("started", "running", 1), ("rescued", "queued", 1), ("started", "running", 2), ("dead", "dead", 2)]
+    seen = routed(all_well(), *steps, state="dead", shown="dead", attempt=2, attempts=lost, files=[], number=None)
+    assert by_rule(violations(replace(seen, kills=2)))["ended otherwise"] == 0
+    assert by_rule(violations(replace(seen, kills=1)))["ended otherwise"] == 1
+
+
 def test_what_our_staff_had_tried_again_may_end_again() -> None:
     steps = [
         START,
