@@ -108,7 +108,10 @@ class JobBody(BaseModel):
     incident: dict[str, Any] | None
     artifacts: list[ArtifactBody]
     result: dict[str, Any] | None
-    error: dict[str, Any] | None
+    error: dict[str, Any] | None = Field(
+        description="Why it is dead, or failed the last time: `code`, `message`, mostly a `remedy`. The code `poison`: "
+        "two workers died on it, so it is not tried again by itself, but by our staff when they know the reason."
+    )
 
 
 class JobPage(BaseModel):

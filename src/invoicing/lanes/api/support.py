@@ -167,8 +167,8 @@ _TEXTS = {
     "all the same. A job that gave way and is expedited goes on first. One that runs is refused with 409.",
     "move": "A job that waits takes its place in the other lane by when it was submitted. What is on the runway comes "
     "back from it. A job that runs is refused with 409: it moves by itself when it outlives its class.",
-    "retry": "A dead job begins anew, with all the attempts of its kind and from its last checkpoint; one that waits "
-    "for its next attempt is due at once.",
+    "retry": "A dead job begins anew, with all the attempts of its kind and from its last checkpoint; workers that "
+    "died on it (`poison`) are forgotten. One that waits for its next attempt is due at once.",
     "cancel": "A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
 }
 
