@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import StopRequested
-from invoicing.jobs.model import FINISHED, Claim, State
+from invoicing.jobs.model import FINISHED, WAITING, Claim, Event, State, judge
 from invoicing.jobs.model.losses import Life
 from invoicing.kit.db import driver, make_engine, transaction
 from workers.performance import FencedPerformance
@@ -139,7 +139,7 @@ class Together(RuleBasedStateMachine):
         """Take the step in the model; tells whether it changes anything."""
         before, self.place = self.place, after(self.place, step)
         if before.running and not self.place.running:
-            self.ends[before.attempt] = "lost" if step.name == "rescue" else step.how
+            self.ends[before.attempt] = "lost" if step.name == "rescue" else _written(step.how, before.failures)
         return before != self.place
 
     @rule(attempt=NUMBERS)
@@ -170,7 +170,7 @@ class Together(RuleBasedStateMachine):
         assert [one.attempt for one in claims] == [attempt] * self.step(Step("claim", worker, attempt, how))
         self.claims |= {one.attempt: one for one in claims}
 
-    @precondition(lambda self: self.place.state is State.QUEUED)
+    @precondition(lambda self: self.place.state in WAITING)
     @rule(worker=NAMES)
     def begin(self, worker: str) -> None:
         """Get further than chance does."""
@@ -209,7 +209,28 @@ class Together(RuleBasedStateMachine):
         changed = self.run(rescue())
         assert changed == ({self.job: self.place.state} if self.step(Step("rescue", how=life)) else {})
 
+    @precondition(lambda self: self.place.running)
+    @rule(life=st.sampled_from(Life))
+    def lose(self, life: Life) -> None:
+        self.expire()
+        self.rescue(life)
+
+    @precondition(lambda self: self.place.attempt > 1)
+    @rule(late=st.integers(1, MOST), how=st.sampled_from(list(OUTCOMES)))
+    def settle_late(self, late: int, how: str) -> None:
+        self.settle(self.place.attempt - late, how)
+        self.make_irrevocable(self.place.attempt - late)
+
+    @precondition(lambda self: self.place.attempt > 0)
+    @rule(how=st.sampled_from(["interrupted", "parked", "failed"]))
+    def go_back(self, how: str) -> None:
+        self.settle(self.place.attempt, how)
+
+    @precondition(lambda self: self.place.attempt >= MOST)  # else most jobs are done before anybody can be late
     @rule(attempt=NUMBERS, how=st.sampled_from(list(OUTCOMES)))
+    def end(self, attempt: int, how: str) -> None:
+        self.settle(attempt, how)
+
     def settle(self, attempt: int, how: str) -> None:
         claim = self.claims.get(attempt)
         if claim is not None:
@@ -235,7 +256,7 @@ class Together(RuleBasedStateMachine):
         self.step(Step("step", attempt=attempt))
         assert done == (self.place.running and self.place.attempt == attempt and not self.place.cancel)
 
-    @precondition(lambda self: self.place.attempt > 0)  # else most examples end at their first step
+    @precondition(lambda self: self.place.attempt >= MOST or self.place.running)  # as above
     @rule()
     def cancel(self) -> None:
         changed = self.run(self.book.cancel(self.job))[1] is not None
@@ -258,7 +279,7 @@ class Together(RuleBasedStateMachine):
             "state": place.state, "attempt": place.attempt, "failures": place.failures, "released": place.released,
             "owner": GONE if place.owner == GONE else owner, "over": place.over, "cancel": place.cancel,
             "irrevocable": place.irrevocable, "deaths": sorted(number for number, _ in place.losses),
-            "ends": [_written(self.ends.get(number)) for number in range(1, place.attempt + 1)],
+            "ends": [self.ends.get(number) for number in range(1, place.attempt + 1)],
         }  # fmt: skip
 
     async def seen(self) -> dict[str, Any]:
@@ -279,9 +300,10 @@ FROM jobs
 """
 
 
-def _written(how: str | None) -> str | None:
-    """Say how the end of an attempt is written down."""
-    return {"rejected": "dead", "parked": "interrupted"}.get(how, how) if how else None
+def _written(how: str, failures: int) -> str:
+    """Say how the end of an attempt is written down, whatever becomes of its job."""
+    event = judge(OUTCOMES[how], failures, POLICY, 0.0).event
+    return Event.INTERRUPTED if event is Event.PARKED else event
 
 
 def test_the_ledger_does_what_the_model_says(database_url: str) -> None:
