@@ -105,10 +105,10 @@ class Network:
 
 def what_is_missing() -> str | None:
     """Say why hosts cannot be made on this machine; None where they can. Removes what killed runs left behind."""
-    if shutil.which("ip") is None:
-        return "`ip` is not installed (Debian's package iproute2)"
     if os.geteuid() != 0:
         return "only root may make network namespaces"
+    if shutil.which("ip") is None:
+        return "`ip` is not installed (Debian's package iproute2)"
     try:
         _sweep()
         Network(["probe"]).close()
@@ -118,7 +118,7 @@ def what_is_missing() -> str | None:
 
 
 def is_curable(missing: str) -> bool:
-    """Tell whether what is missing can be had, on a machine on which tests run as root."""
+    """Tell whether what is missing can simply be installed."""
     return missing.startswith("`ip`")
 
 
