@@ -215,6 +215,17 @@ class Together(RuleBasedStateMachine):
         self.expire()
         self.rescue(life)
 
+    @precondition(lambda self: self.place.state in WAITING)
+    @rule(first=NAMES, second=NAMES, how=st.sampled_from(list(OUTCOMES)))
+    def overtake(self, first: str, second: str, how: str) -> None:
+        """Have a worker end late, when another has its job: chance alone hardly ever gets there."""
+        self.begin(first)
+        self.expire()
+        self.rescue(Life.LIVES)
+        self.begin(second)
+        self.settle_late(1, how)
+        self.the_ledger_stands_where_the_model_does()
+
     @precondition(lambda self: self.place.attempt > 1)
     @rule(late=st.integers(1, MOST), how=st.sampled_from(list(OUTCOMES)))
     def settle_late(self, late: int, how: str) -> None:
