@@ -1,5 +1,6 @@
 """PostgreSQL: engine, naming of constraints, and the unit of work."""
 
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -64,13 +65,31 @@ def make_engine(
                 "tcp_keepalives_idle": "10",
                 "tcp_keepalives_interval": "5",
                 "tcp_keepalives_count": "3",
+                "tcp_user_timeout": "15000",  # the same, where it was sent something that it did not receive
             },
             "timeout": 10,
             "command_timeout": patience_s,
         },
     )
+    event.listen(engine.sync_engine, "connect", _break_when_silent)
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
+
+
+_SILENCE = {"TCP_USER_TIMEOUT": 10_000, "TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 3, "TCP_KEEPCNT": 2}
+"""After ten seconds (the first is in milliseconds) without a sign of life the kernel breaks a connection. By itself it
+goes on trying for a quarter of an hour, and each connection of a pool would be found out one after another."""
+
+
+def _break_when_silent(connection: Any, _record: object) -> None:  # noqa: ANN401 - the pool's own type
+    """Have a way to the server that was lost without a word end as one that was refused."""
+    channel = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001 - there is no other way
+    if channel.family == socket.AF_UNIX:
+        return
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _SILENCE.items():
+        if hasattr(socket, name):  # not all of them outside Linux
+            channel.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:  # noqa: ANN401 - the pool's own type
