@@ -33,11 +33,12 @@ Placed = tuple[str, Ticket, float]
 
 _PUT = """
 -- KEYS: queues; ARGV: prefix of job keys, how long they live (ms), channel and text of the wake-up, then for each
--- ticket the number of its queue, its score, name and body. One call, so that order and wake-up hold over all queues.
+-- ticket the number of its queue, its score, name and body. One call, so that order and wake-up hold over all queues. A
+-- ticket that was taken back in the ledger and released anew has a new place; an old put never brings the old one back.
 local prefix, lives = ARGV[1], ARGV[2]
 for i = 5, #ARGV, 4 do
     redis.call('SET', prefix .. ARGV[i + 2], ARGV[i + 3], 'PX', lives)
-    redis.call('ZADD', KEYS[tonumber(ARGV[i])], 'NX', ARGV[i + 1], ARGV[i + 2])
+    redis.call('ZADD', KEYS[tonumber(ARGV[i])], 'GT', ARGV[i + 1], ARGV[i + 2])
 end
 redis.call('PUBLISH', ARGV[3], ARGV[4])
 """

@@ -101,7 +101,7 @@ class Guard:
 
     def _watch_class(self, pack: Pack, child: ChildProcess, now: float, worked: float) -> None:
         """Give a pack's process less weight once it outgrew its class, and soon count it in the larger one."""
-        limit = self._terms.overrun_s(pack.size)
+        limit = self._terms.overrun_s(pack.size, asked=pack.asked_at is not None)
         if limit is None or worked <= limit or len(pack.open) > 1:
             return
         size = self._terms.policy.cutoffs.classify(worked)

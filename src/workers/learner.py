@@ -4,6 +4,7 @@ Any number of them may run: one learns at a time, and what one has learned no ot
 """
 
 import logging
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 
-_GATHER_S = 0.08
+_GATHER_S = 0.03
 """Jobs that outgrow their class within so long are learned from together: lies mostly begin together."""
 
 
@@ -30,6 +31,8 @@ class Learner:
         self._engine = engine
         self._every_s = every_s
         self._bell = Bell(_GATHER_S)
+        self._outgrown: set[UUID] = set()
+        """Jobs that outgrew their class since the last round; they may have given way already."""
         self._stopping = False
 
     def stop(self) -> None:
@@ -40,7 +43,12 @@ class Learner:
     async def run(self) -> None:
         """Learn from what has finished, again a little later, and at once when a job outgrew its class."""
         ring = self._bell.ring
-        async with listening(url_of(self._engine), [ledger.OUTGROWN], lambda _channel, _id: ring(), missed=ring):
+
+        def told(_channel: str, job_id: str) -> None:
+            self._outgrown.add(UUID(job_id))
+            ring()
+
+        async with listening(url_of(self._engine), [ledger.OUTGROWN], told, missed=ring):
             await self._learn_for_ever()
 
     async def _learn_for_ever(self) -> None:
@@ -58,8 +66,10 @@ class Learner:
 
     async def round(self) -> Lesson:
         """Learn once, all or nothing."""
+        outgrown = set(self._outgrown)
         async with transaction(self._engine) as session:
-            lesson = await learn_on(session)
+            lesson = await learn_on(session, outgrown)
+        self._outgrown -= outgrown
         if lesson.jobs:
             log.info("learned", extra={"action": "learning.learned", "jobs": lesson.jobs, "late": lesson.late})
         return lesson

@@ -34,10 +34,13 @@ class Terms:
         left = left_of(quotas(self.slots, self.policy), running)
         return {size: -left[size] for size in SIZES if left[size] < 0}
 
-    def overrun_s(self, size: Size) -> float | None:
-        """How long a job of a class may work before it is re-classed (seconds); None: as long as it takes."""
+    def overrun_s(self, size: Size, *, asked: bool = False) -> float | None:
+        """How long a job of a class may work before it is re-classed (seconds); None: as long as it takes.
+
+        One that was asked to give way has had its turn: what it is known to be is decided without further patience.
+        """
         limit = self.policy.cutoffs.limit(size)
-        return None if limit is None else limit * OVERRUN
+        return None if limit is None else limit * (1.0 if asked else OVERRUN)
 
     def most_aside(self, *, outlived: bool) -> int:
         """How many packs may be set aside before one that did outlive its class is, or one that did not."""

@@ -133,6 +133,10 @@ _AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # no connection, memory or disk left
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.PostgresSystemError,  # its disk does not do as it is told
 )
 _ENDED = frozenset({"FATAL", "PANIC"})
 """Severities with which PostgreSQL ends a connection or refuses to begin one: shutting down, starting up, terminated by

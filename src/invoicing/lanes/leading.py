@@ -39,6 +39,8 @@ _MOST_ASKED = 64
 """Jobs that are looked at, at most, to find those that running work gives way to."""
 _A_LOT, _SHARE_OF_COUNTING = 200, 0.2
 """Once so many jobs run or lie ready, reading them takes at most this share of the time."""
+_STANDS_STILL_S = 0.25
+"""A ticket that lay on the runway for longer was put there for work that takes longer than it was thought to."""
 _READY_PER_SLOT = 4
 """Tickets beyond the free slots, per slot, from which on the dispatcher takes its time to add more."""
 _LONGEST_REST_S = 0.5
@@ -63,6 +65,8 @@ class _UnderWay:
 
     running: list[Running] = field(default_factory=list)
     runway: list[Waiting] = field(default_factory=list)
+    released_at: Mapping[UUID, float] = field(default_factory=dict)
+    """When those on the runways were released that lay there at the last look (seconds since the epoch)."""
 
 
 class Lead:
@@ -117,6 +121,8 @@ class Lead:
         look, counted = await self._look(connection)
         left = free(self._around.capacity, self._under_way.running)
         bounds = self._bounds(await self._paused(connection, look))
+        if counted and await self._recall(connection, look.now, bounds):
+            return Round(wait_s=0.0)
         taken = await self._take(connection, left, bounds)
         released = await self._release(connection, taken, look.withdrawals)
         blocked = self._without_a_slot(left)
@@ -150,7 +156,8 @@ class Lead:
         """Take in what runs and what is on the runways."""
         running = [_running(job) for job in look.jobs if job.place is Place.RUNNING]
         runway = sorted((job for job in look.jobs if job.place is Place.RELEASED), key=lambda job: job.since)
-        self._under_way = _UnderWay(running, [self._outlook.waiting(job) for job in runway])
+        released_at = {job.job_id: job.since for job in runway}
+        self._under_way = _UnderWay(running, [self._outlook.waiting(job) for job in runway], released_at)
         if runway:
             self._last_release = max(self._last_release, runway[-1].since)
         self.correct(self.meter.observe(running, self._under_way.runway, look.now))
@@ -162,6 +169,26 @@ class Lead:
             self.scheduler.runs(customer_id, count)
         self._busy = set(counts)
         self._asked &= {(one.job_id, one.attempt) for one in running if one.worker_id is not None}
+
+    async def _recall(self, connection: "asyncpg.Connection[Any]", now: float, bounds: Mapping[Lane, int]) -> bool:
+        """Take back what stands still on the runway where somebody else would go first by now; tells whether it did.
+
+        A ticket lies ready for a moment, as long as a few short jobs take. Where those turn out long, those behind
+        would start before whoever came since, however much their customer had meanwhile.
+        """
+        still = [
+            one
+            for one in self._under_way.runway
+            if not one.expedited and now - self._under_way.released_at.get(one.job_id, now) > _STANDS_STILL_S
+        ]
+        first = self.scheduler.blocked(1, bounds) if still else []
+        over = [one for one in still if first and not self.scheduler.entitled(one, _as_running(first[0], now))]
+        recalled = await ledger.recall(connection, [one.job_id for one in over]) if over else set()
+        for one in (one for one in over if one.job_id in recalled):
+            self._under_way.runway.remove(one)
+            self.correct([self.meter.refused(one)])
+            self._outlook.note([one.queue], doubtful=True)
+        return bool(recalled)
 
     def _bounds(self, paused: Collection[str]) -> dict[Lane, int]:
         """How many more jobs may be released of lanes that are paused, or that not every worker serves."""
@@ -280,6 +307,11 @@ class Lead:
             self.scheduler.weigh(customer_id, allotment.weight)
             self.scheduler.limit(customer_id, allotment.max_running)
         self._allotted = set(allotments)
+
+
+def _as_running(one: Waiting, now: float) -> Running:
+    """See a waiting job as if it had just been chosen."""
+    return Running(one.job_id, one.attempt, one.customer_id, one.key_id, one.lane, one.order_at, now)
 
 
 def _running(job: Seen) -> Running:

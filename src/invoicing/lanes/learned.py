@@ -69,14 +69,18 @@ SELECT c.*, w.seconds AS worked_s FROM chosen c LEFT JOIN LATERAL (
 ORDER BY c.finished_at, c.id
 """)
 
-# Running jobs that were moved to a larger class than they were predicted to belong to; never more than there are slots.
+# Running jobs that were moved to a larger class than they were predicted to belong to, never more than there are slots;
+# and those of that kind that gave way just before they could be seen to run.
 _OVERDUE = text("""
 SELECT j.id, j.kind, j.customer_id, coalesce(j.estimated_s, j.predicted_s) AS estimated_s, w.seconds AS worked_s
-FROM jobs j CROSS JOIN LATERAL (
+FROM (
+    SELECT * FROM jobs WHERE state = 'running'
+    UNION ALL SELECT * FROM jobs WHERE id = ANY(CAST(:outgrown AS uuid[])) AND state IN ('queued', 'retrying')
+) j CROSS JOIN LATERAL (
     SELECT sum(extract(epoch FROM coalesce(ended_at, now()) - started_at))::float8 AS seconds FROM attempts
     WHERE job_id = j.id HAVING bool_and(outcome IS NULL OR outcome = 'interrupted')
 ) w
-WHERE j.state = 'running' AND array_position(CAST(:sizes AS text[]), j.size)
+WHERE array_position(CAST(:sizes AS text[]), j.size)
     > CASE WHEN j.predicted_s <= :small_s THEN 1 WHEN j.predicted_s <= :medium_s THEN 2
            WHEN j.predicted_s <= :large_s THEN 3 ELSE 4 END
 """)
@@ -246,9 +250,11 @@ async def finished(session: Session, after: Place, before: datetime, most: int, 
     return Passed(ended, rows[0].passed, Place(rows[0].last_at, rows[0].last_id))
 
 
-async def overdue(session: Session, cutoffs: Cutoffs) -> dict[UUID, tuple[Of, float, float]]:
-    """List running jobs that were re-classed: of whom, estimated and worked so far (seconds)."""
-    rows = await session.execute(_OVERDUE, {"sizes": list(SIZES), **asdict(cutoffs)})
+async def overdue(
+    session: Session, cutoffs: Cutoffs, outgrown: Collection[UUID] = ()
+) -> dict[UUID, tuple[Of, float, float]]:
+    """List running jobs that were re-classed, and those `outgrown`: of whom, estimated and worked so far (seconds)."""
+    rows = await session.execute(_OVERDUE, {"sizes": list(SIZES), "outgrown": list(outgrown), **asdict(cutoffs)})
     return {row.id: ((row.kind, row.customer_id), row.estimated_s, row.worked_s) for row in rows}
 
 

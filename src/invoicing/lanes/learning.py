@@ -59,8 +59,10 @@ class Lesson:
     """Whether more is there to be read at once."""
 
 
-async def learn_on(session: Session) -> Lesson:
+async def learn_on(session: Session, outgrown: Collection[UUID] = ()) -> Lesson:
     """Learn from what finished since the last time, and from what runs too long; commit with the place reached.
+
+    `outgrown` are jobs that were just moved to a larger class: some of them may have given way since.
 
     Whoever comes while another learns does nothing. With nothing new nothing is written.
     """
@@ -70,7 +72,7 @@ async def learn_on(session: Session) -> Lesson:
     known = await learned.memory(session)
     passed = await learned.finished(session, known.place, before, MOST_AT_ONCE, MOST_OF_EACH, MOST_LEARNED)
     ended = passed.ended
-    late, given_up = await _late(session, known, passed.place)
+    late, given_up = await _late(session, known, passed.place, outgrown)
     lesson = Lesson(passed.count, len(ended), len(late), wrote=bool(ended or given_up or late != known.late))
     if not lesson.wrote:
         return lesson
@@ -88,13 +90,15 @@ async def learn_on(session: Session) -> Lesson:
     return replace(lesson, resized=resized, more=passed.count == MOST_AT_ONCE)
 
 
-async def _late(session: Session, known: Memory, place: Place) -> tuple[dict[UUID, Late], list[Late]]:
+async def _late(
+    session: Session, known: Memory, place: Place, outgrown: Collection[UUID]
+) -> tuple[dict[UUID, Late], list[Late]]:
     """Tell which jobs are late and not passed yet, and which of those known as late were done in vain.
 
     One that gave way is late as it waits, and one that has just succeeded until it is passed.
     """
     policy = await policy_for(session)
-    running = await learned.overdue(session, policy.cutoffs)
+    running = await learned.overdue(session, policy.cutoffs, outgrown)
     now_late = {one: _as_late(*found) for one, found in running.items()}
     states = await learned.states(session, known.late.keys() - now_late.keys())
     later = {
@@ -107,8 +111,12 @@ async def _late(session: Session, known: Memory, place: Place) -> tuple[dict[UUI
     return dict(islice({**now_late, **later}.items(), _MOST_LATE)), given_up
 
 
+_AS_LONG_AGAIN = 2.0
+"""What is not done yet takes, as far as anybody can tell, as long again as it took so far."""
+
+
 def _as_late(of: Of, estimated_s: float, worked_s: float) -> Late:
-    seen = Seen.of(estimated_s, worked_s)
+    seen = Seen.of(estimated_s, worked_s * _AS_LONG_AGAIN)
     return Late(of, Seen(seen.x, floor(seen.off / _STEP) * _STEP))
 
 

@@ -339,7 +339,7 @@ async def test_what_is_learned_from_is_found_by_index(engine: AsyncEngine, state
     values = {"finished_at": place.finished_at, "id": place.id, "horizon": place.finished_at}
     values |= {"most": 5, "of_each": 5, "learned": 5}
     if statement is learned._OVERDUE:
-        values = {"sizes": ["small"], "small_s": 1.0, "medium_s": 2.0, "large_s": 3.0}
+        values = {"sizes": ["small"], "outgrown": [], "small_s": 1.0, "medium_s": 2.0, "large_s": 3.0}
     async with engine.connect() as session:
         await session.execute(text("SET enable_seqscan = off"))
         plan = "\n".join((await session.execute(text(f"EXPLAIN {statement.text}"), values)).scalars())

@@ -63,6 +63,14 @@ WITH free AS MATERIALIZED (
 SELECT id FROM changed LEFT JOIN dispatcher ON true
 """)
 
+_RECALL = """
+WITH free AS (
+    SELECT id FROM jobs WHERE id = ANY($1::uuid[]) AND (state IN ('queued', 'retrying')) IS TRUE
+      AND released_at IS NOT NULL AND expedited_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE jobs SET released_at = NULL FROM free WHERE jobs.id = free.id RETURNING jobs.id
+"""
+
 _WAKE = text(f"SELECT pg_notify('{BACKLOG}', '')")
 
 Lane = tuple[Priority, Size]
@@ -110,6 +118,11 @@ async def release(
     )
     at = {row["id"]: row["at"] for row in rows}
     return [Released(job, attempt, lane, at[job]) for job, attempt, lane in chosen if job in at]
+
+
+async def recall(connection: "asyncpg.Connection[Any]", jobs: Sequence[UUID]) -> set[UUID]:
+    """Take jobs back from the runway, but for those that are being claimed this moment or that were expedited."""
+    return {row["id"] for row in await connection.fetch(_RECALL, jobs)}
 
 
 async def ask_to_give_way(connection: "asyncpg.Connection[Any]", jobs: Sequence[UUID]) -> None:
