@@ -161,12 +161,15 @@ def _progress(chosen: Drill) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Have any signal that ends us do so as Ctrl-C does, so that what is broken is mended first."""
+    """Have any signal that ends us do so as Ctrl-C does, so that what is broken is mended first.
+
+    Ctrl-C itself as well: whoever is started in the background of a script has been told to pass over it.
+    """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
         yield

@@ -19,7 +19,7 @@ from .site import LEDGER, RUNWAY, A, B, Site
 figures = logging.getLogger(__name__)
 
 LEASE_S = 10.0
-RESCUE_S = 10.0
+RESCUE_S = 40.0
 """What is granted beyond the lease to find lost attempts, release them and begin anew; 1 to 3 s on a quiet machine."""
 
 HOLDS_S = LEASE_S + 3.0

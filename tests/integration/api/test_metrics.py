@@ -1,6 +1,7 @@
 """`/metrics`: what a monitoring system reads is what the ledger holds, for those who may know, in few series."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -145,16 +146,16 @@ async def test_reading_looks_at_no_job_that_waits(service: Any) -> None:
     async with service.engine.connect() as session:
         statements = await statements_of(session)
         await session.execute(text("ANALYZE jobs"))
-        looked_at = [await rows_of_jobs(session, statement) for statement in statements]
+        looked_at = [await rows_of_jobs(session, *statement) for statement in statements]
     assert sum(looked_at) == 3  # those that run
 
 
-async def statements_of(session: Any) -> list[str]:
-    """Read the signals, and keep what was asked."""
-    asked: list[str] = []
+async def statements_of(session: Any) -> list[tuple[str, Sequence[Any]]]:
+    """Read the signals, and keep what was asked, with its values."""
+    asked: list[tuple[str, Sequence[Any]]] = []
 
-    def keep(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        asked.append(statement)
+    def keep(_connection: Any, _cursor: Any, statement: str, values: Sequence[Any], *_: Any) -> None:
+        asked.append((statement, values))
 
     event.listen(session.sync_connection, "before_cursor_execute", keep)
     await read_signals(session)
@@ -162,11 +163,10 @@ async def statements_of(session: Any) -> list[str]:
     return asked
 
 
-async def rows_of_jobs(session: Any, statement: str) -> int:
+async def rows_of_jobs(session: Any, statement: str, values: Sequence[Any]) -> int:
     """Run a statement and count the rows of the table `jobs` that PostgreSQL went through for it."""
     raw = (await session.get_raw_connection()).driver_connection
-    bound = statement.replace("$1::INTERVAL", "interval '8 s'")
-    plan = await raw.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {bound}")
+    plan = await raw.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
     return _rows(plan[0]["Plan"])
 
 

@@ -37,6 +37,7 @@ from invoicing.jobs.store import artifacts
 from invoicing.jobs.store.read import job_of
 from invoicing.jobs.submission import Origin, Placed, new_job
 from invoicing.jobs.tables import jobs
+from invoicing.kit.clock import now
 from invoicing.kit.db import driver, make_engine, transaction
 from workers.attempts import Attempt, Pack
 from workers.messages import Surroundings
@@ -163,14 +164,19 @@ class Office:
         os.kill((await self.child_at(job_id)).pid, signal.SIGKILL)
 
     async def lose_worker(self, job_id: UUID) -> None:
-        """Have the whole worker of a job die: nobody settles the attempt, its lease lapses, the job is rescued."""
+        """Have a job's worker lose its lease: nobody settles the attempt, and the job is rescued.
+
+        The worker is heard of later, so that however often this happens the job is not taken to kill its workers.
+        """
         attempt = self.attempt_at(job_id)
         assert attempt is not None
         self.runner.lose(attempt)
         async with transaction(self.engine) as session:
             await session.execute(_LAPSE, {"id": job_id})
         async with self.engine.connect() as session:
-            assert job_id in await ledger.rescue(await driver(session))
+            heard = ledger.Sign("here", now() + timedelta(hours=1))
+            watch = ledger.Watch({self._worker: heard}, timedelta(0), timedelta(seconds=30))
+            assert job_id in await ledger.rescue(await driver(session), watch)
 
     def stop(self, job_id: UUID, why: str) -> None:
         """Tell the attempt at a job to stop at its next checkpoint."""

@@ -296,3 +296,37 @@ async def test_a_lane_that_nobody_serves_waits_and_the_others_do_not(crew: Crew,
     assert await lies_ready(crew, 1) == [served]
     await asyncio.sleep(0.3)
     assert await on_the_runway(crew) == [served]
+
+
+async def test_what_stands_still_on_the_runway_is_decided_anew_where_others_would_go_first(
+    crew: Crew, book: Book
+) -> None:
+    """Jobs that claim to be short were released ahead; those that run turn out long, and another customer comes."""
+    worker = await add_worker(book, 1)
+    crowd = await book.accept(*(book.request(seconds=60, claimed_seconds=0.05) for _ in range(12)))
+    await lies_ready(crew, 3)
+    await take(crew, worker, 2)  # all the slots there are
+    ahead = await on_the_runway(crew)
+    assert ahead
+    other = await other_customer(book, "other")
+    late = await other.submit(seconds=0.05)
+
+    async def goes_first() -> bool:
+        first = "SELECT id FROM jobs WHERE released_at IS NOT NULL ORDER BY released_at LIMIT 1"
+        return bool(await book.scalar(first) == late)
+
+    await until(goes_first, 10)
+    assert set(await on_the_runway(crew)) <= {late, *crowd}
+    taken = await take(crew, worker, 4)  # the tickets of those that were taken back claim nothing
+    assert taken[0] == (late, 1)
+
+
+async def test_what_stands_still_stays_where_nobody_would_go_first(crew: Crew, book: Book) -> None:
+    worker = await add_worker(book, 1)
+    await book.accept(*(book.request(seconds=60, claimed_seconds=0.05) for _ in range(12)))
+    await lies_ready(crew, 3)
+    await take(crew, worker, 2)
+    await asyncio.sleep(0.1)
+    before = await book.row((await on_the_runway(crew))[0])
+    await asyncio.sleep(1.0)
+    assert (await book.row(before["id"]))["released_at"] == before["released_at"]
