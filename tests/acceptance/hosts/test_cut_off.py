@@ -29,8 +29,8 @@ RETURNS_S = 20.0
 """How soon after healing a worker must serve again; 1 to 4 s when quiet, and half a minute more for each connection
 that it holds to be good, until a statement on it has run out of patience."""
 
-NOTICES_S = 15.0
-"""How soon a process must say that nothing comes any more: none of them may wait for as long as TCP would."""
+NOTICES_S = 45.0
+"""How soon a process must say that nothing comes any more, 10 to 12 s when quiet: none may wait for as long as TCP would."""
 
 Cut = Callable[[Site], None]
 
