@@ -25,12 +25,12 @@ RESCUE_S = 40.0
 HOLDS_S = LEASE_S + 3.0
 """So long a way stays lost: longer than the lease, so that what ran is taken over meanwhile."""
 
-RETURNS_S = 20.0
+RETURNS_S = 45.0
 """How soon after healing a worker must serve again; 1 to 4 s when quiet, and half a minute more for each connection
 that it holds to be good, until a statement on it has run out of patience."""
 
 NOTICES_S = 45.0
-"""How soon a process must say that nothing comes any more, 10 to 12 s when quiet: none may wait for as long as TCP would."""
+"""How soon a process must say that nothing comes any more, 10 to 12 s when quiet: none may wait for as long as TCP."""
 
 Cut = Callable[[Site], None]
 
