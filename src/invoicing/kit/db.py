@@ -130,6 +130,7 @@ _AWAY = (
     TimeoutError,
     PoolTimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last word came while the next statement was being sent
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,  # no connection, memory or disk left
     asyncpg.ReadOnlySQLTransactionError,  # a standby answers

@@ -136,6 +136,12 @@ async def test_a_mistake_in_what_was_asked_is_no_outage(hasty: AsyncEngine, wron
     assert (is_away(error), may_pass(error)) == (False, False), error
 
 
+def test_a_driver_confused_by_the_servers_last_word_says_that_it_is_away() -> None:
+    error = asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+    assert is_away(error)
+    assert problem_of(error, "r").status == 503
+
+
 @pytest.mark.parametrize("change", ["ALLOW_CONNECTIONS false", "CONNECTION LIMIT 0"])
 async def test_a_database_that_takes_no_connections_is_away(postgres_url: str, database_url: str, change: str) -> None:
     name = database_url.rpartition("/")[2]
