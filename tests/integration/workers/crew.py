@@ -107,6 +107,14 @@ class Crew:
 
         await until(started, within)
 
+    async def attempted(self, job_id: UUID, attempt: int, within: float = 45) -> None:
+        """Wait until a job runs for the so-many-th time: it may still count as running under a worker that is gone."""
+
+        async def started() -> bool:
+            return await self._count((job_id,), f"state = 'running' AND attempt = {attempt}") == 1
+
+        await until(started, within)
+
     async def progressed(self, job_id: UUID, at_least: float = 1, within: float = 45) -> None:
         """Wait until a job has made that many checkpoints."""
 

@@ -14,7 +14,7 @@ async def test_a_job_that_kills_its_workers_is_put_under_quarantine_and_its_neig
     job = await book.submit(seconds=60, chunks=600, claimed_seconds=0.5)
     for attempt in (1, 2):
         worker = await crew.process()
-        await crew.running(job)
+        await crew.attempted(job, attempt)
         worker.kill()
         await worker.wait()
         assert (await book.row(job))["attempt"] == attempt
@@ -38,8 +38,7 @@ async def test_a_worker_that_slept_and_woke_is_not_held_against_its_job(crew: Cr
         return bool((await book.row(job))["state"] == "queued")
 
     for attempt in (1, 2, 3):
-        await crew.running(job)
-        assert (await book.row(job))["attempt"] == attempt
+        await crew.attempted(job, attempt)
         worker.send_signal(signal.SIGSTOP)
         await until(rescued)
         worker.send_signal(signal.SIGCONT)

@@ -20,7 +20,11 @@ async def test_small_jobs_end_while_a_large_one_and_a_liar_run(crew: Crew, book:
     await crew.ended(*small)
 
     assert [(await book.row(job))["state"] for job in (large, liar)] == ["running", "running"]
-    assert (await book.row(liar))["size"] == "medium"
+
+    async def found_out() -> bool:
+        return bool((await book.row(liar))["size"] == "medium")
+
+    await until(found_out)
     assert (await book.events(liar))[:3] == [Event.ACCEPTED, Event.STARTED, Event.RECLASSED]
 
 
