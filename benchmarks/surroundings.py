@@ -179,6 +179,9 @@ def resident_mb(pid: int) -> float:
 
 
 def own_mb(pid: int) -> float:
-    """Read the part of it that it shares with nobody (MB)."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    """Read the part of it that it shares with nobody (MB); one that has just ended holds nothing."""
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
     return sum(int(size) for size in re.findall(r"^Private_\w+:\s+(\d+) kB", rollup, re.MULTILINE)) / 1e3
