@@ -55,6 +55,7 @@ def run(pace: Pace) -> Table:
     """Measure every arrangement, each with fresh servers and processes."""
     third = LARGE // 3
     calm = _ours(pace, lambda: yielding(LARGE))
+    roomy = _ours(pace, lambda: yielding(LARGE), spare=2)
     lied = _ours(pace, lambda: yielding(LARGE - third) + liars("bench.yielding", third), at_once=True)
     same = _ours(pace, lambda: yielding(LARGE - third) + liars("bench.yielding", third), at_once=True, one=True)
     hung = _ours(
@@ -64,10 +65,12 @@ def run(pace: Pace) -> Table:
     )
     half = _ours(pace, lambda: yielding(LARGE // 2) + stubborn(LARGE // 2))
     peers = {name: measure(pace) for name, measure in arrangements(LARGE, BURN_S).items()}
-    return _table(calm, lied, same, hung, half, peers)
+    return _table(calm, roomy, lied, same, hung, half, peers)
 
 
-def _table(calm: Case, lied: Case, same: Case, hung: Case, half: Case, peers: dict[str, Case]) -> Table:
+def _table(
+    calm: Case, roomy: Case, lied: Case, same: Case, hung: Case, half: Case, peers: dict[str, Case]
+) -> Table:
     table = Table(
         f"Small jobs beside {LARGE} that burn CPU ({SLOTS} slots, 2 cores): from commit to the first line in the child",
         ("what", "idle p50 / p99 ms", "beside p50 / p99 ms", "p99 ratio", "CPU of large", "of what alone"),
@@ -75,6 +78,7 @@ def _table(calm: Case, lied: Case, same: Case, hung: Case, half: Case, peers: di
     after = lied.since(lied.first_reclass or 0.0)
     ours = {
         "invoicing: large with checkpoints": calm,
+        "invoicing: the same, two spare slots for small jobs": roomy,
         "invoicing: a third claims to be small, from the first re-class on": after,
         "invoicing: the same, all of one customer": same.since(same.first_reclass or 0.0),
         "invoicing: without checkpoints, a third claims to be small, 3 hang": hung,
@@ -91,6 +95,8 @@ def _table(calm: Case, lied: Case, same: Case, hung: Case, half: Case, peers: di
         )
     bound = 1.5 * at(calm.idle, 0.99) + 5
     table.bar("small p99 (ms) beside large: 1.5 x idle p99 + 5", at(calm.loaded, 0.99), at_most=bound)
+    bound = 1.5 * at(roomy.idle, 0.99) + 5
+    table.bar("the same with two spare slots", at(roomy.loaded, 0.99), at_most=bound)
     table.bar("CPU of the large jobs, % of alone", calm.share, at_least=80)
     bound = 4 * at(after.idle, 0.99) + 50
     what = "small p99 (ms), a third lying, after the first re-class: 4 x idle p99 + 50"
@@ -102,9 +108,16 @@ def _table(calm: Case, lied: Case, same: Case, hung: Case, half: Case, peers: di
     return table
 
 
-def _ours(pace: Pace, large: Callable[[], list[Body]], *, at_once: bool = False, one: bool = False) -> Case:
+def _ours(
+    pace: Pace,
+    large: Callable[[], list[Body]],
+    *,
+    at_once: bool = False,
+    one: bool = False,
+    spare: int | None = None,
+) -> Case:
     """Measure one arrangement; `at_once`: small jobs come with the large ones; `one`: all are of one customer."""
-    with servers() as around, running(around, SLOTS) as service:
+    with servers() as around, running(around, SLOTS, spare) as service:
         crowd = around.key if one else asyncio.run(keys_of(around.database_url, "crowd"))[0]
         return asyncio.run(_measured(pace, around, service, crowd, large(), at_once=at_once))
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 from benchmarks import kinds
-from benchmarks.surroundings import Servers, free_port, process, wait_for_port
+from benchmarks.surroundings import Servers, call, free_port, ops_key, process, wait_for_port
 
 _READY_WITHIN_S = 180.0
+_SPARE = 1
+"""Spare slots for small jobs, unless the policy says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,17 @@ class Service:
 
 
 @contextmanager
-def running(around: Servers, slots: int) -> Iterator[Service]:
-    """Run web, dispatcher, watchdog and one worker until the block ends; they are warm when it begins."""
-    with waiting(around, slots) as service, working(service, around, slots) as complete:
-        yield complete
+def running(around: Servers, slots: int, spare: int | None = None) -> Iterator[Service]:
+    """Run web, dispatcher, watchdog and one worker until the block ends; they are warm when it begins.
+
+    `spare` is the number of spare slots for small jobs, where it is not to be the usual one.
+    """
+    with waiting(around, slots) as service:
+        if spare is not None:
+            changes = {"changes": {"spare": spare}, "reason": "a measurement"}
+            call("PATCH", f"{service.url}/v1/scheduling", ops_key(around.database_url), changes)
+        with working(service, around, slots, _SPARE if spare is None else spare) as complete:
+            yield complete
 
 
 @contextmanager
@@ -59,12 +68,12 @@ def waiting(around: Servers, slots: int) -> Iterator[Service]:
 
 
 @contextmanager
-def working(service: Service, around: Servers, slots: int) -> Iterator[Service]:
+def working(service: Service, around: Servers, slots: int, spare: int = _SPARE) -> Iterator[Service]:
     """Add a worker to it; it is warm when the block begins."""
     environment = {**around.environment(), "INVOICING_SLOTS": str(slots)}
     with process(_command("worker"), environment, service.folder) as worker:
         complete = Service(service.url, {**service.roots, "worker": worker.pid}, service.folder)
-        _wait_until_warm(complete, slots)
+        _wait_until_warm(complete, slots + spare)
         yield complete
 
 
@@ -73,11 +82,11 @@ def _command(role: str) -> list[str]:
 
 
 def _wait_until_warm(service: Service, slots: int) -> None:
-    """Wait for the children (two more than slots: the spare one and the understudy) to have nothing more to do."""
+    """Wait for the children (one more than slots and spare ones: the understudy) to have nothing more to do."""
     deadline = time.monotonic() + _READY_WITHIN_S
     while time.monotonic() < deadline:
         children = psutil.Process(service.roots["worker"]).children()
-        if len(children) > slots + 1 and all(child.cpu_percent(0.5) < 5 for child in children):
+        if len(children) > slots and all(child.cpu_percent(0.5) < 5 for child in children):
             return
         time.sleep(0.2)
     raise TimeoutError("the worker's children did not become warm")

@@ -38,6 +38,7 @@ from workers.performance import FencedPerformance
 from workers.slate import Slate
 from workers.stillness import Stillness
 from workers.warmth import Warmth
+from workers.weight import lead_group
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +198,7 @@ def builtin(drills: bool) -> Kinds:  # noqa: FBT001 - a setting, passed on
 def main(load: Callable[[bool], Kinds] = builtin) -> None:
     """Run as `python -m workers.child CHANNEL SLATE`, two file descriptors."""
     _die_with_parent()
+    lead_group()
     logs.to_stderr(os.environ.get("INVOICING_LOG_LEVEL", "INFO"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the worker decides
     channel, slate = (int(descriptor) for descriptor in sys.argv[1:3])

@@ -34,6 +34,7 @@ from workers.messages import (
 )
 from workers.slate import Slate
 from workers.standstill import Standstill, Why
+from workers.weight import give_weight
 
 log = logging.getLogger(__name__)
 
@@ -216,7 +217,7 @@ class ChildProcess:
         if nice == self.nice:
             return True
         try:
-            os.setpriority(os.PRIO_PROCESS, self.pid, nice)
+            give_weight(self.pid, nice)
         except (PermissionError, ProcessLookupError):
             return False
         self.nice = nice
