@@ -68,9 +68,7 @@ def run(pace: Pace) -> Table:
     return _table(calm, roomy, lied, same, hung, half, peers)
 
 
-def _table(
-    calm: Case, roomy: Case, lied: Case, same: Case, hung: Case, half: Case, peers: dict[str, Case]
-) -> Table:
+def _table(calm: Case, roomy: Case, lied: Case, same: Case, hung: Case, half: Case, peers: dict[str, Case]) -> Table:
     table = Table(
         f"Small jobs beside {LARGE} that burn CPU ({SLOTS} slots, 2 cores): from commit to the first line in the child",
         ("what", "idle p50 / p99 ms", "beside p50 / p99 ms", "p99 ratio", "CPU of large", "of what alone"),
