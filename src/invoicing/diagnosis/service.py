@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 
 from invoicing.diagnosis import store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
-from invoicing.diagnosis.model.check import Check
+from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
@@ -42,8 +43,8 @@ async def explain(
     session: Session,
     jobs: Sequence[Job],
     kinds: Kinds = _NO_KINDS,
-    language: str = FALLBACK,
     *,
+    language: str = FALLBACK,
     fresh: bool = False,
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
@@ -56,6 +57,17 @@ async def explain(
         return {}
     snapshot = await look(session, jobs, fresh=fresh)
     return {job.id: _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language) for job in jobs}
+
+
+def just_accepted(job: Job, language: str = FALLBACK) -> Standing:
+    """Say of a newcomer the one thing that is certain, without a look at the ledger: it has waited for no time yet."""
+    at = job.submitted_at
+    return Standing(cause=Cause(Code.STARTING, _welcome(language), at, at, None, {"elapsed_s": 0}))
+
+
+@cache
+def _welcome(language: str) -> str:
+    return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
 
 
 async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Snapshot:
@@ -119,17 +131,17 @@ def _standing(facts: Facts, language: str) -> Standing:
         ahead=facts.place.count if facts.place else None,
         eta=expect(facts, check),
         normal=normal(facts),
-        cause=_cause(facts, check, language),
+        cause=_cause(check, language),
     )
 
 
-def _cause(facts: Facts, check: Check, language: str) -> Cause:
+def _cause(check: Check, language: str) -> Cause:
     return Cause(
         code=check.code,
         message=say(check, language),
         since=check.since,
         observed_at=check.observed_at,
-        next_update_by=next_news(facts, check),
+        next_update_by=next_news(check),
         evidence=check.evidence,
     )
 

@@ -11,7 +11,7 @@ from invoicing.diagnosis.model.causes import examine, next_news
 from invoicing.diagnosis.model.check import Answer, Code
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import ALIVE_FOR, Ticket
-from invoicing.diagnosis.words import catalogues, say
+from invoicing.diagnosis.words import say
 from invoicing.jobs.model import Job, Priority, Size, State
 from invoicing.lanes import store as lanes_store
 from invoicing.lanes.model import Lane
@@ -156,17 +156,6 @@ def test_the_customer_reads_plain_words(job: Job, around: dict[str, Any], said: 
     assert say(cause(job, around)) == said
 
 
-def test_a_language_that_is_missing_falls_back_to_english() -> None:
-    assert say(cause(running()), "xx") == say(cause(running()))
-
-
-def test_every_language_has_words_for_every_cause() -> None:
-    wordings = {code: set(words) for code, words in catalogues()["en"].items()}
-    assert set(wordings) == set(Code)
-    for catalogue in catalogues().values():
-        assert {code: set(words) for code, words in catalogue.items()} == wordings
-
-
 def test_a_limit_is_proven_by_the_customers_own_jobs_alone() -> None:
     around = capped(2, running=1)
     theirs = busy(4, lane=Lane(Priority.BULK, Size.SMALL))["running"]
@@ -188,10 +177,10 @@ def test_a_job_that_gave_way_says_since_when_and_how_far_it_is() -> None:
 
 def test_news_come_when_the_cause_ends_and_asking_again_does_not_put_them_off() -> None:
     until = waiting(due_at=ago(-60))
-    assert next_news(facts(until), cause(until)) == ago(-60)
-    first = next_news(facts(waiting(60)), cause(waiting(60), NOBODY | DEAD))
-    later = replace(facts(waiting(60)), now=NOW + timedelta(seconds=10))
-    assert next_news(later, cause(waiting(60), DEAD)) == first == ago(-51)
+    assert next_news(cause(until)) == ago(-60)
+    first = next_news(cause(waiting(60), NOBODY | DEAD))
+    later = replace(cause(waiting(60), DEAD), observed_at=NOW + timedelta(seconds=10))
+    assert next_news(later) == first == ago(-51)
 
 
 def test_a_job_that_moves_ends_when_its_own_rate_says() -> None:

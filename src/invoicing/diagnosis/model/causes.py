@@ -1,7 +1,7 @@
 """Every cause in the order in which it is shown, and when the reader hears of it again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import floor
 from types import MappingProxyType
 
@@ -30,6 +30,8 @@ RULES: tuple[Rule, ...] = (
     running.running_normally,
 )
 """What stops a job altogether stands before what merely slows it, and what must end first before what ends with it."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED})
 
@@ -88,12 +90,14 @@ def unexplained(facts: Facts) -> Check:
     return proven(Code.UNEXPLAINED, facts, since, evidence=evidence)
 
 
-def next_news(facts: Facts, check: Check) -> datetime:
+def next_news(check: Check) -> datetime:
     """When the reader hears of it again: the end of the cause if it has one, else the next beat of its rhythm.
 
-    Beats are counted from the cause's beginning, so that asking again does not put them off.
+    Beats are counted from the cause's beginning (where that is not known, by the clock), so that asking again does not
+    put them off.
     """
-    if check.until is not None and check.until > facts.now:
+    now = check.observed_at
+    if check.until is not None and check.until > now:
         return check.until
-    every, start = NEWS_EVERY[check.code], check.since or facts.job.submitted_at
-    return start + every * (floor(max(facts.now - start, timedelta(0)) / every) + 1)
+    every, start = NEWS_EVERY[check.code], check.since or _EPOCH
+    return start + every * (floor(max(now - start, timedelta(0)) / every) + 1)

@@ -113,7 +113,8 @@ def customer_limit(facts: Facts) -> Check:
         "about_to_start": about_to_start,
         "jobs": running[:_MOST_NAMED],
     }
-    return proven(Code.CUSTOMER_LIMIT, facts, facts.waiting_since, evidence=evidence)
+    wording = "one" if facts.cap == 1 else "plain"
+    return proven(Code.CUSTOMER_LIMIT, facts, facts.waiting_since, wording=wording, evidence=evidence)
 
 
 def lane_saturated(facts: Facts) -> Check:
