@@ -70,11 +70,22 @@ def _welcome(language: str) -> str:
     return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
 
 
-async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Snapshot:
-    """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished."""
+async def checks(session: Session, job: Job, kinds: Kinds = _NO_KINDS) -> tuple[Check, ...]:
+    """Ask every rule about one job: a statement more than it takes to explain it, for what could not be delivered."""
+    snapshot = await look(session, [job], deliveries=True)
+    return examine(facts_of(snapshot, job, _attempts_allowed(job, kinds)))
+
+
+async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, deliveries: bool = False) -> Snapshot:
+    """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished.
+
+    With `deliveries` also what could not be delivered of those that are finished.
+    """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
     waiting = [job for job in unfinished if job.state in WAITING]
+    ended = [job.id for job in jobs if job.state in FINISHED]
+    undelivered = await store.undelivered(session, ended) if deliveries else None
     if not waiting:
         now = await store.clock(session)
         return Snapshot(
@@ -87,6 +98,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) ->
             caps={},
             attempts=await store.attempts(session, begun) if begun else {},
             history=await _history(session, now),
+            undelivered=undelivered,
         )
     line = await positions(session, waiting, fresh=fresh)
     found = await store.under_way(session)
@@ -102,6 +114,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) ->
         attempts=await store.attempts(session, begun) if begun else {},
         history=await _history(session, found.now),
         policy_of=line.policies.of,
+        undelivered=undelivered,
     )
 
 

@@ -1,7 +1,9 @@
 """Whatever happens to a job, its customer is told one true cause, and when to expect news and the end."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
@@ -30,6 +32,7 @@ from .situations import (
     busy,
     capped,
     cause,
+    ended,
     facts,
     learned,
     moving,
@@ -38,6 +41,7 @@ from .situations import (
     queued,
     retrying,
     running,
+    untold,
     waiting,
     worker,
 )
@@ -123,6 +127,41 @@ def test_of_two_causes_the_one_that_must_end_first_is_shown(
     known = facts(job, around)
     assert cause(job, around).code is first
     assert {first, also} <= {check.code for check in examine(known) if check.holds}
+
+
+@pytest.mark.parametrize(
+    ("job", "around", "held"),
+    [
+        (ended(code="poison", message="2 workers died."), {}, {Code.POISON}),
+        (ended(code="bad_input", message="No.", field="/payload"), {}, {Code.BAD_INPUT}),
+        (ended(code="refused", message="No."), {}, {Code.BAD_INPUT}),
+        (ended(failures=3, code="bad_input", message="No."), {}, {Code.BAD_INPUT}),
+        (ended(failures=3, code="timeout", message="Too long."), {}, {Code.ATTEMPTS_FAILED}),
+        (
+            ended(failures=3, code="timeout", message="Too long."),
+            untold(),
+            {Code.ATTEMPTS_FAILED, Code.UNDELIVERED_RESULT},
+        ),
+        (ended(State.SUCCEEDED), untold(None), {Code.UNDELIVERED_RESULT}),
+        (ended(State.SUCCEEDED), {"undelivered": {}}, set()),
+        (ended(State.CANCELLED), {}, set()),
+        (running(), untold(), {Code.RUNNING_NORMALLY}),
+    ],
+)
+def test_a_finished_job_says_why_it_died_and_whether_its_end_was_told(
+    job: Job, around: dict[str, Any], held: set[Code]
+) -> None:
+    assert {check.code for check in examine(facts(job, around)) if check.holds} == held
+
+
+def test_whether_an_end_was_told_is_unknown_where_nobody_looked() -> None:
+    answers = {check.code: check.answer for check in examine(facts(ended(State.SUCCEEDED)))}
+    assert answers[Code.UNDELIVERED_RESULT] is Answer.UNKNOWN
+
+
+def test_the_page_about_causes_has_them_all_in_the_order_in_which_they_are_shown() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "causes.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| `(\w+)` \|", page) == list(Code)
 
 
 def test_a_worker_counts_as_dead_here_when_it_does_for_the_dispatcher() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from math import floor
 from types import MappingProxyType
 
-from invoicing.diagnosis.model import running, waiting
+from invoicing.diagnosis.model import ended, running, waiting
 from invoicing.diagnosis.model.check import Check, Code, Rule, proven
 from invoicing.diagnosis.model.facts import Facts
 from invoicing.jobs.model import FINISHED
@@ -28,6 +28,10 @@ RULES: tuple[Rule, ...] = (
     running.no_progress,
     running.slower_than_normal,
     running.running_normally,
+    ended.poison,
+    ended.bad_input,
+    ended.attempts_failed,
+    ended.undelivered_result,
 )
 """What stops a job altogether stands before what merely slows it, and what must end first before what ends with it."""
 
@@ -53,6 +57,10 @@ NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
         Code.NO_PROGRESS: timedelta(minutes=1),
         Code.SLOWER_THAN_NORMAL: timedelta(minutes=5),
         Code.RUNNING_NORMALLY: timedelta(minutes=5),
+        Code.POISON: timedelta(days=1),
+        Code.BAD_INPUT: timedelta(days=1),
+        Code.ATTEMPTS_FAILED: timedelta(days=1),
+        Code.UNDELIVERED_RESULT: timedelta(hours=1),
         Code.UNEXPLAINED: timedelta(minutes=1),
     }
 )
@@ -76,6 +84,12 @@ def shown(facts: Facts, checks: Sequence[Check]) -> Check | None:
     if timed and holding[0].code in _UNTIL_A_TIME:
         return max(timed, key=lambda check: check.until or facts.now)
     return holding[0] if holding else unexplained(facts)
+
+
+def foremost(facts: Facts, checks: Sequence[Check]) -> Check | None:
+    """Give the cause that is shown or, of a finished job, the first that holds: why it died, or was not told."""
+    found = shown(facts, checks)
+    return found or next((check for check in checks if check.holds), None)
 
 
 def unexplained(facts: Facts) -> Check:
