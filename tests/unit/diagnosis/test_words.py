@@ -57,7 +57,7 @@ def texts(audience: Audience) -> Iterator[tuple[str, str, str]]:
 
 
 def test_every_language_says_the_same_of_every_cause() -> None:
-    assert set(languages()) == {"en", "de", "zh"}
+    assert set(languages()) >= {"en", "de", "zh"}
     assert codes()[0] == FALLBACK
     english = shape(languages()[FALLBACK])
     assert set(english) == set(Code)

@@ -52,14 +52,18 @@ class Languages:
         return Spoken(code, usual=code == self.codes[0])
 
 
-@lru_cache(maxsize=256)
 def preferred(header: str | None, offered: tuple[str, ...]) -> str:
     """Choose a language by an Accept-Language header (RFC 9110 section 12.5.4); the first offered where none is wanted.
 
     A range matches the language that it, or what it begins with, names (RFC 4647 section 3.4): `de-AT` is answered in
     `de`. Of languages wanted equally, the one named first is taken.
     """
-    ranges = _ranges(header or "")
+    return _preferred((header or "")[:_LONGEST], offered)
+
+
+@lru_cache(maxsize=256)
+def _preferred(header: str, offered: tuple[str, ...]) -> str:
+    ranges = _ranges(header)
     ranked = [(*_wanted(code, ranges), -place, code) for place, code in enumerate(offered)]
     quality, _, _, best = max(ranked)
     return best if quality > 0 else offered[0]
@@ -67,7 +71,7 @@ def preferred(header: str | None, offered: tuple[str, ...]) -> str:
 
 def _ranges(header: str) -> Sequence[tuple[str, float]]:
     """Read the ranges with their qualities; what is malformed is left out."""
-    found = [_RANGE.fullmatch(part) for part in header[:_LONGEST].split(",")]
+    found = [_RANGE.fullmatch(part) for part in header.split(",")]
     return [(one["tag"].lower(), float(one["q"] or 1)) for one in found if one]
 
 
