@@ -23,6 +23,7 @@ from invoicing.customers.api.limits import LimitsOffice, add_limits
 from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
+from invoicing.diagnosis import words
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.api.artifacts import Archive, add_artifacts
@@ -37,10 +38,11 @@ from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.submission import BatchLine, Submissions
-from invoicing.jobs.view import Explainer, Newcomer, just_accepted
+from invoicing.jobs.view import Explainer, Newcomer
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import networks_of
 from invoicing.kit.http.contract import Router, schemas_of
+from invoicing.kit.http.languages import Languages
 from invoicing.kit.listen import listening
 from invoicing.lanes import admission
 from invoicing.lanes.admission import Doorkeeper
@@ -73,7 +75,7 @@ def create_app(
     load: Callable[[], Kinds] | None = None,
     engine: AsyncEngine | None = None,
     explain: Explainer | None = None,
-    newcomer: Newcomer = just_accepted,
+    newcomer: Newcomer = diagnosis.just_accepted,
     normals: Normals = diagnosis.normal_times,
 ) -> FastAPI:
     """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
@@ -89,7 +91,7 @@ def create_app(
     acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)
     kinds = load()
     explain = explain or partial(diagnosis.explain, kinds=kinds)
-    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain)
+    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()))
     predictor = Predictor()
     reception = Reception(desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body)
     router = Router()
@@ -103,7 +105,7 @@ def create_app(
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
-    add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True)))
+    add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True), desk.languages))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))

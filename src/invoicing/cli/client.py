@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, Self
 import httpx
 
 from invoicing.cli.dev_keys_file import keys_file, read_keys
-from invoicing.cli.faults import NOT_ALLOWED, NOT_REACHABLE, REFUSED, Fault
+from invoicing.cli.faults import NOT_ALLOWED, NOT_REACHABLE, REFUSED, USAGE, Fault
 from invoicing.cli.run_file import RunFile
 
 FINISHED = frozenset({"succeeded", "dead", "cancelled"})
@@ -18,6 +19,7 @@ FINISHED = frozenset({"succeeded", "dead", "cancelled"})
 Answer = dict[str, Any]
 
 _PATIENCE = httpx.Timeout(60.0, connect=5.0)
+_LANGUAGE = re.compile(r"[a-zA-Z]{1,8}(-[a-zA-Z0-9]{1,8})*")
 _WAIT_S = 5
 """How long one long poll lasts (seconds): short, so that a service that went away is soon noticed."""
 
@@ -37,6 +39,12 @@ class Service:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def speak(self, language: str) -> None:
+        """Ask from now on for sentences in a language (BCP 47), where the service speaks it."""
+        if not _LANGUAGE.fullmatch(language):
+            raise Fault(f"{language!r} names no language.", "Give a code such as de or zh-CN.", USAGE)
+        self._http.headers["Accept-Language"] = language
 
     def get(self, path: str, **parameters: str | int | None) -> Answer:
         """Read something."""

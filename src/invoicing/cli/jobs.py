@@ -71,13 +71,23 @@ def list_jobs(
 
 
 def show(
-    job_id: JobId, *, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False
+    job_id: JobId,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The language of its cause, such as de or zh; else English.")
+    ] = None,
+    *,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show all that is known of a job, and what happened to it.
 
-    Example: `invoicing jobs show 01a2013d-0f08-7b48-a650-270387a8071a`
+    Example: `invoicing jobs show 01a2013d-0f08-7b48-a650-270387a8071a --language de`
     """
     with reach(home, url, key) as service:
+        if language is not None:
+            service.speak(language)
         job = _job(service, job_id)
         events = service.get(f"/v1/jobs/{job['id']}/events", page_size=_PAGE)["items"]
     if as_json:

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -12,7 +13,7 @@ from sqlalchemy import Engine
 
 from invoicing.diagnosis import store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
-from invoicing.diagnosis.model.check import Check
+from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
@@ -42,8 +43,8 @@ async def explain(
     session: Session,
     jobs: Sequence[Job],
     kinds: Kinds = _NO_KINDS,
-    language: str = FALLBACK,
     *,
+    language: str = FALLBACK,
     fresh: bool = False,
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
@@ -58,11 +59,33 @@ async def explain(
     return {job.id: _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language) for job in jobs}
 
 
-async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Snapshot:
-    """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished."""
+def just_accepted(job: Job, language: str = FALLBACK) -> Standing:
+    """Say of a newcomer the one thing that is certain, without a look at the ledger: it has waited for no time yet."""
+    at = job.submitted_at
+    return Standing(cause=Cause(Code.STARTING, _welcome(language), at, at, None, {"elapsed_s": 0}))
+
+
+@cache
+def _welcome(language: str) -> str:
+    return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
+
+
+async def checks(session: Session, job: Job, kinds: Kinds = _NO_KINDS) -> tuple[Check, ...]:
+    """Ask every rule about one job: a statement more than it takes to explain it, for what could not be delivered."""
+    snapshot = await look(session, [job], deliveries=True)
+    return examine(facts_of(snapshot, job, _attempts_allowed(job, kinds)))
+
+
+async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, deliveries: bool = False) -> Snapshot:
+    """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished.
+
+    With `deliveries` also what could not be delivered of those that are finished.
+    """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
     waiting = [job for job in unfinished if job.state in WAITING]
+    ended = [job.id for job in jobs if job.state in FINISHED]
+    undelivered = await store.undelivered(session, ended) if deliveries else None
     if not waiting:
         now = await store.clock(session)
         return Snapshot(
@@ -75,6 +98,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) ->
             caps={},
             attempts=await store.attempts(session, begun) if begun else {},
             history=await _history(session, now),
+            undelivered=undelivered,
         )
     line = await positions(session, waiting, fresh=fresh)
     found = await store.under_way(session)
@@ -90,6 +114,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False) ->
         attempts=await store.attempts(session, begun) if begun else {},
         history=await _history(session, found.now),
         policy_of=line.policies.of,
+        undelivered=undelivered,
     )
 
 
@@ -119,17 +144,17 @@ def _standing(facts: Facts, language: str) -> Standing:
         ahead=facts.place.count if facts.place else None,
         eta=expect(facts, check),
         normal=normal(facts),
-        cause=_cause(facts, check, language),
+        cause=_cause(check, language),
     )
 
 
-def _cause(facts: Facts, check: Check, language: str) -> Cause:
+def _cause(check: Check, language: str) -> Cause:
     return Cause(
         code=check.code,
         message=say(check, language),
         since=check.since,
         observed_at=check.observed_at,
-        next_update_by=next_news(facts, check),
+        next_update_by=next_news(check),
         evidence=check.evidence,
     )
 

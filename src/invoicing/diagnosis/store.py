@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from invoicing.diagnosis.model.durations import Group
-from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket
+from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
@@ -22,10 +22,11 @@ MOST_SIMILAR = 200
 
 _UNDER_WAY = text("""
 SELECT now() AS now, u.* FROM (SELECT 1) AS always LEFT JOIN (
-    SELECT j.id, j.customer_id, j.priority, j.size, j.predicted_s, a.started_at, NULL::timestamptz AS released_at
+    SELECT j.id, j.customer_id, j.priority, j.size, j.predicted_s, a.started_at, NULL::timestamptz AS released_at,
+        j.worker_id
     FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt WHERE j.state = 'running'
     UNION ALL
-    SELECT id, customer_id, priority, size, predicted_s, NULL, released_at FROM jobs
+    SELECT id, customer_id, priority, size, predicted_s, NULL, released_at, NULL FROM jobs
     WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL
 ) u ON true
 """)
@@ -50,6 +51,21 @@ FROM workers ORDER BY started_at
 """)
 
 _PAUSES = text("SELECT lane, since, until, reason, by FROM pauses WHERE ended_at IS NULL AND until > now()")
+
+# Of each message of the jobs: whether it was tried in vain, given up, or its endpoint takes nothing at the moment.
+_UNDELIVERED = text("""
+SELECT m.job_id, m.endpoint_id, m.created_at, m.attempts, m.gives_up_at, tried.status,
+    e.disabled_at IS NOT NULL AS disabled,
+    CASE WHEN m.state = 'waiting' AND e.disabled_at IS NULL THEN greatest(m.due_at, e.open_until) END AS next_try_at
+FROM messages m JOIN endpoints e ON e.id = m.endpoint_id
+LEFT JOIN LATERAL (
+    SELECT status, outcome FROM delivery_attempts WHERE message_id = m.id AND outcome IS NOT NULL
+    ORDER BY number DESC LIMIT 1
+) AS tried ON true
+WHERE m.job_id = ANY(CAST(:ids AS uuid[])) AND m.state <> 'delivered' AND e.removed_at IS NULL
+    AND (m.state = 'dead' OR tried.outcome IS NOT NULL OR e.disabled_at IS NOT NULL OR e.open_until > now())
+ORDER BY m.job_id, m.seq DESC
+""")
 
 # Steps from group to group over the index, then reads the newest of each. A job that another worker took over after
 # its first was lost is left out: the silence in between was not work.
@@ -96,7 +112,7 @@ async def under_way(session: Session) -> UnderWay:
             continue
         lane = Lane(Priority(row.priority), Size(row.size))
         if row.released_at is None:
-            work = RunningWork(row.predicted_s, row.started_at, row.id, row.customer_id)
+            work = RunningWork(row.predicted_s, row.started_at, row.id, row.customer_id, row.worker_id)
             running.setdefault(lane, []).append(work)
         else:
             runways.setdefault(lane, []).append(Ticket(row.id, row.customer_id, row.released_at))
@@ -124,6 +140,23 @@ async def attempts(session: Session, latest: Sequence[tuple[UUID, int]]) -> dict
         _ATTEMPTS, {"ids": [job for job, _ in latest], "numbers": [number for _, number in latest]}
     )
     return {row.job_id: Attempt(row.started_at, row.ended_at, row.spent_s, row.worked_s) for row in rows}
+
+
+async def undelivered(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, tuple[Undelivered, ...]]:
+    """Read what endpoints of customers have not taken of what was to tell them of jobs."""
+    found: dict[UUID, tuple[Undelivered, ...]] = {}
+    for row in await session.execute(_UNDELIVERED, {"ids": list(job_ids)}):
+        one = Undelivered(
+            endpoint_id=row.endpoint_id,
+            since=row.created_at,
+            attempts=row.attempts,
+            status=row.status,
+            next_try_at=row.next_try_at,
+            gives_up_at=row.gives_up_at,
+            disabled=row.disabled,
+        )
+        found[row.job_id] = (*found.get(row.job_id, ()), one)
+    return found
 
 
 async def workers(session: Session) -> tuple[Worker, ...]:

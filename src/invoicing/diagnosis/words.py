@@ -2,34 +2,138 @@
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from invoicing.diagnosis.model.causes import next_news
 from invoicing.diagnosis.model.check import Check
 
 LANGUAGES = Path(__file__).parent / "languages"
 FALLBACK = "en"
 
-Catalogue = Mapping[str, Mapping[str, str]]
-"""Code → wording → template over the evidence."""
+ANY = "any"
+"""Stands, in `next`, for every wording that has no text of its own."""
+
+_UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
+
+
+class Audience(StrEnum):
+    """Who reads."""
+
+    CUSTOMER = "customer"
+    STAFF = "staff"
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a language writes times and figures; a span is written with the two largest units that it has."""
+
+    time: str
+    decimal_mark: str
+    group_mark: str
+    days: str
+    hours: str
+    minutes: str
+    seconds: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """What is said of one cause, as templates over its evidence."""
+
+    messages: Mapping[str, str]
+    next: Mapping[str, str]
+    who: Mapping[Audience, str]
+
+
+@dataclass(frozen=True)
+class Language:
+    """The words for every cause, by its code."""
+
+    code: str
+    form: Form
+    words: Mapping[str, Words]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A cause in words: what is the matter, what happens next and when, and who may do something about it."""
+
+    message: str
+    next: str
+    who: str
 
 
 @cache
-def catalogues() -> Mapping[str, Catalogue]:
+def languages() -> Mapping[str, Language]:
     """Read every language there is, by its code (BCP 47)."""
-    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in sorted(LANGUAGES.glob("*.toml"))}
+    return {file.stem: _read(file) for file in sorted(LANGUAGES.glob("*.toml"))}
+
+
+def codes() -> tuple[str, ...]:
+    """Name the languages there are, the one that is spoken unless another is asked for first."""
+    return (FALLBACK, *(code for code in languages() if code != FALLBACK))
 
 
 def say(check: Check, language: str = FALLBACK) -> str:
     """Tell a proven cause to the customer, in a language there is, else in English."""
-    catalogue = catalogues().get(language, catalogues()[FALLBACK])
-    template = catalogue[check.code][check.wording]
-    return template.format_map({name: _plain(value) for name, value in check.evidence.items()})
+    spoken = _spoken(language)
+    return _filled(spoken.words[check.code].messages[check.wording], check, spoken.form)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - evidence is whatever JSON can say
+def tell(check: Check, language: str = FALLBACK, audience: Audience = Audience.CUSTOMER) -> Told:
+    """Tell a proven cause with what happens next and who may act, to a customer or to our staff."""
+    spoken = _spoken(language)
+    words = spoken.words[check.code]
+    following = words.next.get(check.wording) or words.next[ANY]
+    return Told(say(check, language), _filled(following, check, spoken.form), words.who[audience])
+
+
+def _spoken(language: str) -> Language:
+    return languages().get(language) or languages()[FALLBACK]
+
+
+def _read(file: Path) -> Language:
+    content = tomllib.loads(file.read_text(encoding="utf-8"))
+    form = Form(**content.pop("format"))
+    return Language(file.stem, form, {code: _words(texts) for code, texts in content.items()})
+
+
+def _words(texts: dict[str, Any]) -> Words:
+    following, who = texts.pop("next"), texts.pop("who")
+    return Words(texts, following, {audience: who[audience] for audience in Audience})
+
+
+def _filled(template: str, check: Check, form: Form) -> str:
+    values = {"news_at": next_news(check), **check.evidence} if "{" in template else {}
+    return template.format_map({name: _plain(name, value, form) for name, value in values.items()})
+
+
+def _plain(name: str, value: Any, form: Form) -> Any:  # noqa: ANN401 - evidence is whatever JSON can say
+    """Write a value as the language does; a name that ends in `_s` is a span in seconds."""
     if isinstance(value, datetime):
-        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f"{value:g}" if isinstance(value, float) else value
+        return value.astimezone(UTC).strftime(form.time)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return _span(value, form) if name.endswith("_s") else _number(value, form)
+
+
+def _number(value: float, form: Form) -> str:
+    written = f"{value:,.0f}" if value == round(value) else f"{value:,.3f}".rstrip("0")
+    return written.translate({ord(","): form.group_mark, ord("."): form.decimal_mark})
+
+
+def _span(seconds: float, form: Form) -> str:
+    """Write a span of time as people say it: below ten seconds with a tenth, else with its two largest units."""
+    if seconds < 10:
+        return form.seconds.format(_number(round(seconds, 1), form))
+    left, parts = round(seconds), list[str]()
+    for unit, length in _UNITS:
+        count, left = divmod(left, length)
+        if count or parts:
+            parts.append(getattr(form, unit).format(_number(count, form)) if count else "")
+    return " ".join(part for part in parts[:2] if part)

@@ -3,18 +3,24 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
 from invoicing.jobs.model import FINISHED, Accepted, Artifact, Cause, Job, NewJob, Standing, State, TimelineEntry
 from invoicing.kit.db import Session
 
-Explainer = Callable[[Session, Sequence[Job]], Awaitable[Mapping[UUID, Standing]]]
-"""Says of jobs what is known beyond their rows."""
 
-Newcomer = Callable[[Job], Standing]
-"""Says of a job that was accepted this instant what needs no look at the ledger: accepting has no time for it."""
+class Explainer(Protocol):
+    """Says of jobs what is known beyond their rows, in a language; of every unfinished one at least its cause."""
+
+    def __call__(
+        self, session: Session, jobs: Sequence[Job], /, *, language: str = ...
+    ) -> Awaitable[Mapping[UUID, Standing]]: ...
+
+
+Newcomer = Callable[[Job, str], Standing]
+"""Says of a job that was accepted this instant, in a language, what needs no look at the ledger: there is no time."""
 
 UNKNOWN = Standing()
 
@@ -23,14 +29,6 @@ _FOR_STAFF = frozenset({"key_id", "staff"})
 
 _LONGEST_PAUSE_S = 30
 _USUAL_PAUSE_S = 2
-
-
-def just_accepted(job: Job) -> Standing:
-    """Say of a newcomer the one thing that is certain: it has waited for no time yet."""
-    at = job.submitted_at
-    return Standing(
-        cause=Cause("starting", "Accepted this moment; its lane comes next.", at, at, None, {"elapsed_s": 0})
-    )
 
 
 def promise_status(job: Job, standing: Standing, now: datetime) -> str:

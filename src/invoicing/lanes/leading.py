@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,19 +17,19 @@ from invoicing.lanes import store
 from invoicing.lanes.model import (
     BY_NAME,
     BY_PARTS,
-    LANES,
     Lane,
     Running,
     Scheduler,
     Waiting,
     asked_to_give_way,
     fits,
+    holds_back,
     used,
 )
 from invoicing.lanes.model.metering import Charge, Meter
 from invoicing.lanes.model.notice import Notices
 from invoicing.lanes.model.quota import Left
-from invoicing.lanes.model.room import ahead, free, room
+from invoicing.lanes.model.room import ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
 
@@ -119,8 +119,10 @@ class Lead:
     async def round(self, connection: "asyncpg.Connection[Any]") -> Round:
         """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
         look, counted = await self._look(connection)
-        left = free(self._around.capacity, self._under_way.running)
-        bounds = self._bounds(await self._paused(connection, look))
+        left = free(self._around.capacity, ((one.worker_id, one.lane.size) for one in self._under_way.running))
+        there = Counter(one.lane for one in self._under_way.runway)
+        there.update(one.lane for one in self._under_way.running)
+        bounds = lane_bounds(self._around.capacity, await self._paused(connection, look), there)
         if counted and await self._recall(connection, look.now, bounds):
             return Round(wait_s=0.0)
         taken = await self._take(connection, left, bounds)
@@ -133,11 +135,12 @@ class Lead:
         work_s = {one.job_id: one.first_s for one in taken}
         return Round(released, work_s, [one.job_id for one in asked], self._wait_s(look))
 
-    async def _paused(self, connection: "asyncpg.Connection[Any]", look: Look) -> list[str]:
+    async def _paused(self, connection: "asyncpg.Connection[Any]", look: Look) -> list[Lane]:
         """Name the lanes that are paused, read again if that may have changed; what changes later voids the release."""
         if self._withdrawals != look.withdrawals:
             self._pauses, self._withdrawals = await store.paused(connection), look.withdrawals
-        return [lane for lane, until in self._pauses.items() if until > look.now]
+        held = (name for name, until in self._pauses.items() if holds_back(until, look.now))
+        return [BY_NAME[name] for name in held if name in BY_NAME]
 
     async def _look(self, connection: "asyncpg.Connection[Any]") -> tuple[Look, bool]:
         """Read what changed; where much is under way, that only now and then (what ended since counts until then)."""
@@ -189,17 +192,6 @@ class Lead:
             self.correct([self.meter.refused(one)])
             self._outlook.note([one.queue], doubtful=True)
         return bool(recalled)
-
-    def _bounds(self, paused: Collection[str]) -> dict[Lane, int]:
-        """How many more jobs may be released of lanes that are paused, or that not every worker serves."""
-        around = self._around.capacity
-        bounds = {BY_NAME[name]: 0 for name in paused if name in BY_NAME}
-        there = Counter(one.lane for one in self._under_way.runway)
-        there.update(one.lane for one in self._under_way.running)
-        for lane in LANES:
-            if around.served[lane] < around.idle[lane.size]:
-                bounds[lane] = min(bounds.get(lane, _MOST_A_ROUND), max(0, around.served[lane] - there[lane]))
-        return bounds
 
     async def _take(
         self, connection: "asyncpg.Connection[Any]", free: Left, bounds: Mapping[Lane, int]

@@ -56,3 +56,11 @@ async def test_lanes_say_how_much_work_waits(service: Any, capsys: pytest.Captur
     await service.acme.job()
     assert await run(service, service.ops, "lanes", "list") == 0
     assert "work" in capsys.readouterr().out
+
+
+async def test_a_job_is_shown_in_the_language_asked_for(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    job = await service.acme.job()
+    assert await run(service, service.acme, "jobs", "show", job["id"], "--language", "de-AT") == 0
+    assert "Für diese Art von Warteschlange läuft zurzeit keine Verarbeitung." in capsys.readouterr().out
+    assert await run(service, service.acme, "jobs", "show", job["id"], "--language", "Deutsch, bitte") == 2
+    assert "names no language" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event, text
 
+from invoicing.kit.http.languages import Spoken
+
 
 async def test_a_known_revision_gives_304_and_costs_nothing(service: Any) -> None:
     job = await service.acme.job()
@@ -102,8 +104,8 @@ async def test_a_thousand_followers_cost_no_query_until_their_job_changes(servic
     event.listen(
         engine, "before_cursor_execute", lambda *call: asked.append(call[2]) if "jobs.revision" in call[2] else None
     )
-    patience = timedelta(seconds=30)
-    waiting = [asyncio.create_task(ask(tenant, UUID(followed["id"]), '"1"', patience)) for _ in range(1000)]
+    patience, spoken = timedelta(seconds=30), Spoken("en", usual=True)
+    waiting = [asyncio.create_task(ask(tenant, UUID(followed["id"]), '"1"', patience, spoken)) for _ in range(1000)]
     while len(asked) < 1000:  # noqa: ASYNC110 - each looks once before it waits
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)

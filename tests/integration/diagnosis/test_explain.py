@@ -236,7 +236,7 @@ async def test_behind_a_long_backlog_the_position_is_at_least(session: Session, 
     last = (await add(session, customer, MOST + 20))[-1]
     told = await standing(session, last)
     assert told.cause is not None
-    assert told.cause.message == f"At least {MOST} jobs are ahead of yours."
+    assert told.cause.message == f"At least {MOST:,} jobs are ahead of yours."
     assert told.eta is None
 
 

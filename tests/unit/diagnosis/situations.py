@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check
 from invoicing.diagnosis.model.durations import Group, learn, magnitude
-from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, facts_of
+from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, Undelivered, facts_of
 from invoicing.jobs.model import Job, Priority, Size, State
 from invoicing.lanes.model import Lane, Pause, Worker, quotas
 from invoicing.lanes.model.line import Ahead
@@ -68,6 +68,24 @@ def worker(**changed: Any) -> Worker:
     return replace(one, **changed)
 
 
+def ended(state: State = State.DEAD, failures: int = 1, **error: str) -> Job:
+    """Plant a job that ended a minute ago, dead with an error unless said otherwise."""
+    past: dict[str, Any] = {
+        "state": state,
+        "attempt": failures,
+        "failures": failures,
+        "started_at": ago(70),
+        "finished_at": ago(60),
+    }
+    return waiting(80, **past, error=error or None, revision=3)
+
+
+def untold(next_try: float | None = 30, *, disabled: bool = False) -> dict[str, Any]:
+    """Plant an endpoint of the customer that answers 500 to the message about the job's end."""
+    due = None if next_try is None else ago(-next_try)
+    return {"undelivered": {JOB: (Undelivered(STRANGER, ago(60), 4, 500, due, ago(-9_000), disabled),)}}
+
+
 def paused(until: float = 600) -> dict[str, Any]:
     return {"pauses": {LANE.name: Pause(LANE.name, ago(30), ago(-until), "The database moves.", "Erika Mustermann")}}
 
@@ -75,7 +93,7 @@ def paused(until: float = 600) -> dict[str, Any]:
 def busy(
     count: int = ALL_SLOTS, began: float = 60, lane: Lane = LANE, customer: UUID = STRANGER, job: UUID = THEIRS
 ) -> dict[str, Any]:
-    return {"running": {lane: (RunningWork(0.5, ago(began), job, customer),) * count}}
+    return {"running": {lane: (RunningWork(0.5, ago(began), job, customer, WORKER),) * count}}
 
 
 def queued(ahead: int, *, at_least: bool = False, released: float | None = None) -> dict[str, Any]:

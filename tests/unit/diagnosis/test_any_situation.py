@@ -78,7 +78,7 @@ def test_any_unfinished_job_has_exactly_one_cause_and_any_end_is_an_interval(
         return
     assert check.holds
     assert check.since is None or check.since <= check.observed_at
-    assert next_news(known, check) > NOW
+    assert next_news(check) > NOW
     told = say(check)
     assert told
     assert not any(secret in told + repr(check.evidence) for secret in SECRETS)

@@ -1,7 +1,9 @@
 """Whatever happens to a job, its customer is told one true cause, and when to expect news and the end."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid5
 
@@ -11,7 +13,7 @@ from invoicing.diagnosis.model.causes import examine, next_news
 from invoicing.diagnosis.model.check import Answer, Code
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import ALIVE_FOR, Ticket
-from invoicing.diagnosis.words import catalogues, say
+from invoicing.diagnosis.words import say
 from invoicing.jobs.model import Job, Priority, Size, State
 from invoicing.lanes import store as lanes_store
 from invoicing.lanes.model import Lane
@@ -30,6 +32,7 @@ from .situations import (
     busy,
     capped,
     cause,
+    ended,
     facts,
     learned,
     moving,
@@ -38,6 +41,7 @@ from .situations import (
     queued,
     retrying,
     running,
+    untold,
     waiting,
     worker,
 )
@@ -125,6 +129,41 @@ def test_of_two_causes_the_one_that_must_end_first_is_shown(
     assert {first, also} <= {check.code for check in examine(known) if check.holds}
 
 
+@pytest.mark.parametrize(
+    ("job", "around", "held"),
+    [
+        (ended(code="poison", message="2 workers died."), {}, {Code.POISON}),
+        (ended(code="bad_input", message="No.", field="/payload"), {}, {Code.BAD_INPUT}),
+        (ended(code="refused", message="No."), {}, {Code.BAD_INPUT}),
+        (ended(failures=3, code="bad_input", message="No."), {}, {Code.BAD_INPUT}),
+        (ended(failures=3, code="timeout", message="Too long."), {}, {Code.ATTEMPTS_FAILED}),
+        (
+            ended(failures=3, code="timeout", message="Too long."),
+            untold(),
+            {Code.ATTEMPTS_FAILED, Code.UNDELIVERED_RESULT},
+        ),
+        (ended(State.SUCCEEDED), untold(None), {Code.UNDELIVERED_RESULT}),
+        (ended(State.SUCCEEDED), {"undelivered": {}}, set()),
+        (ended(State.CANCELLED), {}, set()),
+        (running(), untold(), {Code.RUNNING_NORMALLY}),
+    ],
+)
+def test_a_finished_job_says_why_it_died_and_whether_its_end_was_told(
+    job: Job, around: dict[str, Any], held: set[Code]
+) -> None:
+    assert {check.code for check in examine(facts(job, around)) if check.holds} == held
+
+
+def test_whether_an_end_was_told_is_unknown_where_nobody_looked() -> None:
+    answers = {check.code: check.answer for check in examine(facts(ended(State.SUCCEEDED)))}
+    assert answers[Code.UNDELIVERED_RESULT] is Answer.UNKNOWN
+
+
+def test_the_page_about_causes_has_them_all_in_the_order_in_which_they_are_shown() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "causes.md").read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^\| `(\w+)` \|", page) == list(Code)
+
+
 def test_a_worker_counts_as_dead_here_when_it_does_for_the_dispatcher() -> None:
     assert ALIVE_FOR == lanes_store.ALIVE_FOR
 
@@ -156,17 +195,6 @@ def test_the_customer_reads_plain_words(job: Job, around: dict[str, Any], said: 
     assert say(cause(job, around)) == said
 
 
-def test_a_language_that_is_missing_falls_back_to_english() -> None:
-    assert say(cause(running()), "xx") == say(cause(running()))
-
-
-def test_every_language_has_words_for_every_cause() -> None:
-    wordings = {code: set(words) for code, words in catalogues()["en"].items()}
-    assert set(wordings) == set(Code)
-    for catalogue in catalogues().values():
-        assert {code: set(words) for code, words in catalogue.items()} == wordings
-
-
 def test_a_limit_is_proven_by_the_customers_own_jobs_alone() -> None:
     around = capped(2, running=1)
     theirs = busy(4, lane=Lane(Priority.BULK, Size.SMALL))["running"]
@@ -188,10 +216,10 @@ def test_a_job_that_gave_way_says_since_when_and_how_far_it_is() -> None:
 
 def test_news_come_when_the_cause_ends_and_asking_again_does_not_put_them_off() -> None:
     until = waiting(due_at=ago(-60))
-    assert next_news(facts(until), cause(until)) == ago(-60)
-    first = next_news(facts(waiting(60)), cause(waiting(60), NOBODY | DEAD))
-    later = replace(facts(waiting(60)), now=NOW + timedelta(seconds=10))
-    assert next_news(later, cause(waiting(60), DEAD)) == first == ago(-51)
+    assert next_news(cause(until)) == ago(-60)
+    first = next_news(cause(waiting(60), NOBODY | DEAD))
+    later = replace(cause(waiting(60), DEAD), observed_at=NOW + timedelta(seconds=10))
+    assert next_news(later) == first == ago(-51)
 
 
 def test_a_job_that_moves_ends_when_its_own_rate_says() -> None:

@@ -37,14 +37,14 @@ def test_a_worker_full_of_large_work_has_no_room_for_more_though_another_has() -
     one, other = worker(), worker()
     both = capacity([(one, 4, POLICY), (other, 4, POLICY)])
     assert both.idle == {Size.SMALL: 10, Size.MEDIUM: 8, Size.LARGE: 6, Size.HUGE: 6}
-    left = free(both, [running(one.id, Size.LARGE) for _ in range(4)])
+    left = free(both, [(one.id, Size.LARGE)] * 4)
     assert left == {Size.SMALL: 7, Size.MEDIUM: 5, Size.LARGE: 3, Size.HUGE: 3}
 
 
 def test_what_runs_on_a_worker_that_is_gone_takes_no_room_from_the_others() -> None:
     one = worker()
     found = capacity([(one, 4, POLICY)])
-    assert free(found, [running(uuid4(), Size.LARGE)]) == found.idle
+    assert free(found, [(uuid4(), Size.LARGE)]) == found.idle
 
 
 @pytest.mark.parametrize(

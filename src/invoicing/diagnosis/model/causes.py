@@ -1,11 +1,11 @@
 """Every cause in the order in which it is shown, and when the reader hears of it again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import floor
 from types import MappingProxyType
 
-from invoicing.diagnosis.model import running, waiting
+from invoicing.diagnosis.model import ended, running, waiting
 from invoicing.diagnosis.model.check import Check, Code, Rule, proven
 from invoicing.diagnosis.model.facts import Facts
 from invoicing.jobs.model import FINISHED
@@ -28,8 +28,14 @@ RULES: tuple[Rule, ...] = (
     running.no_progress,
     running.slower_than_normal,
     running.running_normally,
+    ended.poison,
+    ended.bad_input,
+    ended.attempts_failed,
+    ended.undelivered_result,
 )
 """What stops a job altogether stands before what merely slows it, and what must end first before what ends with it."""
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 _UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED})
 
@@ -51,6 +57,10 @@ NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
         Code.NO_PROGRESS: timedelta(minutes=1),
         Code.SLOWER_THAN_NORMAL: timedelta(minutes=5),
         Code.RUNNING_NORMALLY: timedelta(minutes=5),
+        Code.POISON: timedelta(days=1),
+        Code.BAD_INPUT: timedelta(days=1),
+        Code.ATTEMPTS_FAILED: timedelta(days=1),
+        Code.UNDELIVERED_RESULT: timedelta(hours=1),
         Code.UNEXPLAINED: timedelta(minutes=1),
     }
 )
@@ -76,6 +86,12 @@ def shown(facts: Facts, checks: Sequence[Check]) -> Check | None:
     return holding[0] if holding else unexplained(facts)
 
 
+def foremost(facts: Facts, checks: Sequence[Check]) -> Check | None:
+    """Give the cause that is shown or, of a finished job, the first that holds: why it died, or was not told."""
+    found = shown(facts, checks)
+    return found or next((check for check in checks if check.holds), None)
+
+
 def unexplained(facts: Facts) -> Check:
     """Say that no cause is proven, with what was looked at."""
     evidence = {
@@ -88,12 +104,14 @@ def unexplained(facts: Facts) -> Check:
     return proven(Code.UNEXPLAINED, facts, since, evidence=evidence)
 
 
-def next_news(facts: Facts, check: Check) -> datetime:
+def next_news(check: Check) -> datetime:
     """When the reader hears of it again: the end of the cause if it has one, else the next beat of its rhythm.
 
-    Beats are counted from the cause's beginning, so that asking again does not put them off.
+    Beats are counted from the cause's beginning (where that is not known, by the clock), so that asking again does not
+    put them off.
     """
-    if check.until is not None and check.until > facts.now:
+    now = check.observed_at
+    if check.until is not None and check.until > now:
         return check.until
-    every, start = NEWS_EVERY[check.code], check.since or facts.job.submitted_at
-    return start + every * (floor(max(facts.now - start, timedelta(0)) / every) + 1)
+    every, start = NEWS_EVERY[check.code], check.since or _EPOCH
+    return start + every * (floor(max(now - start, timedelta(0)) / every) + 1)

@@ -10,24 +10,28 @@ from invoicing.diagnosis.model.facts import Facts
 
 
 class Code(StrEnum):
-    """The causes that can be proven today."""
+    """The causes that can be proven today, in the order of their rules."""
 
+    IN_REVIEW = "in_review"
     SCHEDULED = "scheduled"
     RETRY_BACKOFF = "retry_backoff"
     PAUSED = "paused"
-    IN_REVIEW = "in_review"
     NO_WORKER = "no_worker"
     NO_CAPABLE_WORKER = "no_capable_worker"
+    LOOP_BLOCKED = "loop_blocked"
+    UNDELIVERED = "undelivered"
     CUSTOMER_LIMIT = "customer_limit"
     LANE_SATURATED = "lane_saturated"
-    UNDELIVERED = "undelivered"
     STARTING = "starting"
     WORKER_LOST = "worker_lost"
-    LOOP_BLOCKED = "loop_blocked"
     CANCEL_PENDING = "cancel_pending"
     NO_PROGRESS = "no_progress"
     SLOWER_THAN_NORMAL = "slower_than_normal"
     RUNNING_NORMALLY = "running_normally"
+    POISON = "poison"
+    BAD_INPUT = "bad_input"
+    ATTEMPTS_FAILED = "attempts_failed"
+    UNDELIVERED_RESULT = "undelivered_result"
     UNEXPLAINED = "unexplained"
 
 

@@ -1,15 +1,15 @@
 """What is known at one moment: a snapshot of the service, and the part of it that concerns one job."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from invoicing.diagnosis.model.durations import History, Prediction
-from invoicing.jobs.model import WAITING, Job, Size
-from invoicing.lanes.model import POLICY, SIZES, Lane, Pause, Policy, Worker, left_of, quotas
+from invoicing.jobs.model import WAITING, Job
+from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker
 from invoicing.lanes.model.line import Ahead
+from invoicing.lanes.model.room import Capacity, capacity, free
 
 ALIVE_FOR = timedelta(seconds=8)
 """A beat older than this proves silence (four beats of 2 s); the same bound by which lanes call a worker dead."""
@@ -38,6 +38,8 @@ class RunningWork:
     started_at: datetime
     job_id: UUID
     customer_id: UUID
+    worker_id: UUID | None = None
+    """Whose slot it holds; one that nobody holds any more is in nobody's way."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,21 @@ class Ticket:
     job_id: UUID
     customer_id: UUID
     released_at: datetime
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A message that tells of a job's end, and that an endpoint of its customer has not taken."""
+
+    endpoint_id: UUID
+    since: datetime
+    attempts: int
+    status: int | None
+    """What the endpoint answered last; None: nothing."""
+    next_try_at: datetime | None
+    """None: it is not sent again by itself."""
+    gives_up_at: datetime
+    disabled: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,26 @@ class Snapshot:
     history: History
     policy_of: Callable[[str | None], Policy] = lambda _host: POLICY
     """The policy that holds on a host; None: for the fleet."""
+    undelivered: Mapping[UUID, tuple[Undelivered, ...]] | None = None
+    """What could not be told of finished jobs; None: not looked at."""
+    _rooms: dict[tuple[UUID, ...], "_Room"] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def room(self, serving: tuple[Worker, ...]) -> "_Room":
+        """Count the slots of workers, and those that are free, by the rules of the dispatcher; once for many jobs."""
+        key = tuple(worker.id for worker in serving)
+        if key not in self._rooms:
+            offered = capacity((worker, worker.slots, self.policy_of(worker.host)) for worker in serving)
+            held = ((work.worker_id, lane.size) for lane, works in self.running.items() for work in works)
+            self._rooms[key] = _Room(offered, free(offered, held))
+        return self._rooms[key]
+
+
+@dataclass(frozen=True)
+class _Room:
+    """The slots of some workers, and how many more jobs of each class or larger these may start."""
+
+    capacity: Capacity
+    left: Left
 
 
 @dataclass(frozen=True)
@@ -94,6 +131,8 @@ class Facts:
     history: History
     prediction: Prediction | None
     similar: int
+    undelivered: tuple[Undelivered, ...] | None = None
+    """None: not looked at."""
 
     @property
     def waiting(self) -> bool:
@@ -164,9 +203,7 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
     lane = Lane(job.priority, job.size)
     registered = [worker for worker in snapshot.workers if lane.name in worker.lanes]
     serving = tuple(worker for worker in registered if worker.alive and not worker.stopping)
-    quota = Counter(dict.fromkeys(SIZES, 0))
-    for one in serving:
-        quota.update(quotas(one.slots, snapshot.policy_of(one.host)))
+    room = snapshot.room(serving)
     return Facts(
         now=snapshot.now,
         job=job,
@@ -176,8 +213,8 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         last_beat=max((worker.beat_at for worker in registered), default=None),
         pause=snapshot.pauses.get(lane.name),
         worker=next((worker for worker in snapshot.workers if worker.id == job.worker_id), None),
-        slots=quota[lane.size],
-        free=_free(snapshot, lane, quota),
+        slots=room.capacity.served[lane],
+        free=max(0, min(room.left[below] for below in SIZES[: SIZES.index(lane.size) + 1])),
         running=snapshot.running,
         runways=snapshot.runways,
         place=snapshot.places.get(job.id) if job.state in WAITING and job.due_at <= snapshot.now else None,
@@ -186,13 +223,5 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         history=snapshot.history,
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
         similar=snapshot.history.similar(job.kind, job.predicted_s),
+        undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),
     )
-
-
-def _free(snapshot: Snapshot, lane: Lane, quota: Mapping[Size, int]) -> int:
-    """How many more jobs of a class might start, as quotas and what runs have it."""
-    running = Counter(dict.fromkeys(SIZES, 0))
-    for other, work in snapshot.running.items():
-        running[other.size] += len(work)
-    left = left_of(quota, running)
-    return max(0, min(left[below] for below in SIZES[: SIZES.index(lane.size) + 1]))

@@ -7,6 +7,7 @@ from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unkn
 from invoicing.diagnosis.model.facts import SETTLED_FOR, Facts
 from invoicing.jobs.model import State
 from invoicing.jobs.model.losses import WORKER_LOST
+from invoicing.lanes.model import at_limit, holds_back
 
 _MOST_NAMED = 20
 """Jobs that evidence names one by one."""
@@ -49,7 +50,7 @@ def retry_backoff(facts: Facts) -> Check:
 def paused(facts: Facts) -> Check:
     """Prove that the lane releases nothing. Who paused it is told by role: only operations may."""
     pause = facts.pause
-    if not facts.waiting or pause is None or pause.until <= facts.now:
+    if not facts.waiting or pause is None or not holds_back(pause.until, facts.now):
         return disproven(Code.PAUSED, facts)
     since = max(pause.since, facts.job.submitted_at)
     evidence = {"scope": "lane", "by": "operations", "reason": pause.reason, "until": pause.until}
@@ -105,7 +106,7 @@ def customer_limit(facts: Facts) -> Check:
     if not facts.due or facts.cap is None or facts.job.released_at is not None:
         return disproven(Code.CUSTOMER_LIMIT, facts)
     running, about_to_start = facts.own_running, facts.own_released
-    if len(running) + about_to_start < facts.cap:
+    if not at_limit(facts.cap, len(running) + about_to_start):
         return disproven(Code.CUSTOMER_LIMIT, facts)
     evidence = {
         "limit": facts.cap,
@@ -113,7 +114,8 @@ def customer_limit(facts: Facts) -> Check:
         "about_to_start": about_to_start,
         "jobs": running[:_MOST_NAMED],
     }
-    return proven(Code.CUSTOMER_LIMIT, facts, facts.waiting_since, evidence=evidence)
+    wording = "one" if facts.cap == 1 else "plain"
+    return proven(Code.CUSTOMER_LIMIT, facts, facts.waiting_since, wording=wording, evidence=evidence)
 
 
 def lane_saturated(facts: Facts) -> Check:

@@ -30,6 +30,7 @@ from invoicing.kit.http.bodies import expect, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
 from invoicing.kit.http.edge import problem_of, support_reference
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY, idempotency_key
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Spoken
 from invoicing.kit.http.lines import Line, count, lines_of, opened
 from invoicing.kit.problems import Problem
 
@@ -80,19 +81,21 @@ class BatchReception:
                     remedy="Send several; nothing was accepted.",
                 )
             gate.charge(request, principal, min(lines / _LINES_PER_TOKEN, principal.burst))
-            answers = self._answers(request, principal, key, file, stack.pop_all())
-        return StreamingResponse(answers, 200, {}, MEDIA)
+            spoken = self.reception.desk.spoken(request)
+            answers = self._answers(request, principal, key, file, spoken, stack.pop_all())
+        return StreamingResponse(answers, 200, spoken.headers, MEDIA)
 
     async def _answers(
-        self, request: Request, principal: Principal, key: str, file: BinaryIO, stack: AsyncExitStack
+        self, request: Request, principal: Principal, key: str, file: BinaryIO, spoken: Spoken, stack: AsyncExitStack
     ) -> AsyncIterator[bytes]:
         async with stack:
             lines = lines_of(file, LONGEST_LINE)
             while group := list(islice(lines, _TOGETHER)):
                 taken = await self._take_in(request, principal, key, group)
-                shown = await self._shown(principal, [job_id for one in taken for job_id in _replayed(one)])
+                replayed = [job_id for one in taken for job_id in _replayed(one)]
+                shown = await self._shown(principal, replayed, spoken)
                 for one in taken:
-                    yield to_json(self._answer(request, principal, one, shown)) + b"\n"
+                    yield to_json(self._answer(request, principal, one, shown, spoken)) + b"\n"
 
     async def _take_in(
         self, request: Request, principal: Principal, key: str, group: Sequence[Line]
@@ -139,16 +142,19 @@ class BatchReception:
         origin = Origin(tenant_of(principal), principal.key_id, own or f"{key}:{line.number}", digest)
         return new_job(checked, origin, self.submissions.kinds[checked.kind], self.reception.place, line.content)
 
-    async def _shown(self, principal: Principal, job_ids: Sequence[UUID]) -> Mapping[UUID, dict[str, Any]]:
+    async def _shown(
+        self, principal: Principal, job_ids: Sequence[UUID], spoken: Spoken
+    ) -> Mapping[UUID, dict[str, Any]]:
         if not job_ids:
             return {}
         desk = self.reception.desk
         async with desk.engine.connect() as session:
             jobs = await read.some(session, tenant_of(principal), job_ids)
-            return dict(zip((job.id for job in jobs), await desk.shown(session, principal, jobs), strict=True))
+            views = await desk.shown(session, principal, jobs, spoken)
+            return dict(zip((job.id for job in jobs), views, strict=True))
 
     def _answer(
-        self, request: Request, principal: Principal, one: _Taken, shown: Mapping[UUID, dict[str, Any]]
+        self, request: Request, principal: Principal, one: _Taken, shown: Mapping[UUID, dict[str, Any]], spoken: Spoken
     ) -> dict[str, Any]:
         if one.accepted is None or one.new is None:
             problem = one.problem or Problem("internal", "The line was lost.")
@@ -157,7 +163,7 @@ class BatchReception:
         if one.accepted.replayed:
             view = shown.get(one.accepted.job_id)
         else:
-            view = self.reception.shown_new(principal, as_accepted(one.new, one.accepted), now())
+            view = self.reception.shown_new(principal, as_accepted(one.new, one.accepted), now(), spoken)
         return {"line": one.line.number, "status": 202, "replayed": one.accepted.replayed, "job": view}
 
 
@@ -179,9 +185,9 @@ def add_batch(router: Router, batch: BatchReception) -> None:
         "that is not taken in for now (status 429, as with `POST /v1/jobs`) says in `retry_after_s` when it will be. "
         "Nothing is accepted before the whole body has come.",
         tag=TAG,
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, ACCEPT_LANGUAGE],
         body=_request_body(batch.submissions, router),
-        answers={200: Given("A line for each line.", {MEDIA: {"type": "string"}})},
+        answers={200: Given("A line for each line.", {MEDIA: {"type": "string"}}, LANGUAGE_HEADERS)},
         problems=[400, 408, 413, 415],
     )
 

@@ -18,6 +18,7 @@ from invoicing.jobs.view import UNKNOWN, Explainer, job_view, pause_before_askin
 from invoicing.kit.clock import now
 from invoicing.kit.db import Session
 from invoicing.kit.http.contract import Parameter
+from invoicing.kit.http.languages import Languages, Spoken
 from invoicing.kit.problems import Problem
 
 TAG = "jobs"
@@ -34,10 +35,17 @@ class Desk:
     gate: Gate
     engine: AsyncEngine
     explain: Explainer
+    languages: Languages
 
-    async def shown(self, session: Session, principal: Principal, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    def spoken(self, request: Request) -> Spoken:
+        """Choose the language of an answer."""
+        return self.languages.asked_for(request.headers.get("accept-language"))
+
+    async def shown(
+        self, session: Session, principal: Principal, jobs: Sequence[Job], spoken: Spoken
+    ) -> list[dict[str, Any]]:
         """Show jobs with what is known of them and their result files."""
-        standings: Mapping[UUID, Standing] = await self.explain(session, jobs) if jobs else {}
+        standings: Mapping[UUID, Standing] = await self.explain(session, jobs, language=spoken.code) if jobs else {}
         begun = [job.id for job in jobs if job.attempt > 0]
         files: Mapping[UUID, Sequence[Artifact]] = await artifacts.of_jobs(session, begun) if begun else {}
         moment = now()
@@ -72,9 +80,9 @@ def no_such_job() -> Problem:
     return Problem("not_found", "There is no such job.", remedy="GET /v1/jobs lists your jobs.")
 
 
-def job_headers(job: Job, view: Mapping[str, Any] | None, moment: datetime) -> dict[str, str]:
-    """Give the headers of an answer that is one job: its revision, and when to ask again; a 304 has no view."""
-    headers = {"ETag": f'"{job.revision}"'}
+def job_headers(job: Job, view: Mapping[str, Any] | None, moment: datetime, spoken: Spoken) -> dict[str, str]:
+    """Give the headers of an answer that is one job: revision, language, when to ask again; a 304 has no view."""
+    headers = {"ETag": f'"{spoken.tag(job.revision)}"', **spoken.headers}
     if job.state not in FINISHED:
         eta = view["eta"] if view else None
         headers["Retry-After"] = str(pause_before_asking(eta and eta["likely"], moment))

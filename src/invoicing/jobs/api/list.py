@@ -16,6 +16,7 @@ from invoicing.kit.clock import rfc3339
 from invoicing.kit.cursor import place_of, token_of
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS
 from invoicing.kit.http.queries import (
     PAGE_SIZE,
     PAGE_TOKEN,
@@ -37,16 +38,16 @@ class Lister:
     async def list(self, request: Request) -> Response:
         """Answer `GET /v1/jobs`."""
         principal = await self.desk.gate.customer(request)
-        tenant = tenant_of(principal)
+        tenant, spoken = tenant_of(principal), self.desk.spoken(request)
         size, filters, before = page_size_of(request), _filters(request), None
         token = request.query_params.get("page_token")
         if token:
             filters, before = _continued(str(tenant), token, filters)
         async with self.desk.engine.connect() as session:
             found = await read.page(session, tenant, before=before, limit=size + 1, **_as_arguments(filters))
-            views = await self.desk.shown(session, principal, found[:size])
+            views = await self.desk.shown(session, principal, found[:size], spoken)
         more = token_of(str(tenant), {**filters, "before": found[size - 1].id}) if len(found) > size else None
-        return answer({"items": views, "next_page_token": more})
+        return answer({"items": views, "next_page_token": more}, 200, spoken.headers)
 
 
 def _filters(request: Request) -> dict[str, Any]:
@@ -106,7 +107,8 @@ def add_list(router: Router, lister: Lister) -> None:
             Parameter("query", "since", "Only jobs submitted since.", {"type": "string", "format": "date-time"}),
             PAGE_SIZE,
             PAGE_TOKEN,
+            ACCEPT_LANGUAGE,
         ],
-        answers={200: Given("A page of jobs.", {"application/json": JobPage})},
+        answers={200: Given("A page of jobs.", {"application/json": JobPage}, LANGUAGE_HEADERS)},
         problems=[400],
     )

@@ -19,6 +19,7 @@ from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import LONGEST_WAIT, none_match, wait_preferred
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, Spoken
 from invoicing.kit.problems import Problem
 
 
@@ -33,28 +34,32 @@ class Reader:
         """Answer `GET /v1/jobs/{job_id}`."""
         principal = await self.desk.gate.customer(request)
         tenant, job_id = tenant_of(principal), job_id_of(request)
-        known = request.headers.get("if-none-match")
+        known, spoken = request.headers.get("if-none-match"), self.desk.spoken(request)
         wait = wait_preferred(request.headers.get("prefer"))
         applied = {} if wait is None else {"Preference-Applied": f"wait={wait.seconds}"}
         if wait:
-            await self._until_changed(tenant, job_id, known, wait)
-        return await self._shown(principal, job_id, known, applied)
+            await self._until_changed(tenant, job_id, known, wait, spoken)
+        return await self._shown(principal, job_id, known, applied, spoken)
 
-    async def _shown(self, principal: Principal, job_id: UUID, known: str | None, applied: dict[str, str]) -> Response:
+    async def _shown(
+        self, principal: Principal, job_id: UUID, known: str | None, applied: dict[str, str], spoken: Spoken
+    ) -> Response:
         async with self.desk.engine.connect() as session:
             job = await read.get(session, tenant_of(principal), job_id)
             if job is None:
                 raise no_such_job()
             view = None
-            if none_match(known, str(job.revision)):
-                (view,) = await self.desk.shown(session, principal, [job])
-        headers = {**job_headers(job, view, now()), **applied, "Cache-Control": "private, no-cache"}
+            if none_match(known, spoken.tag(job.revision)):
+                (view,) = await self.desk.shown(session, principal, [job], spoken)
+        headers = {**job_headers(job, view, now(), spoken), **applied, "Cache-Control": "private, no-cache"}
         if view is not None:
             return answer(view, 200, headers)
         self.desk.gate.forgive(principal)
         return Response(None, 304, headers)
 
-    async def _until_changed(self, tenant: UUID, job_id: UUID, known: str | None, wait: timedelta) -> None:
+    async def _until_changed(
+        self, tenant: UUID, job_id: UUID, known: str | None, wait: timedelta, spoken: Spoken
+    ) -> None:
         """Wait until a job is not what the caller knows (or, when it knows nothing, not what it is now)."""
         ends = asyncio.get_running_loop().time() + wait.total_seconds()
         with self.followers.following(job_id) as follower:
@@ -62,7 +67,7 @@ class Reader:
             while not self.followers.ending:
                 found = await self._revision(tenant, job_id)
                 first = found.revision if first is None else first
-                changed = none_match(known, str(found.revision)) if known else found.revision != first
+                changed = none_match(known, spoken.tag(found.revision)) if known else found.revision != first
                 left = ends - asyncio.get_running_loop().time()
                 if changed or found.finished or left <= 0 or not await follower.wait(left):
                     return
@@ -77,15 +82,15 @@ class Reader:
     async def cancel(self, request: Request) -> Response:
         """Answer `POST /v1/jobs/{job_id}:cancel`."""
         principal = await self.desk.gate.customer(request)
-        tenant, job_id = tenant_of(principal), job_id_of(request)
+        tenant, job_id, spoken = tenant_of(principal), job_id_of(request), self.desk.spoken(request)
         async with transaction(self.desk.engine) as session:
             found = await cancel.cancel(session, tenant, job_id)
             job = await read.get(session, tenant, job_id)
             if found is None or job is None:
                 raise no_such_job()
-            (view,) = await self.desk.shown(session, principal, [job])
+            (view,) = await self.desk.shown(session, principal, [job], spoken)
         _refuse_when_over(job)
-        return answer(view, 200, job_headers(job, view, now()))
+        return answer(view, 200, job_headers(job, view, now(), spoken))
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,7 @@ def add_read(router: Router, reader: Reader) -> None:
         name="getJob",
         summary="Read a job, or wait for its change",
         tag=TAG,
-        parameters=[JOB_ID, _IF_NONE_MATCH, _PREFER],
+        parameters=[JOB_ID, _IF_NONE_MATCH, _PREFER, ACCEPT_LANGUAGE],
         answers={
             200: Given("The job.", {"application/json": JobBody}, {**JOB_HEADERS, **waited}),
             304: Given("The job is what the caller knows; costs nothing.", {}, {**JOB_HEADERS, **waited}),
@@ -136,7 +141,7 @@ def add_read(router: Router, reader: Reader) -> None:
         summary="Cancel a job",
         text="A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
         tag=TAG,
-        parameters=[JOB_ID],
+        parameters=[JOB_ID, ACCEPT_LANGUAGE],
         answers={200: Given("Cancelled, or asked to stop.", {"application/json": JobBody}, JOB_HEADERS)},
         problems=[404, 409],
     )

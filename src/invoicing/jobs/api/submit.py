@@ -29,13 +29,15 @@ from invoicing.kit.http.answers import PROBLEM, answer
 from invoicing.kit.http.bodies import Body, json_expected, received
 from invoicing.kit.http.contract import REFS, Given, Router, Schema
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY, idempotency_key
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Spoken
 from invoicing.kit.problems import Problem
 from invoicing.outbox import service as outbox
 
 TOO_MANY = 429
 
 JOB_HEADERS = {
-    "ETag": "The job's revision.",
+    "ETag": "The job's revision; in another language than English with its code.",
+    **LANGUAGE_HEADERS,
     "Retry-After": "Seconds after which asking again is worth it; on every unfinished job.",
 }
 
@@ -57,12 +59,13 @@ class Reception:
         principal = await self.desk.gate.customer(request)
         key = idempotency_key(request.headers.get("idempotency-key"))
         json_expected(request)
+        spoken = self.desk.spoken(request)
         async with received(request, self.largest) as body:
             origin = Origin(tenant_of(principal), principal.key_id, key, body.sha256)
             new, accepted = await self.take_in(origin, body)
         if accepted.replayed or new is None:
-            return await self._replayed(principal, accepted)
-        return self._accepted(principal, as_accepted(new, accepted))
+            return await self._replayed(principal, accepted, spoken)
+        return self._accepted(principal, as_accepted(new, accepted), spoken)
 
     async def take_in(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
         """Check a request and make it durable; one that was accepted before is not refused by what changed since."""
@@ -118,23 +121,23 @@ class Reception:
     def _new(self, checked: Checked, origin: Origin, body: bytes) -> NewJob:
         return new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body)
 
-    def shown_new(self, principal: Principal, job: Job, moment: datetime) -> dict[str, Any]:
+    def shown_new(self, principal: Principal, job: Job, moment: datetime, spoken: Spoken) -> dict[str, Any]:
         """Show a job that was accepted this instant."""
-        return job_view(job, customer_of(principal), self.newcomer(job), (), moment)
+        return job_view(job, customer_of(principal), self.newcomer(job, spoken.code), (), moment)
 
-    def _accepted(self, principal: Principal, job: Job) -> Response:
+    def _accepted(self, principal: Principal, job: Job, spoken: Spoken) -> Response:
         moment = now()
-        view = self.shown_new(principal, job, moment)
-        return answer(view, 202, {"Location": f"/v1/jobs/{job.id}", **job_headers(job, view, moment)})
+        view = self.shown_new(principal, job, moment, spoken)
+        return answer(view, 202, {"Location": f"/v1/jobs/{job.id}", **job_headers(job, view, moment, spoken)})
 
-    async def _replayed(self, principal: Principal, accepted: Accepted) -> Response:
+    async def _replayed(self, principal: Principal, accepted: Accepted, spoken: Spoken) -> Response:
         async with self.desk.engine.connect() as session:
             job = await read.get(session, tenant_of(principal), accepted.job_id)
             if job is None:
                 raise Problem("gone", "The job of this Idempotency-Key has been removed.")
-            (view,) = await self.desk.shown(session, principal, [job])
-        headers = {"Location": f"/v1/jobs/{job.id}", "Idempotency-Replayed": "true", **job_headers(job, view, now())}
-        return answer(view, 202, headers)
+            (view,) = await self.desk.shown(session, principal, [job], spoken)
+        headers = {"Location": f"/v1/jobs/{job.id}", "Idempotency-Replayed": "true"}
+        return answer(view, 202, headers | job_headers(job, view, now(), spoken))
 
 
 def unknown_webhook() -> Problem:
@@ -157,7 +160,7 @@ def add_submit(router: Router, reception: Reception) -> None:
         summary="Submit a job",
         text="The answer leaves after the job is durable and visible; repeat a request with the same Idempotency-Key.",
         tag=TAG,
-        parameters=[IDEMPOTENCY_KEY],
+        parameters=[IDEMPOTENCY_KEY, ACCEPT_LANGUAGE],
         body=_request_body(reception.submissions, router),
         answers={
             202: Given(

@@ -22,6 +22,7 @@ from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Languages
 from invoicing.kit.http.queries import query_flag
 from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Retry, Seen, Wish, act
 
@@ -91,6 +92,7 @@ class Bench:
     engine: AsyncEngine
     explain: Explainer
     """Must tell positions as the transaction sees them."""
+    languages: Languages
 
     async def expedite(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:expedite`."""
@@ -112,6 +114,8 @@ class Bench:
         """Act, or only look what acting would change; `wish` None: it is in the body."""
         principal = await self.gate.staff(request, Role.SUPPORT, Role.OPS)
         job_id, preview = job_id_of(request), query_flag(request, "dry_run")
+        spoken = self.languages.asked_for(request.headers.get("accept-language"))
+        explain = partial(self.explain, language=spoken.code)
         sent = request.headers.get("idempotency-key")
         key = None if sent is None else idempotency_key(sent)
         asked: ActForm | MoveForm
@@ -122,10 +126,10 @@ class Bench:
             asked = await form(request, ActForm)
         async with self.engine.connect() as session:
             job = await ledger.found(session, job_id)
-            done = await act(session, principal, job, wish, asked.reason, self.explain, key)
+            done = await act(session, principal, job, wish, asked.reason, explain, key)
             await (session.rollback() if preview else session.commit())
         headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
-        return answer(_view(done, preview=preview), 200, headers)
+        return answer(_view(done, preview=preview), 200, {**headers, **spoken.headers})
 
 
 def _view(done: Done, *, preview: bool) -> dict[str, Any]:
@@ -200,13 +204,16 @@ def _add(router: Router, verb: str, endpoint: Any, summary: str, model: str) -> 
         summary=summary,
         text=_TEXTS[verb] + _ONCE,
         tag=TAG,
-        parameters=[JOB_ID, _DRY_RUN, _KEY],
+        parameters=[JOB_ID, _DRY_RUN, _KEY, ACCEPT_LANGUAGE],
         body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}},
         answers={
             200: Given(
                 "What changed.",
                 {"application/json": ActBody},
-                {"Idempotency-Replayed": "`true`: an earlier request with the same key had done it."},
+                {
+                    "Idempotency-Replayed": "`true`: an earlier request with the same key had done it.",
+                    **LANGUAGE_HEADERS,
+                },
             )
         },
         problems=[400, 404, 408, 409, 413, 415, 422],

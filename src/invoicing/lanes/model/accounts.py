@@ -42,7 +42,7 @@ class Customer(Account):
     @property
     def full(self) -> bool:
         """Whether it may not have another job running."""
-        return self.cap is not None and self.running >= self.cap
+        return at_limit(self.cap, self.running)
 
     def key(self, key_id: UUID) -> Key:
         """Find one of its keys, or begin its account at the present."""
@@ -79,6 +79,11 @@ class Customer(Account):
     def shared(self) -> list[int]:
         """Name the lanes in which several of its keys wait: there, service changes which of them is next."""
         return [lane for lane, ring in self.rings.items() if len(ring.seats) > 1]
+
+
+def at_limit(cap: int | None, under_way: int) -> bool:
+    """Tell whether as many of a customer's jobs run, or are about to, as may."""
+    return cap is not None and under_way >= cap
 
 
 def due_of(one: Waiting) -> Due:

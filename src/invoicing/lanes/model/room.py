@@ -8,7 +8,6 @@ from invoicing.jobs.model import Size
 from invoicing.lanes.model.lane import LANES, SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.quota import Left, left_of, quotas
-from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.workers import Worker
 
 MOST_PER_SLOT = 256
@@ -46,12 +45,15 @@ def capacity(workers: Iterable[tuple[Worker, int, Policy]]) -> Capacity:
     return Capacity(by_worker, idle, total, served)
 
 
-def free(capacity: Capacity, running: Iterable[Running]) -> Left:
-    """How many more jobs of each class or larger may start at once, over all workers."""
+def free(capacity: Capacity, held: Iterable[tuple[UUID | None, Size]]) -> Left:
+    """How many more jobs of each class or larger may start at once, over all workers.
+
+    `held` are the slots that are taken: on which worker, and by which class.
+    """
     runs: dict[UUID | None, dict[Size, int]] = {}
-    for one in running:
-        counts = runs.setdefault(one.worker_id, {})
-        counts[one.lane.size] = counts.get(one.lane.size, 0) + 1
+    for worker_id, size in held:
+        counts = runs.setdefault(worker_id, {})
+        counts[size] = counts.get(size, 0) + 1
     found = dict(capacity.idle)
     for worker_id, counts in runs.items():
         quota = capacity.by_worker.get(worker_id) if worker_id else None
@@ -78,6 +80,18 @@ def ahead(capacity: Capacity, pace: Mapping[Size, float], policy: Policy) -> Lef
     larger = 0
     for size in reversed(SIZES):
         larger = found[size] = max(larger, found[size])
+    return found
+
+
+def lane_bounds(capacity: Capacity, paused: Iterable[Lane], there: Mapping[Lane, int]) -> dict[Lane, int]:
+    """How many more jobs may be released of lanes that are paused, or that not every worker serves.
+
+    `there` is how many jobs of each lane run or lie ready.
+    """
+    found = dict.fromkeys(paused, 0)
+    for lane in LANES:
+        if capacity.served[lane] < capacity.idle[lane.size]:
+            found.setdefault(lane, max(0, capacity.served[lane] - there.get(lane, 0)))
     return found
 
 

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
+
+Moment = TypeVar("Moment", float, datetime)
 
 ALIVE_SHARE = 0.8
 """The part of its lease after which a worker that does not beat is taken for dead: four beats of five."""
@@ -17,6 +20,11 @@ class Pause:
     until: datetime
     reason: str
     by: str
+
+
+def holds_back(until: Moment, now: Moment) -> bool:
+    """Tell whether a pause still holds its lane's jobs back."""
+    return until > now
 
 
 @dataclass(frozen=True)
