@@ -51,6 +51,7 @@ from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
 from invoicing.outbox.api.routes import add_webhooks
 from invoicing.outbox.api.webhooks import PostOffice
+from invoicing.outbox.signals import SignalBox as PostSignals
 from invoicing.settings import Settings
 
 _PATIENCE_S = 10.0
@@ -107,7 +108,7 @@ def create_app(
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
-    add_metrics(router, Meter(desk.gate, SignalBox(engine), settings.metrics_token))
+    add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -137,6 +137,19 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Signal:
+    """How a channel stands, for monitoring."""
+
+    channel: Channel
+    waiting: int
+    dead: int
+    overdue_s: float
+    """How long the oldest message is overdue that could be sent: 0 where the relays keep up."""
+    held: int
+    """Endpoints that failed and are left alone for a while."""
+
+
+@dataclass(frozen=True)
 class Errand:
     """A message that was claimed to be sent now."""
 

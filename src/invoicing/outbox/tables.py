@@ -47,6 +47,11 @@ endpoints = Table(
     Index(
         "ix_endpoints_customer_id_url", "customer_id", "url", unique=True, postgresql_where=text("removed_at IS NULL")
     ),
+    Index(
+        "ix_endpoints_open_until",
+        "open_until",
+        postgresql_where=text("open_until IS NOT NULL AND removed_at IS NULL"),
+    ),
     Index("ix_endpoints_customer_id_idempotency_key", "customer_id", "idempotency_key", unique=True),
 )
 
@@ -82,6 +87,7 @@ messages = Table(
     # the messages of a job to an endpoint, in the order of its timeline
     Index("ix_messages_job_id_endpoint_id_seq", "job_id", "endpoint_id", "seq", unique=True),
     Index("ix_messages_endpoint_id_id", "endpoint_id", "id"),
+    Index("ix_messages_dead", "channel", postgresql_where=text("state = 'dead'")),
     Index("ix_messages_finished_at", "finished_at", postgresql_where=text("state <> 'waiting'")),
     postgresql_with={"fillfactor": 80},
 )

@@ -17,7 +17,7 @@ CHANNEL = "invoicing_outbox"
 """Notified with the commit that writes messages, or lets some be sent."""
 
 # From one endpoint that has something waiting to the next by the index: ten thousand messages cost what one does.
-_BUSY = """
+BUSY = """
 WITH RECURSIVE busy AS (
     (SELECT endpoint_id FROM messages WHERE state = 'waiting' ORDER BY endpoint_id LIMIT 1)
     UNION ALL
@@ -29,7 +29,7 @@ WITH RECURSIVE busy AS (
 """
 
 _READY = text(
-    _BUSY
+    BUSY
     + """
 SELECT e.id FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
 CROSS JOIN LATERAL (
@@ -42,7 +42,7 @@ ORDER BY first.due_at LIMIT :most FOR NO KEY UPDATE OF e SKIP LOCKED
 )
 
 _NEXT = text(
-    _BUSY
+    BUSY
     + """
 SELECT extract(epoch FROM min(greatest(first.due_at, e.open_until)) - now())::float8
 FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
