@@ -37,7 +37,8 @@ SELECT c.channel,
     ) AS dead,
     greatest(0, coalesce((SELECT extract(epoch FROM by) FROM overdue WHERE overdue.channel = c.channel), 0))::float8
         AS overdue_s,
-    (SELECT count(*) FROM endpoints WHERE open_until IS NOT NULL AND removed_at IS NULL) AS held
+    (SELECT count(*) FROM endpoints WHERE open_until IS NOT NULL AND removed_at IS NULL AND channel = c.channel)
+        AS held
 FROM unnest(CAST(:channels AS text[])) AS c(channel) ORDER BY c.channel
 """
 )
