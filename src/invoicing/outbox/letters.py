@@ -84,8 +84,8 @@ def letter_of(errand: Errand, sender: str, recipient: str) -> EmailMessage:
     letter["Date"] = format_datetime(_moment(said["timestamp"]))
     letter["Message-ID"] = f"<{errand.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     letter["Auto-Submitted"] = "auto-generated"
-    letter["Content-Language"] = language
     letter.set_content(_text(errand, said.get("data", {}), words, recipient), cte="quoted-printable")
+    letter["Content-Language"] = language  # what came before the content would go with it
     return letter
 
 

@@ -186,7 +186,7 @@ async def test_german_words_and_what_a_customer_wrote_make_no_header(post: Post,
     assert letter["Subject"] == (
         "Ihr Auftrag PO-7 Bcc: victim@example.org Hello ü (drill) konnte nicht ausgeführt werden"
     )
-    assert letter["Bcc"] is None
+    assert (letter["Bcc"], letter["Content-Language"]) == (None, "de")
     assert box.to == [ADDRESS, ADDRESS]
     assert "Grund: No." in letter.get_content()
 
