@@ -19,6 +19,12 @@ class Pace:
     """For peers that would take minutes over the whole: their rate does not depend on it."""
     repetitions: int = 3
     crowd_s: float = 60.0
+    kills: int = 20
+    """Workers that are killed with each lease, and as many that are told to end."""
+    waiting: int = 10_000
+    """Jobs that wait when Redis is emptied."""
+    flushes: int = 5
+    beats_s: float = 60.0
 
 
 FULL = Pace()
@@ -33,4 +39,8 @@ QUICK = Pace(
     slow_backlog=1_000,
     repetitions=1,
     crowd_s=12.0,
+    kills=2,
+    waiting=2_000,
+    flushes=1,
+    beats_s=10.0,
 )

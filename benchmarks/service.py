@@ -1,5 +1,6 @@
 """The whole service as processes of their own, on the servers of a measurement."""
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -70,23 +71,29 @@ def waiting(around: Servers, slots: int) -> Iterator[Service]:
 @contextmanager
 def working(service: Service, around: Servers, slots: int, spare: int = _SPARE) -> Iterator[Service]:
     """Add a worker to it; it is warm when the block begins."""
+    with starting(service, around, slots) as worker:
+        wait_until_warm(worker.pid, slots, spare)
+        yield Service(service.url, {**service.roots, "worker": worker.pid}, service.folder)
+
+
+@contextmanager
+def starting(service: Service, around: Servers, slots: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a worker of it, and end it with the block; nobody waits until it is warm."""
     environment = {**around.environment(), "INVOICING_SLOTS": str(slots)}
     with process(_command("worker"), environment, service.folder) as worker:
-        complete = Service(service.url, {**service.roots, "worker": worker.pid}, service.folder)
-        _wait_until_warm(complete, slots + spare)
-        yield complete
+        yield worker
 
 
 def _command(role: str) -> list[str]:
     return [sys.executable, "-m", "invoicing.cli", role]
 
 
-def _wait_until_warm(service: Service, slots: int) -> None:
-    """Wait for the children (one more than slots and spare ones: the understudy) to have nothing more to do."""
+def wait_until_warm(worker: int, slots: int, spare: int = _SPARE) -> None:
+    """Wait for its children (one for each slot and spare slot, and the understudy) to have nothing more to do."""
     deadline = time.monotonic() + _READY_WITHIN_S
     while time.monotonic() < deadline:
-        children = psutil.Process(service.roots["worker"]).children()
-        if len(children) > slots and all(child.cpu_percent(0.5) < 5 for child in children):
+        children = psutil.Process(worker).children()
+        if len(children) > slots + spare and all(child.cpu_percent(0.5) < 5 for child in children):
             return
         time.sleep(0.2)
     raise TimeoutError("the worker's children did not become warm")

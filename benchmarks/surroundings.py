@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ class Servers:
     redis_url: str
     key: str
     folder: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What the service is told beside, by environment variables."""
 
     def environment(self) -> dict[str, str]:
         """Give the environment of a process of the service."""
@@ -51,6 +53,7 @@ class Servers:
             "INVOICING_LOG_LEVEL": "WARNING",
             "BENCHMARK_DATABASE_URL": re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", self.database_url),
             "BENCHMARK_KEY": self.key,
+            **self.settings,
         }
 
 

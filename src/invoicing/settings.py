@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _SHORTEST_SECRET = 16
+_MAILBOX = r"[^\s<>@,;\x00-\x1f]+@[\w.-]+"
+_SENDER = re.compile(rf"([^\x00-\x1f\x7f<>@,;\"]{{0,100}} )?<{_MAILBOX}>|{_MAILBOX}", re.ASCII)
 _PERIODS = re.compile(r"([\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)(,[\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)*", re.ASCII)
 
 
@@ -33,6 +36,8 @@ class Settings:
     metrics_token: str | None = field(default=None, repr=False)
     egress_allow: str = ""
     keep: str = ""
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
 
     def servers(self) -> tuple[str, str]:
         """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
@@ -60,6 +65,9 @@ VARIABLES = {
     "INVOICING_METRICS_TOKEN": "lets a monitoring system read /metrics without a key; 16 characters or more",
     "INVOICING_EGRESS_ALLOW": "networks (CIDR, with commas) beside the public internet that webhooks may go to, over "
     "plain http too; for development: 127.0.0.0/8",
+    "INVOICING_SMTP_URL": "server that mails are handed to, for web and watchdog: smtps://user:password@host:465, "
+    "smtp://user:password@host:587?starttls, or smtp://host:25 within one's own network",
+    "INVOICING_MAIL_FROM": "sender of mails: Invoices <invoices@example.com>; needed with INVOICING_SMTP_URL",
     "INVOICING_KEEP": "how long finished jobs are kept, where not as their kinds say: invoice.issue=12y,drill=60d/30d "
     "(after the stroke: those dead or cancelled; no kind may be kept shorter than it says)",
 }
@@ -70,6 +78,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment; a wrong value is refused by name."""
     env = os.environ if environment is None else environment
     rules = env.get("INVOICING_RULES_DIR")
+    smtp_url, mail_from = _smtp(env, "INVOICING_SMTP_URL", "INVOICING_MAIL_FROM")
     return Settings(
         database_url=env.get("INVOICING_DATABASE_URL") or None,
         redis_url=env.get("INVOICING_REDIS_URL") or None,
@@ -85,6 +94,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_token=_secret(env, "INVOICING_METRICS_TOKEN"),
         egress_allow=_networks(env, "INVOICING_EGRESS_ALLOW"),
         keep=_periods(env, "INVOICING_KEEP"),
+        smtp_url=smtp_url,
+        mail_from=mail_from,
     )
 
 
@@ -118,6 +129,34 @@ def _networks(env: Mapping[str, str], name: str) -> str:
         return ",".join(str(ip_network(part.strip())) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise SettingError(f"{name}={text!r}: must be networks such as 127.0.0.0/8,10.1.0.0/16 ({error})") from error
+
+
+def _smtp(env: Mapping[str, str], url_name: str, sender_name: str) -> tuple[str | None, str | None]:
+    """Check both; what is wrong with a URL is said without it, as it may hold a password."""
+    url, sender = env.get(url_name) or None, env.get(sender_name) or None
+    if url is not None and sender is None:
+        raise SettingError(f"{url_name} needs {sender_name}, for example Invoices <invoices@example.com>")
+    if url is not None and not _is_smtp(url):
+        raise SettingError(
+            f"{url_name}: must be smtps://HOST[:PORT], smtp://HOST[:PORT]?starttls or smtp://HOST[:PORT], with "
+            "USER:PASSWORD@ before the host where the server wants it; no password without TLS"
+        )
+    if sender is not None and _SENDER.fullmatch(sender) is None:
+        raise SettingError(
+            f"{sender_name}={sender!r}: must be one address, for example Invoices <invoices@example.com>"
+        )
+    return url, sender
+
+
+def _is_smtp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"smtp", "smtps"} and parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
+    plain = parts.scheme == "smtp" and parts.query != "starttls"
+    bare = parts.path in {"", "/"} and parts.query in {"", "starttls"} and not parts.fragment
+    return known and bare and url.isascii() and url.isprintable() and not (plain and parts.username is not None)
 
 
 def _flag(env: Mapping[str, str], name: str) -> bool:

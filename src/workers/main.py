@@ -15,6 +15,9 @@ from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
 from invoicing.kit.ids import new_id
+from invoicing.kit.smtp import Mailer, server_of
+from invoicing.outbox.carrying import Hooks, Mails
+from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
@@ -31,6 +34,9 @@ from workers.watchdog import Watchdog
 _PATIENCE_S = 30.0
 """Seconds that a statement may take. All of them are short; without an end, a loop whose server lost its power would
 wait for the answer for ever, while the heartbeat, on a connection of its own, goes on to say that all is well."""
+
+_MAILS = Bounds(messages=4, probes=1, each=2)
+"""An SMTP server takes few at a time; each holds a message under its lease only while it is being handed in."""
 
 
 def worker(settings: Settings) -> None:
@@ -87,9 +93,19 @@ async def _watchdog(settings: Settings) -> None:
         load = partial(load_kinds, drills=True)
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
-        relay = Relay(engine, settings.servers()[0], Egress(allowed=networks_of(settings.egress_allow)))
-        _on_signals(process.stop, learner.stop, sweeper.stop, relay.stop)
-        await asyncio.gather(process.run(), learner.run(), sweeper.run(), relay.run())
+        relays = _relays(settings, engine)
+        _on_signals(process.stop, learner.stop, sweeper.stop, *(relay.stop for relay in relays))
+        await asyncio.gather(process.run(), learner.run(), sweeper.run(), *(relay.run() for relay in relays))
+
+
+def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:
+    """Send over every channel that is set up."""
+    url, _ = settings.servers()
+    relays = [Relay(engine, url, Hooks(Egress(allowed=networks_of(settings.egress_allow))))]
+    if settings.smtp_url is not None and settings.mail_from is not None:
+        mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from)
+        relays.append(Relay(engine, url, mails, _MAILS))
+    return relays
 
 
 @asynccontextmanager

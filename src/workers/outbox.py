@@ -1,4 +1,4 @@
-"""Delivers the messages of the outbox. Part of the watchdog process; any number may run beside each other.
+"""Delivers the messages of the outbox, a relay for each channel. Part of the watchdog; any number may run.
 
 A message is marked delivered only after its receiver has said so: a relay that dies in between leaves a lease that
 runs out, and the message is sent again under the same id.
@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.kit.clock import now
 from invoicing.kit.db import transaction
-from invoicing.kit.egress import Egress
 from invoicing.kit.listen import listening
 from invoicing.outbox import relaying
+from invoicing.outbox.carrying import Carrier
 from invoicing.outbox.model import Errand, Outcome, Unanswered
 from invoicing.outbox.relaying import Bounds
 from workers.settling import UNREACHABLE
@@ -31,11 +31,11 @@ _AFTER_A_FAILURE_S = 1.0
 class Relay:
     """Runs until told to stop; it then finishes what is under way."""
 
-    def __init__(self, engine: AsyncEngine, url: str, egress: Egress, bounds: Bounds | None = None) -> None:
-        """Deliver the messages of a ledger (`url` is for its notifications) through an egress."""
+    def __init__(self, engine: AsyncEngine, url: str, carrier: Carrier, bounds: Bounds | None = None) -> None:
+        """Deliver the messages of a ledger (`url` is for its notifications) that a carrier takes."""
         self._engine = engine
         self._url = url
-        self._egress = egress
+        self._carrier = carrier
         self._bounds = bounds or Bounds()
         self._ended = asyncio.Event()
         self._woken = asyncio.Event()
@@ -64,7 +64,7 @@ class Relay:
             if await self.start_due():
                 return 0.0
             async with self._engine.connect() as session:
-                due = await relaying.next_due(session)
+                due = await relaying.next_due(session, self._carrier.channel)
         except UNREACHABLE as error:
             log.warning("cannot see what is to be delivered: %s", error, extra={"action": "outbox.round_failed"})
             return _AFTER_A_FAILURE_S
@@ -77,12 +77,12 @@ class Relay:
     async def start_due(self) -> int:
         """Claim what may be sent now and begin to send it; gives how many."""
         probing = sum(errand.probing for errand in self._sending.values())
-        free = self._bounds.messages - len(self._sending)
+        free = self._carrier.room(self._bounds.messages - len(self._sending), now())
         if free <= 0:
             return 0
         async with transaction(self._engine) as session:
             probes = min(free, self._bounds.probes - probing)
-            errands = await relaying.take(session, self._bounds, free=free, probes=probes)
+            errands = await relaying.take(session, self._carrier.channel, self._bounds, free=free, probes=probes)
         for errand in errands:
             task = asyncio.create_task(self._deliver(errand), name=f"deliver-{errand.id}")
             self._sending[task] = errand
@@ -104,7 +104,7 @@ class Relay:
     async def _send(self, errand: Errand) -> Outcome:
         """Try once; a mistake of ours counts as a failure too, or its message would come again and again at once."""
         try:
-            return await relaying.send(self._egress, errand, now)
+            return await self._carrier.send(errand, now, random.random())  # noqa: S311 - jitter
         except Exception:
             log.exception("cannot send a message", extra=_named(errand, "outbox.unsendable"))
             return Unanswered("internal", "Something went wrong on our side.")

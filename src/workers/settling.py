@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Event, JobError, Settlement, State, Verdict
+from invoicing.jobs.model import Event, JobError, RetryPolicy, Settlement, State, Verdict
 from invoicing.kit.db import driver, is_away, may_pass
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,9 @@ _MOST_BACKOFF_S = 2.0
 
 UNREACHABLE = (OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
 """What a round of a loop may meet when the database is away, or is coming back; the loop goes on."""
+
+_UNWRITABLE_AGAIN_IN = RetryPolicy().longest_delay
+"""After which an attempt is made again that had to write something else, where its job may not die."""
 
 _APART_AT_ONCE = 4
 """Groups that are written each by itself at a time, because a lock holds up one of them."""
@@ -174,5 +177,5 @@ def _is_refusal(error: Exception) -> bool:
 def _unwritable(settlement: Settlement) -> Settlement:
     """End a job whose outcome the database refuses, as text with a NUL: what cannot be kept was not delivered."""
     error = JobError("unwritable_outcome", "The work ended with a result that cannot be stored.")
-    verdict = Verdict(State.DEAD, Event.DEAD, settlement.verdict.failures, error=error)
+    verdict = Verdict(State.DEAD, Event.DEAD, settlement.verdict.failures, _UNWRITABLE_AGAIN_IN, error)
     return Settlement(settlement.job_id, settlement.attempt, verdict)

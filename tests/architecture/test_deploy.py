@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from invoicing.app.metrics import families
+from invoicing.app.metrics import families, families_of_channels
 from invoicing.lanes.model import POLICY
 from invoicing.lanes.model.signals import signals_of
 from invoicing.settings import VARIABLES
@@ -42,7 +42,8 @@ def container(deployment: dict[str, Any]) -> dict[str, Any]:
 
 
 def series() -> set[str]:
-    return {family.name for family in families(signals_of({}, {}, [], frozenset(), POLICY, lambda _host: POLICY))}
+    of_lanes = families(signals_of({}, {}, [], frozenset(), POLICY, lambda _host: POLICY))
+    return {family.name for family in (*of_lanes, *families_of_channels([]))}
 
 
 @pytest.mark.parametrize("manifest", MANIFESTS)

@@ -21,8 +21,11 @@ def test_every_variable_changes_something(name: str) -> None:
     others["INVOICING_METRICS_TOKEN"] = "0123456789abcdef"
     others["INVOICING_EGRESS_ALLOW"] = "127.0.0.0/8"
     others["INVOICING_KEEP"] = "invoice.issue=12y"
+    others["INVOICING_MAIL_FROM"] = "invoices@example.com"
+    others["INVOICING_SMTP_URL"] = "smtps://mail.example.com"
+    beside = {"INVOICING_MAIL_FROM": "invoices@example.com"} if name == "INVOICING_SMTP_URL" else {}
     value = others.get(name, "4096")
-    assert read({name: value}) != read({})
+    assert read({**beside, name: value}) != read(beside)
 
 
 def test_every_default_that_is_documented_is_the_one_in_force() -> None:
@@ -49,6 +52,37 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_a_wrong_value_is_refused_by_name_with_the_rule(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=rf"{name}='.*': must be "):
         read({name: value})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mail.example.com", "http://mail.example.com", "smtp://", "smtp://mail.example.com:0", "smtp://mail.example.com/x",
+        "smtp://user:geheim@mail.example.com", "smtp://user:geheim@mail.example.com:587?tls", "smtps://[::1",
+        "smtps://mail.example.com?starttls#x", "smtps://user:geheim@mail.example.com\r\n",
+    ],
+)  # fmt: skip
+def test_a_mail_server_that_would_be_told_a_password_in_clear_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(SettingError, match="INVOICING_SMTP_URL: must be smtps://") as refused:
+        read({"INVOICING_SMTP_URL": url, "INVOICING_MAIL_FROM": "a@example.com"})
+    assert "geheim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "sender", ["nobody", "a@example.com\r\nBcc: b@example.com", "a@example.com, b@example.com", "<a@example.com"]
+)
+def test_a_sender_is_one_address(sender: str) -> None:
+    with pytest.raises(SettingError, match="INVOICING_MAIL_FROM="):
+        read({"INVOICING_SMTP_URL": "smtps://mail.example.com", "INVOICING_MAIL_FROM": sender})
+    with pytest.raises(SettingError, match="INVOICING_SMTP_URL needs INVOICING_MAIL_FROM"):
+        read({"INVOICING_SMTP_URL": "smtps://mail.example.com"})
+
+
+def test_the_password_of_the_mail_server_is_not_shown() -> None:
+    url = "smtp://user:geheim@mail.example.com:587?starttls"
+    found = read({"INVOICING_SMTP_URL": url, "INVOICING_MAIL_FROM": "Invoices <a@example.com>"})
+    assert found.smtp_url == url
+    assert "geheim" not in repr(found)
 
 
 @pytest.mark.parametrize("value", ["fifteen-letters", "with a space in it", "ключ-от-всех-дверей"])

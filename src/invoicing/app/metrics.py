@@ -1,7 +1,7 @@
-"""`GET /metrics`: the signals of the lanes as Prometheus reads them; the same few series however many customers."""
+"""`GET /metrics`: lanes and outbox as Prometheus reads them; the same few series however many customers."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request, Response
@@ -15,6 +15,8 @@ from invoicing.customers.model import Role
 from invoicing.kit.http.contract import Given, Router
 from invoicing.lanes.model.signals import Signal, Signals
 from invoicing.lanes.signals import SignalBox
+from invoicing.outbox import signals as outbox
+from invoicing.outbox.model import Signal as ChannelSignal
 
 TEXT = "text/plain"
 OPEN_METRICS = "application/openmetrics-text"
@@ -37,6 +39,13 @@ _OF_ALL = {
     "slots_wanted": "Slots that would let what runs go on and have what waits done when it is due.",
 }
 
+_OF_A_CHANNEL = {
+    "outbox_waiting_messages": f"Messages that wait to be delivered, counted up to {outbox.MOST_COUNTED}.",
+    "outbox_dead_messages": f"Dead letters that are kept, counted up to {outbox.MOST_COUNTED}.",
+    "outbox_overdue_seconds": "How long the oldest message is overdue that could be sent; 0: the relays keep up.",
+    "outbox_held_endpoints": "Endpoints that failed several times and are left alone for a while.",
+}
+
 
 @dataclass(frozen=True)
 class Meter:
@@ -44,6 +53,7 @@ class Meter:
 
     gate: Gate
     box: SignalBox
+    post: outbox.SignalBox
     token: str | None
     """Lets a monitoring system in that holds no key of the service."""
 
@@ -52,7 +62,7 @@ class Meter:
         if not self._knows_the_token(request):
             await self.gate.staff(request, Role.OPS, media_types=(TEXT, OPEN_METRICS))
         registry = CollectorRegistry()
-        registry.register(_Collected(await self.box.signals()))
+        registry.register(_Collected(await self.box.signals(), await self.post.signals()))
         write, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(write(registry), media_type=media_type)
 
@@ -66,12 +76,13 @@ class Meter:
 class _Collected(Collector):
     """Signals as families of gauges."""
 
-    def __init__(self, signals: Signals) -> None:
-        self._signals = signals
+    def __init__(self, signals: Signals, post: Sequence[ChannelSignal]) -> None:
+        self._signals, self._post = signals, post
 
     def collect(self) -> Iterable[Metric]:
         """Give every family."""
-        return families(self._signals)
+        yield from families(self._signals)
+        yield from families_of_channels(self._post)
 
 
 def families(signals: Signals) -> Iterator[Metric]:
@@ -83,6 +94,24 @@ def families(signals: Signals) -> Iterator[Metric]:
         yield family
     for name, meaning in _OF_ALL.items():
         yield GaugeMetricFamily(_PREFIX + name, meaning, value=_of_all(signals)[name])
+
+
+def families_of_channels(signals: Sequence[ChannelSignal]) -> Iterator[Metric]:
+    """Write the signals of the outbox as gauges: one series for each channel."""
+    for name, meaning in _OF_A_CHANNEL.items():
+        family = GaugeMetricFamily(_PREFIX + name, meaning, labels=("channel",))
+        for signal in signals:
+            family.add_metric((signal.channel,), _of_a_channel(signal)[name])
+        yield family
+
+
+def _of_a_channel(signal: ChannelSignal) -> dict[str, float]:
+    return {
+        "outbox_waiting_messages": signal.waiting,
+        "outbox_dead_messages": signal.dead,
+        "outbox_overdue_seconds": signal.overdue_s,
+        "outbox_held_endpoints": signal.held,
+    }
 
 
 def _of_a_lane(signal: Signal) -> dict[str, float]:
@@ -114,8 +143,8 @@ def add_metrics(router: Router, meter: Meter) -> None:
         meter.metrics,
         name="getMetrics",
         summary="Read what waits and what serves it, for monitoring and scaling (ops)",
-        text="Open to INVOICING_METRICS_TOKEN, too, where it is set. One series for each lane, none for a customer. "
-        "Read from tallies, at most once a second.",
+        text="Open to INVOICING_METRICS_TOKEN, too, where it is set. One series for each lane or channel, none for a "
+        "customer. Read from tallies, at most once a second.",
         tag="health",
         answers={200: Given("The signals.", {TEXT: text, OPEN_METRICS: text})},
     )

@@ -51,8 +51,11 @@ from invoicing.lanes.api.scheduling import Helm, add_scheduling
 from invoicing.lanes.api.support import Bench, add_support
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
+from invoicing.outbox.api.mail_routes import add_mails
+from invoicing.outbox.api.mails import MailRoom
 from invoicing.outbox.api.routes import add_webhooks
 from invoicing.outbox.api.webhooks import PostOffice
+from invoicing.outbox.signals import SignalBox as PostSignals
 from invoicing.settings import Settings
 
 _PATIENCE_S = 10.0
@@ -103,13 +106,14 @@ def create_app(
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
+    add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
     add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True), desk.languages))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
-    add_metrics(router, Meter(desk.gate, SignalBox(engine), settings.metrics_token))
+    add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

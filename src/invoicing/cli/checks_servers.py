@@ -13,6 +13,7 @@ from invoicing.jobs import service as ledger
 from invoicing.kit.clock import now
 from invoicing.kit.db import Session, is_away, make_engine
 from invoicing.lanes import service as lanes
+from invoicing.outbox import signals as outbox
 from invoicing.transport import connect
 
 _CLOCKS_APART = timedelta(seconds=2)
@@ -20,6 +21,9 @@ _CLOCKS_APART = timedelta(seconds=2)
 
 _MOST_NAMED = 5
 """Jobs under quarantine that are named."""
+
+_OUTBOX_LATE_S = 120.0
+"""Twice the lease of a message: whatever a relay that died had claimed has been sent by then."""
 
 _SAFE = {"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}
 
@@ -46,6 +50,7 @@ async def _postgres(url: str | None) -> AsyncIterator[Finding]:
                 yield await _workers(session)
                 yield await _pauses(session)
                 yield await _quarantine(session)
+                yield await _outbox(session)
     except Exception as error:
         if not is_away(error):
             raise
@@ -118,6 +123,22 @@ async def _quarantine(session: Session) -> Finding:
     named = "; ".join(f"{job} ({kind}): {', '.join(said)}" for (job, kind), said in list(losses.items())[:_MOST_NAMED])
     seen = f"workers died on {len(losses)} job{'s' if len(losses) > 1 else ''}: {named}"
     return Finding("quarantine", WARNING, seen, "Look for the reason there (memory?), then `invoicing jobs retry JOB`.")
+
+
+async def _outbox(session: Session) -> Finding:
+    """Say what was given up, or is not being sent: customers were to be told."""
+    found = await outbox.read_signals(session)
+    dead, held = sum(one.dead for one in found), max(one.held for one in found)
+    late_s = max(one.overdue_s for one in found)
+    if late_s > _OUTBOX_LATE_S:
+        seen = f"a message is overdue by {late_s:.0f} s: nobody sends"
+        return Finding("outbox", BROKEN, seen, "See whether `invoicing watchdog` runs, and its log.")
+    left_alone = f"; left alone for a while because they failed: {held}" if held else ""
+    if dead:
+        several = "" if dead == 1 else "s"
+        seen = f"{dead}{'+' if dead >= outbox.MOST_COUNTED else ''} dead letter{several}{left_alone}"
+        return Finding("outbox", WARNING, seen, "Their customers see why, and can have them resent: docs/webhooks.md.")
+    return Finding("outbox", OK, f"no dead letter{left_alone}")
 
 
 async def _redis(url: str | None) -> AsyncIterator[Finding]:

@@ -20,6 +20,7 @@ class Channel(StrEnum):
     """The way that a message takes."""
 
     WEBHOOK = "webhook"
+    MAIL = "mail"
 
 
 class MessageState(StrEnum):
@@ -137,6 +138,19 @@ class Delivery:
 
 
 @dataclass(frozen=True)
+class Signal:
+    """How a channel stands, for monitoring."""
+
+    channel: Channel
+    waiting: int
+    dead: int
+    overdue_s: float
+    """How long the oldest message is overdue that could be sent: 0 where the relays keep up."""
+    held: int
+    """Endpoints that failed and are left alone for a while."""
+
+
+@dataclass(frozen=True)
 class Errand:
     """A message that was claimed to be sent now."""
 
@@ -151,6 +165,7 @@ class Errand:
     left: timedelta
     """How much of its window is left."""
     probing: bool
+    language: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +182,11 @@ class Unanswered:
 
     code: str
     explanation: str
+    status: int | None = None
+    final: bool = False
+    """Whether it was said that another try would be in vain."""
+    elsewhere: bool = False
+    """Whether the fault lies on the way, so that nothing is held against the endpoint."""
 
 
 Outcome = Answered | Unanswered
@@ -185,6 +205,8 @@ class Verdict:
     """The endpoint wants no more messages, ever."""
     held_for: timedelta | None = None
     """The endpoint itself asked to be left alone for so long."""
+    elsewhere: bool = False
+    """Nothing is held against the endpoint."""
 
 
 def judge(outcome: Outcome, tries: int, left: timedelta, chance: float) -> Verdict:
@@ -202,7 +224,8 @@ def judge(outcome: Outcome, tries: int, left: timedelta, chance: float) -> Verdi
             gone = status == _GONE
             return Verdict(state, "refused", status, _said(status), again_in, gone=gone, held_for=held)
         case Unanswered(code, explanation):
-            return Verdict(state, code, None, explanation, again_in)
+            state = MessageState.DEAD if outcome.final else state
+            return Verdict(state, code, outcome.status, explanation, again_in, elsewhere=outcome.elsewhere)
 
 
 def _held(outcome: Outcome) -> timedelta | None:

@@ -1,23 +1,12 @@
 """One relay's share of the outbox: what it takes to send now, and what it writes when it knows what became of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from invoicing.kit.db import Session
-from invoicing.kit.egress import Egress, EgressError
-from invoicing.outbox.model import (
-    Answered,
-    Errand,
-    Outcome,
-    Unanswered,
-    Verdict,
-    headers_of,
-    judge,
-    pause_after,
-    retry_after_of,
-)
+from invoicing.outbox.model import Channel, Errand, Outcome, Verdict, judge, pause_after
 from invoicing.outbox.store import relay
 from invoicing.outbox.store.relay import CHANNEL, next_due
 
@@ -38,10 +27,10 @@ class Bounds:
     """After which a message is sent again that nothing was heard of; must exceed the patience of a request."""
 
 
-async def take(session: Session, bounds: Bounds, *, free: int, probes: int) -> Sequence[Errand]:
+async def take(session: Session, channel: Channel, bounds: Bounds, *, free: int, probes: int) -> Sequence[Errand]:
     """Claim what may be sent now: at most `free` messages to endpoints that work, and `probes` to those that failed."""
-    well = await relay.ready(session, probing=False, most=free) if free > 0 else []
-    failed = await relay.ready(session, probing=True, most=probes) if probes > 0 else []
+    well = await relay.ready(session, channel, probing=False, most=free) if free > 0 else []
+    failed = await relay.ready(session, channel, probing=True, most=probes) if probes > 0 else []
     rooms: dict[UUID, int] = {**_shared(well, free, bounds.each), **dict.fromkeys(failed, 1)}
     return await relay.claim(session, rooms, bounds.lease) if rooms else ()
 
@@ -54,22 +43,13 @@ def _shared(endpoints: Sequence[UUID], free: int, each: int) -> dict[UUID, int]:
     return {one: min(each, every + (place < more)) for place, one in enumerate(endpoints)}
 
 
-async def send(egress: Egress, errand: Errand, now: Callable[[], datetime]) -> Outcome:
-    """Try once; whatever happens is an outcome."""
-    try:
-        reply = await egress.post(errand.url, headers_of(errand, now()), errand.body.encode())
-    except EgressError as error:
-        return Unanswered(error.code, str(error))
-    return Answered(reply.status, retry_after_of(reply.headers.get("retry-after"), now()))
-
-
 async def conclude(session: Session, errand: Errand, outcome: Outcome, chance: float) -> tuple[Verdict, bool]:
     """Write what became of an attempt; also tells whether it was still the current one."""
     failures = await relay.failures_of(session, errand.endpoint_id)
     verdict = judge(outcome, errand.tries, errand.left, chance)
     if verdict.outcome == "delivered":
         await relay.went_well(session, errand.endpoint_id)
-    else:
+    elif not verdict.elsewhere:
         pause = pause_after(failures + 1, verdict.held_for, chance)
         await relay.went_wrong(session, errand, verdict, pause)
     return verdict, await relay.settle(session, errand, verdict)
@@ -80,4 +60,4 @@ async def expire(session: Session) -> int:
     return len(await relay.expire(session, _EXPIRED_AT_ONCE))
 
 
-__all__ = ["CHANNEL", "Bounds", "conclude", "expire", "next_due", "send", "take"]
+__all__ = ["CHANNEL", "Bounds", "conclude", "expire", "next_due", "take"]

@@ -21,6 +21,7 @@ from invoicing.kit.db import metadata
 from invoicing.outbox.model import Channel, MessageState
 
 _when = DateTime(timezone=True)
+_CHANNELS = "channel IN ({})".format(", ".join(f"'{one}'" for one in Channel))
 
 endpoints = Table(
     "endpoints",
@@ -39,13 +40,33 @@ endpoints = Table(
     Column("disabled_at", _when),
     Column("disabled_why", Text),
     Column("removed_at", _when),
+    Column("channel", Text, nullable=False, server_default=Channel.WEBHOOK),
+    # of mail addresses: until one is confirmed it wants nothing, and what it will want is kept beside
+    Column("language", Text),
+    Column("wanted", ARRAY(Text)),
+    Column("confirmed_at", _when),
+    Column("code_hash", LargeBinary),
+    Column("code_until", _when),
+    Column("guesses", Integer, nullable=False, server_default="0"),
+    Column("codes", Integer, nullable=False, server_default="0"),
+    Column("code_sent_at", _when),
     Column("idempotency_key", Text, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
+    CheckConstraint(_CHANNELS, name="channel"),
+    CheckConstraint("(code_hash IS NULL) = (code_until IS NULL)", name="code"),
+    CheckConstraint("(channel = 'mail') = (wanted IS NOT NULL AND language IS NOT NULL)", name="mail"),
     CheckConstraint("(disabled_at IS NULL) = (disabled_why IS NULL)", name="disabled"),
     CheckConstraint("(old_secret IS NULL) = (old_secret_until IS NULL)", name="old_secret"),
+    # how often anybody had a code sent to an address
+    Index("ix_endpoints_mailed", "url", postgresql_where=text("channel = 'mail'")),
     # a customer's endpoints, and no two of them for one address
     Index(
         "ix_endpoints_customer_id_url", "customer_id", "url", unique=True, postgresql_where=text("removed_at IS NULL")
+    ),
+    Index(
+        "ix_endpoints_open_until",
+        "open_until",
+        postgresql_where=text("open_until IS NOT NULL AND removed_at IS NULL"),
     ),
     Index("ix_endpoints_customer_id_idempotency_key", "customer_id", "idempotency_key", unique=True),
 )
@@ -70,7 +91,7 @@ messages = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),  # attempts since it was written, or last resent
     Column("finished_at", _when),
-    CheckConstraint("channel IN ({})".format(", ".join(f"'{one}'" for one in Channel)), name="channel"),
+    CheckConstraint(_CHANNELS, name="channel"),
     CheckConstraint("state IN ({})".format(", ".join(f"'{one}'" for one in MessageState)), name="state"),
     CheckConstraint("(state = 'waiting') = (finished_at IS NULL)", name="finished"),
     CheckConstraint("lease_until IS NULL OR state = 'waiting'", name="lease"),
@@ -82,6 +103,7 @@ messages = Table(
     # the messages of a job to an endpoint, in the order of its timeline
     Index("ix_messages_job_id_endpoint_id_seq", "job_id", "endpoint_id", "seq", unique=True),
     Index("ix_messages_endpoint_id_id", "endpoint_id", "id"),
+    Index("ix_messages_dead", "channel", postgresql_where=text("state = 'dead'")),
     Index("ix_messages_finished_at", "finished_at", postgresql_where=text("state <> 'waiting'")),
     postgresql_with={"fillfactor": 80},
 )

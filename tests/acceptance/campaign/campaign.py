@@ -16,6 +16,7 @@ from .clients import GIVES_UP_AFTER_S, Client, Log
 from .faults import KINDS, Hands, Happened, plan
 from .flood import Flooded, flood
 from .gathering import Ledger, told_jobs
+from .hooks import Hooks, receiving_hooks
 from .observed import Seen
 from .site import Site
 
@@ -60,19 +61,21 @@ class Result:
 async def run(terms: Terms, home: Path) -> Result:
     """Run a campaign in a home folder of its own."""
     site, log = Site(home), Log()
-    await site.start()
-    try:
+    async with AsyncExitStack() as stack:
+        hooks = await stack.enter_async_context(receiving_hooks(terms.seed))
+        await site.start()
+        stack.push_async_callback(site.stop)
         hands = Hands(site)
         keys = await _customers(site)
+        async with _http(site) as http:
+            await hooks.add(http, {customer: keys[customer] for customer in CUSTOMERS})
         try:
             await _under_fire(terms, site, hands, keys, log)
         finally:
             hands.let_go()
         quiet_after = await _quiet(terms, site)
-        seen = await _look(site, keys, log, hands)
+        seen = await _look(site, keys, log, hands, hooks)
         return Result(terms, hands.happened, log, seen, quiet_after, await _flood(terms, site, keys))
-    finally:
-        await site.stop()
 
 
 async def _under_fire(terms: Terms, site: Site, hands: Hands, keys: Mapping[str, str], log: Log) -> None:
@@ -97,12 +100,12 @@ async def _under_fire(terms: Terms, site: Site, hands: Hands, keys: Mapping[str,
 
 
 async def _quiet(terms: Terms, site: Site) -> float:
-    """Wait until every job has ended, or for as long as is granted; gives how long it took."""
+    """Wait until every job has ended and was told, or for as long as is granted; gives how long it took."""
     began = time.monotonic()
     while time.monotonic() < began + terms.quiet_within:
         with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KeyError):
             async with _ledger(site) as ledger:
-                if await ledger.unfinished() == 0 and await ledger.counted_waiting() == 0:
+                if await ledger.unfinished() == await ledger.counted_waiting() == await ledger.untold() == 0:
                     break
         await asyncio.sleep(0.5)
     return time.monotonic() - began
@@ -111,11 +114,11 @@ async def _quiet(terms: Terms, site: Site) -> float:
 async def _flood(terms: Terms, site: Site, keys: Mapping[str, str]) -> Flooded | None:
     if not terms.flood:
         return None
-    async with _http(site) as http:
-        return await flood(http, keys[CUSTOMERS[0]], site.told["database_url"], site.told["redis_url"], terms.flood)
+    async with _http(site) as http:  # of a customer without webhooks: what is measured is the work
+        return await flood(http, keys[_PROBER], site.told["database_url"], site.told["redis_url"], terms.flood)
 
 
-async def _look(site: Site, keys: Mapping[str, str], log: Log, hands: Hands) -> Seen:
+async def _look(site: Site, keys: Mapping[str, str], log: Log, hands: Hands, hooks: Hooks) -> Seen:
     async with _ledger(site) as ledger, _http(site) as http:
         jobs = await told_jobs(http, keys, await ledger.jobs())
         return Seen(
@@ -125,6 +128,8 @@ async def _look(site: Site, keys: Mapping[str, str], log: Log, hands: Hands) -> 
             series=await ledger.series(),
             loose=await ledger.loose(),
             counted_waiting=await ledger.counted_waiting(),
+            hooks=hooks.added,
+            arrivals=list(hooks.arrivals),
             kills=sum(one.kind.startswith(("kill", "cut")) for one in hands.happened),
         )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from .observed import FINAL, NOTHING_CAME, Job, Seen
 from .state_chart import ends, faults_of
+from .told import disordered, told_again, told_otherwise, unsigned, untold
 
 _INVOICE_FILES = {"invoice.ubl.xml", "invoice.cii.xml", "invoice.pdf"}
 
@@ -159,6 +160,15 @@ def _gaps(seen: Seen) -> Found:
             yield f"{one.customer}/{one.series}", f"is counted to {one.last} and issued to {max(places, default=0)}"
 
 
+def _dead_with_number(seen: Seen) -> Found:
+    """Find invoices that were given a number and ended without being issued: a gap until somebody has them retried."""
+    states = {job.id: job.state for job in seen.jobs}
+    for one in seen.series:
+        for number, job, is_issued in one.numbered:
+            if not is_issued and states.get(job) in FINAL:
+                yield job, f"is {states[job]} and has the number {number}, which was not issued"
+
+
 def _misnumbered(seen: Seen) -> Found:
     """Find invoices without a file, with several numbers, or with a number though they were not issued."""
     for job in seen.jobs:
@@ -227,11 +237,17 @@ RULES: dict[str, Callable[[Seen], Found]] = {
     "ended otherwise": _otherwise,
     "uncancelled": _uncancelled,
     "number": _gaps,
+    "gap": _dead_with_number,
     "misnumbered": _misnumbered,
     "altered": _altered,
     "miscounted": _miscounted,
     "hanging": _hanging,
     "rude": _rude,
+    "untold": untold,
+    "told again": told_again,
+    "told otherwise": told_otherwise,
+    "unsigned": unsigned,
+    "disordered": disordered,
 }
 """What the checker looks for, by name."""
 

@@ -55,6 +55,7 @@ SELECT (SELECT count(*) FROM idempotency_keys k WHERE NOT EXISTS (SELECT FROM jo
 _COUNTED = """
 SELECT (coalesce((SELECT sum(waiting) FROM tallies), 0) + coalesce((SELECT sum(waiting) FROM tally_changes), 0))::int
 """
+_UNTOLD = "SELECT count(*)::int FROM messages WHERE state = 'waiting'"
 _WAITING = "SELECT count(*)::int FROM jobs WHERE state NOT IN ('succeeded', 'dead', 'cancelled')"
 
 
@@ -68,6 +69,10 @@ class Ledger:
     async def unfinished(self) -> int:
         """Count jobs that have not ended."""
         return int(await self._connection.fetchval(_WAITING))
+
+    async def untold(self) -> int:
+        """Count messages that have not been delivered."""
+        return int(await self._connection.fetchval(_UNTOLD))
 
     async def counted_waiting(self) -> int:
         """Give what the ledger counts as waiting."""

@@ -119,6 +119,32 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """A webhook of a customer, as it was added."""
+
+    name: str
+    customer: str
+    secret: str
+    events: frozenset[str] | None = None
+    """What it wants to be told of; None: everything."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message as it came to a webhook, in the order in which they came."""
+
+    hook: str
+    at: float
+    """When it came (seconds since 1970)."""
+    id: str
+    timestamp: str
+    signature: str
+    body: bytes
+    accepted: bool
+    """Whether it was answered with 2xx; else it was refused, or the answer was cut off."""
+
+
+@dataclass(frozen=True)
 class Seen:
     """All that was seen."""
 
@@ -130,5 +156,7 @@ class Seen:
     """Rows that belong to no job, by table."""
     counted_waiting: int = 0
     """How many jobs the ledger counts as waiting."""
+    hooks: Sequence[Hook] = ()
+    arrivals: Sequence[Arrival] = ()
     kills: int = 0
     """How many processes were killed in which work may have run."""

@@ -64,7 +64,7 @@ class Site:
                 [sys.executable, "-P", "-m", "invoicing.cli", "up", *options],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=inherited | {"INVOICING_SLOTS": str(SLOTS)},
+                env=inherited | {"INVOICING_SLOTS": str(SLOTS), "INVOICING_EGRESS_ALLOW": "127.0.0.0/8"},
                 start_new_session=True,
             )
 

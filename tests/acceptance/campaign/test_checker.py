@@ -1,7 +1,10 @@
 """The checker itself: it finds nothing where all went well, and each kind of violation where it is planted."""
 
 import ast
+import base64
 import hashlib
+import hmac
+import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from .checker import RULES, by_rule, violations
-from .observed import NOTHING_CAME, Answer, Attempt, Entry, File, Job, Request, Seen, Series
+from .observed import NOTHING_CAME, Answer, Arrival, Attempt, Entry, File, Hook, Job, Request, Seen, Series
 from .state_chart import BIRTH, CHANGES, STAYS
 
 HERE = Path(__file__).parent
@@ -58,6 +61,17 @@ def with_path(job: Job, timeline: Sequence[Entry], **other: object) -> Job:
     return replace(job, **({"timeline": timeline, "told": told, "revision": len(timeline)} | other))  # type: ignore[arg-type]  # by name
 
 
+SECRET = "whsec_" + base64.b64encode(b"secret").decode()
+
+
+def told(message: str, job: str, event: str = "succeeded", *, accepted: bool = True, **more: object) -> Arrival:
+    """Make a message to the webhook that wants everything, signed as it should be."""
+    body = json.dumps({"type": f"job.{event}", "data": {"id": job, "state": event, **more}}).encode()
+    digest = hmac.new(b"secret", f"{message}.1000.".encode() + body, hashlib.sha256).digest()
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return Arrival("north-all", 1001.0, message, "1000", signature, body, accepted)
+
+
 def all_well() -> Seen:
     """Make what is seen after a campaign in which all went well: three invoices of a series."""
     jobs = [issued(place) for place in (1, 2, 3)]
@@ -75,6 +89,17 @@ def all_well() -> Seen:
         jobs=jobs,
         series=[Series("north", "C", 3, [(f"C-{place:06d}", f"job-{place}", True) for place in (1, 2, 3)])],
         loose={"payload_parts": 0},
+        hooks=[
+            Hook("north-all", "north", SECRET),
+            Hook("north-troubles", "north", SECRET, frozenset({"job.dead"})),
+            Hook("south-all", "south", SECRET),
+        ],
+        arrivals=[
+            told("message-1", "job-1"),
+            told("message-2", "job-2", accepted=False),
+            told("message-3", "job-3"),
+            told("message-2", "job-2"),
+        ],
     )
 
 
@@ -104,6 +129,25 @@ def answered(seen: Seen, status: int, retry_after: str | None) -> Seen:
 def counted(seen: Seen, last: int) -> Seen:
     """Have the ledger count the series to another number."""
     return replace(seen, series=[Series("north", "C", last, [])])
+
+
+def came(seen: Seen, *arrivals: Arrival, without: Sequence[str] = ()) -> Seen:
+    """Have more arrive at the webhook, and some messages not."""
+    return replace(seen, arrivals=[*(one for one in seen.arrivals if one.id not in without), *arrivals])
+
+
+def bent(seen: Seen, **other: object) -> Seen:
+    """Change the first arrival."""
+    first, *rest = seen.arrivals
+    return replace(seen, arrivals=[replace(first, **other), *rest])  # type: ignore[arg-type]  # by name
+
+
+def ended_twice(seen: Seen, *arrivals: Arrival) -> Seen:
+    """Have the second job die, be tried again by our staff and succeed, and the webhook be told so."""
+    steps = [START, ("dead", "dead", 1), ("retried", "queued", 1), AGAIN, ("succeeded", "succeeded", 2)]
+    attempts = [Attempt(1, "dead", 1.0, 2.0), Attempt(2, "succeeded", 3.0, 4.0)]
+    trouble = replace(told("message-4", "job-2", "dead"), hook="north-troubles")
+    return came(routed(seen, *steps, attempt=2, attempts=attempts), trouble, *arrivals, without=["message-2"])
 
 
 def filed(seen: Seen, **other: object) -> Seen:
@@ -179,6 +223,34 @@ PLANTED: dict[str, tuple[str, Callable[[Seen], Seen]]] = {
         "hanging",
         lambda seen: replace(seen, answers=[Answer("GET /v1/jobs/…", 1.0, 60.0, None, None, NOTHING_CAME)]),
     ),
+    "a numbered invoice that died": (
+        "gap",
+        lambda seen: replace(
+            routed(seen, START, ("dead", "dead", 1), state="dead", shown="dead", files=[], number=None),
+            series=[Series("north", "C", 3, [("C-000002", "job-2", False)])],
+        ),
+    ),
+    "an end of which nothing is told": ("untold", lambda seen: came(seen, without=["message-1"])),
+    "a message that is never taken": ("untold", lambda seen: bent(seen, accepted=False)),
+    "one of two ends that is told": ("untold", lambda seen: ended_twice(seen, told("message-2", "job-2"))),
+    "an end under two ids": ("told again", lambda seen: came(seen, told("message-4", "job-1"))),
+    "an end that never happened": ("told again", lambda seen: came(seen, told("message-4", "job-1", "dead"))),
+    "another customer's job": ("told again", lambda seen: came(seen, replace(told("m", "job-1"), hook="south-all"))),
+    "an id that says two things": (
+        "told otherwise",
+        lambda seen: came(seen, told("message-1", "job-1", attempt=2)),
+    ),
+    "a signature that does not hold": ("unsigned", lambda seen: bent(seen, signature="v1,bm90IGl0")),
+    "a body that was changed on the way": ("unsigned", lambda seen: bent(seen, body=seen.arrivals[0].body + b" ")),
+    "a timestamp of long ago": ("unsigned", lambda seen: bent(seen, at=1400.0)),
+    "a later end before an earlier one": (
+        "disordered",
+        lambda seen: ended_twice(seen, told("message-3b", "job-2"), told("message-2", "job-2", "dead")),
+    ),
+    "a later end while the earlier one is not taken": (
+        "disordered",
+        lambda seen: ended_twice(seen, told("message-2", "job-2", "dead", accepted=False), told("message-3b", "job-2")),
+    ),
     "an internal error": ("rude", lambda seen: answered(seen, 500, None)),
     "no word of when to come again": ("rude", lambda seen: answered(seen, 503, None)),
 }
@@ -216,15 +288,8 @@ def test_a_job_whose_worker_was_killed_at_two_attempts_may_be_put_under_quaranti
 
 
 def test_what_our_staff_had_tried_again_may_end_again() -> None:
-    steps = [
-        START,
-        ("dead", "dead", 1),
-        ("retried", "queued", 1),
-        ("started", "running", 2),
-        ("succeeded", "succeeded", 2),
-    ]
-    attempts = [Attempt(1, "dead", 1.0, 2.0), Attempt(2, "succeeded", 3.0, 4.0)]
-    assert violations(routed(all_well(), *steps, attempt=2, attempts=attempts)) == []
+    arrivals = [told("message-2", "job-2", "dead"), told("message-3b", "job-2")]
+    assert violations(ended_twice(all_well(), *arrivals)) == []
 
 
 def test_the_checkers_chart_is_the_documented_one() -> None:
@@ -236,7 +301,7 @@ def test_the_checkers_chart_is_the_documented_one() -> None:
     assert all(f"`{event}`" in told for events in STAYS.values() for event in events)
 
 
-@pytest.mark.parametrize("module", ["checker", "state_chart", "observed", "gathering"])
+@pytest.mark.parametrize("module", ["checker", "told", "state_chart", "observed", "gathering"])
 def test_the_checker_knows_none_of_the_services_code(module: str) -> None:
     tree = ast.parse((HERE / f"{module}.py").read_text())
     imported = {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}

@@ -145,7 +145,12 @@ async def service(database_url: str) -> AsyncIterator[Service]:
             ]
         }
     settings = Settings(
-        database_url=database_url, drills=True, largest_body=8 * 1024 * 1024, metrics_token="a-token-of-monitoring"
+        database_url=database_url,
+        drills=True,
+        largest_body=8 * 1024 * 1024,
+        metrics_token="a-token-of-monitoring",
+        smtp_url="smtp://127.0.0.1:9",
+        mail_from="invoices@example.com",
     )
     app = create_app(settings, load=partial(load_kinds, drills=True))
     server = QuietServer(uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=5))

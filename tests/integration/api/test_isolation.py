@@ -17,6 +17,9 @@ WITH_A_JOB = [
 WITH_A_WEBHOOK = [
     (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{webhook_id}" in path
 ]
+WITH_A_MAIL = [
+    (method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods if "{mail_id}" in path
+]
 OF_CUSTOMERS = [(method, path) for method, path in WITH_A_JOB if not path.startswith(STAFFS)]
 OF_STAFF = [(method, path) for method, path in WITH_A_JOB if path.startswith(STAFFS)]
 WITH_A_KEY = [
@@ -39,7 +42,8 @@ def test_the_operations_are_found() -> None:
     assert len(WITH_A_KEY) >= 15
     ids = {name for path in SCHEMA["paths"] for name in re.findall(r"\{(\w+)\}", path)}
     assert len(WITH_A_WEBHOOK) >= 7
-    known = {"job_id", "name", "kind", "lane", "setting", "webhook_id", "delivery_id"}
+    assert len(WITH_A_MAIL) >= 6
+    known = {"job_id", "name", "kind", "lane", "setting", "webhook_id", "mail_id", "delivery_id"}
     assert ids == known, "a new kind of id needs its own case here"
 
 
@@ -88,6 +92,28 @@ async def test_anothers_webhook_answers_like_one_that_does_not_exist(service: An
     if "{delivery_id}" in path:
         theirs = (await service.other.post("/v1/webhooks", json=form, headers={"Idempotency-Key": "1"})).json()
         assert (await service.other.request(method, of(theirs["id"], sent["id"]))).status_code == 404
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_A_MAIL)
+async def test_anothers_mail_address_answers_like_one_that_does_not_exist(service: Any, method: str, path: str) -> None:
+    form = {"address": "secret@example.com"}
+    mine = (await service.acme.post("/v1/mails", json=form, headers={"Idempotency-Key": "1"})).json()
+    before = (await service.acme.get(f"/v1/mails/{mine['id']}/deliveries")).json()
+    mail = before["items"][0]["id"]
+    answers = [
+        await service.other.request(
+            method,
+            path.replace("{mail_id}", mail_id).replace("{delivery_id}", delivery_id),
+            json={"code": "AAAAAAAA"} if path.endswith(":confirm") else None,
+        )
+        for mail_id, delivery_id in ((mine["id"], mail), (NOBODYS, NOBODYS), ("no-id", "no-id"))
+    ]
+    assert [answer.status_code for answer in answers] == [404, 404, 404]
+    told = [{**answer.json(), "support_reference": None} for answer in answers]
+    assert told[0] == told[1] == told[2]
+    assert (await service.acme.get(f"/v1/mails/{mine['id']}")).json() == mine
+    after = (await service.acme.get(f"/v1/mails/{mine['id']}/deliveries")).json()
+    assert [one["id"] for one in after["items"]] == [one["id"] for one in before["items"]]
 
 
 @pytest.mark.parametrize(("method", "path"), OF_STAFF)

@@ -13,6 +13,7 @@ from sqlalchemy import event, text
 from invoicing.kit.db import transaction
 from invoicing.lanes.model import LANES
 from invoicing.lanes.signals import KEPT_S, SignalBox, read_signals
+from invoicing.outbox.model import Channel
 
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"
@@ -23,6 +24,7 @@ PROMETHEUS = (
 @pytest.fixture(autouse=True)
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("invoicing.lanes.signals.KEPT_S", 0.0)
+    monkeypatch.setattr("invoicing.outbox.signals.KEPT_S", 0.0)
 
 
 def values(body: str) -> dict[tuple[str, ...], float]:
@@ -81,6 +83,29 @@ async def test_what_was_served_no_longer_waits(service: Any) -> None:
     assert after["slots_wanted",] == 0
 
 
+async def test_it_tells_what_is_not_delivered(service: Any) -> None:
+    form = {"url": "https://example.com/hook"}
+    made = await service.acme.post("/v1/webhooks", json=form, headers={"Idempotency-Key": "hook"})
+    jobs = [await service.acme.job() for _ in range(3)]
+    for job in jobs:
+        await service.hand.finish(job["id"])
+    async with transaction(service.engine) as session:
+        await session.execute(text("UPDATE messages SET due_at = now() - interval '5 min'"))
+        dead = "UPDATE messages SET state = 'dead', finished_at = now() WHERE job_id = :id"
+        await session.execute(text(dead), {"id": jobs[0]["id"]})
+
+    found = await read(service)
+
+    assert (found["outbox_waiting_messages", "webhook"], found["outbox_dead_messages", "webhook"]) == (2, 1)
+    assert 300 <= found["outbox_overdue_seconds", "webhook"] < 400
+    assert found["outbox_held_endpoints", "webhook"] == 0
+    async with transaction(service.engine) as session:
+        held = "UPDATE endpoints SET open_until = now() + interval '1 h' WHERE id = :id"
+        await session.execute(text(held), {"id": made.json()["id"]})
+    found = await read(service)
+    assert (found["outbox_overdue_seconds", "webhook"], found["outbox_held_endpoints", "webhook"]) == (0, 1)
+
+
 async def test_more_customers_make_no_more_series(service: Any) -> None:
     await service.acme.job()
     one = await read(service)
@@ -88,17 +113,18 @@ async def test_more_customers_make_no_more_series(service: Any) -> None:
     await service.other.job({"kind": "drill", "payload": {"seconds": 9_000}, "priority": "bulk"})
     several = await read(service)
     assert one.keys() == several.keys()
-    assert len(one) == 6 * len(LANES) + 4
-    assert {label for key in one for label in key[1:]} == {name for lane in LANES for name in lane.name.split("-")}
+    assert len(one) == 6 * len(LANES) + 4 + 4 * len(Channel)
+    names = {name for lane in LANES for name in lane.name.split("-")}
+    assert {label for key in one for label in key[1:]} == {*names, *Channel}
 
 
 async def test_prometheus_is_given_the_format_it_asks_for(service: Any) -> None:
     answer = await service.ops.get("/metrics", headers={"Accept": PROMETHEUS})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert len(list(open_metrics(answer.text))) == 10  # type: ignore[no-untyped-call]  # the library does not type it
+    assert len(list(open_metrics(answer.text))) == 14  # type: ignore[no-untyped-call]  # the library does not type it
     answer = await service.ops.get("/metrics", headers={"Accept": "text/plain"})
     assert answer.headers["content-type"].startswith("text/plain")
-    assert len(list(plain(answer.text))) == 10
+    assert len(list(plain(answer.text))) == 14
 
 
 @pytest.mark.parametrize("name", ["acme", "support"])

@@ -153,8 +153,14 @@ def _settle(place: Place, step: Step) -> Place:
     if not place.running or step.attempt != place.attempt:
         return place
     verdict = judge(OUTCOMES[step.how], place.failures, POLICY, 0.0)
-    state = State.CANCELLED if place.cancel and verdict.state in WAITING else verdict.state
+    state = written(verdict.state, irrevocable=place.irrevocable)
+    state = State.CANCELLED if place.cancel and state in WAITING else state
     return replace(_ended(place, state), failures=verdict.failures)
+
+
+def written(state: State, *, irrevocable: bool) -> State:
+    """Say what is written of a verdict: what cannot be undone must be ended, and does not die."""
+    return State.RETRYING if state is State.DEAD and irrevocable else state
 
 
 def _step(place: Place, step: Step) -> Place:

@@ -8,13 +8,14 @@ import pytest
 
 from invoicing.cli.checks_servers import servers
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Claim, Event, RetryPolicy, State, Succeeded
+from invoicing.jobs.model import Claim, Event, Failed, JobError, Outcome, Rejected, RetryPolicy, State, Succeeded
 from invoicing.jobs.store import rescue
 from invoicing.kit.db import driver, transaction
 from invoicing.lanes import service as lanes
 
 from ..book import WATCHED, Book
 
+ERROR = JobError("broken", "It broke.")
 SILENCE = timedelta(seconds=30)
 SIGNED = ledger.Signed("support", "support:erika", "The machine had too little memory.")
 
@@ -135,6 +136,27 @@ async def test_an_invoice_that_has_its_number_is_tried_again_after_a_growing_wai
     assert waits[2] > 4
     assert await book.settle(claim, Succeeded({"number": "7"}))
     assert (await book.row(claim.id))["error"] is None
+
+
+@pytest.mark.parametrize("outcome", [Failed(ERROR), Rejected(ERROR)])
+async def test_an_invoice_that_has_its_number_does_not_die_of_failures_either(book: Book, outcome: Outcome) -> None:
+    claim = await book.start(uuid4())
+    await book.do("UPDATE jobs SET irrevocable = true WHERE id = :id", id=claim.id)
+    once = RetryPolicy(max_attempts=1)
+    waits = []
+    for failures in (1, 2, 3):
+        assert await book.settle(claim, outcome, once)
+        row = await book.row(claim.id)
+        assert (row["state"], row["failures"], row["error"]["code"]) == ("retrying", failures, "broken")
+        assert (await book.events(claim.id))[-1] is Event.RETRYING
+        assert row["finished_at"] is None
+        assert await book.release() == [], "it does not wait"
+        waits.append(await book.scalar("SELECT extract(epoch FROM due_at - now()) FROM jobs WHERE id = :i", i=claim.id))
+        await book.do("UPDATE jobs SET due_at = now(), order_at = now() WHERE id = :id", id=claim.id)
+        claim = await again(book, uuid4())
+    assert waits == sorted(waits)
+    assert waits[2] > 7
+    assert await book.settle(claim, Succeeded({"number": "7"}))
 
 
 async def test_a_cancelled_job_ends_cancelled_whoever_died_on_it(book: Book) -> None:

@@ -77,6 +77,7 @@ NEVER: dict[str, Wrong] = {
     "a job is on the runway when it has just ended an attempt": lambda here, _, there: here.running and there.released,
     "what cannot be undone is cancelled": lambda _, __, there: there.cancel and there.irrevocable,
     "a job is blamed that must go on": lambda here, step, there: blamed(here, step, there) and here.irrevocable,
+    "what cannot be undone dies": lambda here, _, there: there.state is State.DEAD and here.irrevocable,
     "a job is blamed for too few deaths": lambda here, step, there: (
         blamed(here, step, there) and len(there.losses) < POLICY.deaths
     ),
@@ -139,7 +140,7 @@ class Together(RuleBasedStateMachine):
         """Take the step in the model; tells whether it changes anything."""
         before, self.place = self.place, after(self.place, step)
         if before.running and not self.place.running:
-            self.ends[before.attempt] = "lost" if step.name == "rescue" else _written(step.how, before.failures)
+            self.ends[before.attempt] = "lost" if step.name == "rescue" else _written(step.how, before)
         return before != self.place
 
     @rule(attempt=NUMBERS)
@@ -311,9 +312,11 @@ FROM jobs
 """
 
 
-def _written(how: str, failures: int) -> str:
+def _written(how: str, place: Place) -> str:
     """Say how the end of an attempt is written down, whatever becomes of its job."""
-    event = judge(OUTCOMES[how], failures, POLICY, 0.0).event
+    event = judge(OUTCOMES[how], place.failures, POLICY, 0.0).event
+    if event is Event.DEAD and place.irrevocable:
+        return Event.RETRYING
     return Event.INTERRUPTED if event is Event.PARKED else event
 
 

@@ -16,7 +16,8 @@ from invoicing.kit.db import make_engine, transaction
 from invoicing.kit.egress import Egress, networks_of
 from invoicing.kit.ids import new_id
 from invoicing.outbox import service as outbox
-from invoicing.outbox.model import Errand
+from invoicing.outbox.carrying import Hooks
+from invoicing.outbox.model import Channel, Errand
 from invoicing.outbox.relaying import Bounds, take
 from workers.outbox import Relay
 
@@ -79,7 +80,8 @@ class Post:
 
     def relay(self, egress: Egress | None = None, **bounds: Any) -> Relay:
         """Make a relay that does nothing by itself."""
-        return Relay(self.engine, self.url, egress or Egress(allowed=HERE, patience_s=5), Bounds(**bounds))
+        carrier = Hooks(egress or Egress(allowed=HERE, patience_s=5))
+        return Relay(self.engine, self.url, carrier, Bounds(**bounds))
 
     def start(self, egress: Egress | None = None, **bounds: Any) -> Relay:
         """Start a relay."""
@@ -90,7 +92,7 @@ class Post:
     async def take(self, **bounds: Any) -> Sequence[Errand]:
         """Claim what may be sent now, as a relay does."""
         async with transaction(self.engine) as session:
-            return await take(session, Bounds(**bounds), free=256, probes=64)
+            return await take(session, Channel.WEBHOOK, Bounds(**bounds), free=256, probes=64)
 
     async def close(self) -> None:
         for relay, _ in self.relays:

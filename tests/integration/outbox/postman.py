@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
+from invoicing.outbox.carrying import Hooks
 from invoicing.outbox.relaying import Bounds
 from workers.outbox import Relay
 
@@ -13,7 +14,8 @@ from workers.outbox import Relay
 async def deliver(url: str, lease_s: float) -> None:
     """Deliver until killed."""
     bounds = Bounds(lease=timedelta(seconds=lease_s))
-    await Relay(make_engine(url), url, Egress(allowed=networks_of("127.0.0.0/8")), bounds).run()
+    carrier = Hooks(Egress(allowed=networks_of("127.0.0.0/8")))
+    await Relay(make_engine(url), url, carrier, bounds).run()
 
 
 if __name__ == "__main__":

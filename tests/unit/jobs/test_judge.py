@@ -77,6 +77,12 @@ outcomes = st.one_of(
 jitters = st.floats(0, 1, exclude_max=True)
 
 
+def test_what_would_die_has_a_wait_in_case_that_it_may_not_die() -> None:
+    waits = [judge(FAILED, failures, POLICY, 0.0).due_in for failures in (2, 3, 4)]
+    assert waits == [POLICY.delay_after(failures, 0.0) for failures in (3, 4, 5)]
+    assert judge(Rejected(ERROR), 0, POLICY, 0.0).due_in == POLICY.delay_after(1, 0.0)
+
+
 @given(outcomes, st.integers(0, 50), st.integers(1, 20), jitters)
 def test_any_verdict_is_a_transition_of_a_running_job_and_never_forgets_a_failure(
     outcome: Outcome, failures: int, most: int, jitter: float

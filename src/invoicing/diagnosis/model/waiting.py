@@ -41,7 +41,8 @@ def retry_backoff(facts: Facts) -> Check:
         "error": {"code": error.get("code", "unknown"), "message": error.get("message") or "no message"},
     }
     failed_at = facts.attempt.ended_at if facts.attempt else None
-    wording = "plain" if facts.max_attempts is None else "counted"
+    most = facts.max_attempts
+    wording = "plain" if most is None or job.failures >= most else "counted"  # beyond: what was begun must be ended
     if error.get("code") == WORKER_LOST:
         wording = "worker_lost"
     return proven(Code.RETRY_BACKOFF, facts, failed_at, until=job.due_at, wording=wording, evidence=evidence)

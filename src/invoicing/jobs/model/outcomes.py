@@ -96,7 +96,12 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What an outcome makes of a job: its next state, how many failures count so far, when it may run again."""
+    """What an outcome makes of a job: its next state, how many failures count so far, when it may run again.
+
+    A job whose outcome has begun to be a fact in the world (an irrevocable step is committed) does not die: what was
+    begun must be ended. Whoever writes the verdict knows that, and has it tried again after `due_in`, as often as it
+    takes.
+    """
 
     state: State
     event: Event
@@ -110,21 +115,22 @@ class Verdict:
 
 def judge(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) -> Verdict:
     """Turn an outcome into a state; `failures` are the attempts that counted before this one."""
+    delay = policy.delay_after(failures + 1, jitter)
     match outcome:
         case Succeeded(result):
             return Verdict(State.SUCCEEDED, Event.SUCCEEDED, failures, result=result)
         case Rejected(error):
-            return Verdict(State.DEAD, Event.DEAD, failures + 1, error=error)
+            return Verdict(State.DEAD, Event.DEAD, failures + 1, delay, error)
         case Interrupted(why, size):
             event = Event.PARKED if why == YIELD else Event.INTERRUPTED
             return Verdict(State.QUEUED, event, failures, size=size, why=why)
         case Cancelled():
             return Verdict(State.CANCELLED, Event.CANCELLED, failures)
         case Failed(error, retry_after) if failures + 1 < policy.max_attempts:
-            delay = max(policy.delay_after(failures + 1, jitter), retry_after or timedelta(0))
+            delay = max(delay, retry_after or timedelta(0))
             return Verdict(State.RETRYING, Event.RETRYING, failures + 1, delay, error)
-        case Failed(error, _):
-            return Verdict(State.DEAD, Event.DEAD, failures + 1, error=error)
+        case Failed(error, retry_after):
+            return Verdict(State.DEAD, Event.DEAD, failures + 1, max(delay, retry_after or timedelta(0)), error)
 
 
 def jitter() -> float:

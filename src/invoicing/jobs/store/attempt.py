@@ -53,6 +53,10 @@ SELECT changed.*,
 FROM changed LEFT JOIN followers ON true LEFT JOIN dispatcher ON true LEFT JOIN relaxed ON true ORDER BY place
 """
 
+# What has begun to be a fact in the world must be ended: a numbered invoice that died would be a gap in its series.
+_GOES_ON = "(ended.state = 'dead' AND irrevocable)"
+_WAITS = f"(ended.state IN ('queued', 'retrying') OR {_GOES_ON})"
+
 _SETTLE = f"""
 WITH ended AS (
     SELECT * FROM unnest(
@@ -61,22 +65,22 @@ WITH ended AS (
     ) AS e(id, attempt, state, event, failures, due_in, result, error, size, data, order_delay, took)
 ), changed AS (
     UPDATE jobs SET revision = revision + 1, failures = ended.failures,
-        state = CASE WHEN ended.state IN ('queued', 'retrying') AND cancel_requested_at IS NOT NULL
-                     THEN 'cancelled' ELSE ended.state END,
-        due_at = CASE WHEN ended.state IN ('queued', 'retrying') THEN now() + ended.due_in ELSE due_at END,
-        order_at = CASE WHEN ended.state = 'retrying' THEN greatest(order_at, now() + ended.due_in)
+        state = CASE WHEN {_WAITS} AND cancel_requested_at IS NOT NULL THEN 'cancelled'
+                     WHEN {_GOES_ON} THEN 'retrying' ELSE ended.state END,
+        due_at = CASE WHEN {_WAITS} THEN now() + ended.due_in ELSE due_at END,
+        order_at = CASE WHEN ended.state = 'retrying' OR {_GOES_ON} THEN greatest(order_at, now() + ended.due_in)
                         WHEN ended.event = 'parked' THEN greatest(order_at, now() + ended.order_delay)
                         ELSE order_at END,
         parked_at = CASE WHEN ended.event = 'parked' AND cancel_requested_at IS NULL THEN now() END,
         size = coalesce(ended.size, jobs.size), result = ended.result::jsonb, error = ended.error::jsonb,
-        finished_at = CASE WHEN ended.state NOT IN ('queued', 'retrying') OR cancel_requested_at IS NOT NULL
-                           THEN now() END,
+        finished_at = CASE WHEN NOT {_WAITS} OR cancel_requested_at IS NOT NULL THEN now() END,
         lease_until = NULL, worker_id = NULL, released_at = NULL
     FROM ended
     WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND (jobs.state = 'running') IS TRUE
     RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
-        jobs.due_at, ended.error, ended.data, ended.took, ended.event AS outcome,
-        CASE jobs.state WHEN 'cancelled' THEN 'cancelled' ELSE ended.event END AS event
+        jobs.due_at, ended.error, ended.data, ended.took,
+        CASE WHEN ended.state = 'dead' AND jobs.state <> 'dead' THEN 'retrying' ELSE ended.event END AS outcome,
+        CASE WHEN jobs.state IN ('cancelled', 'retrying') THEN jobs.state ELSE ended.event END AS event
 ), closed AS (
     UPDATE attempts SET ended_at = now(), error = changed.error::jsonb,
         started_at = greatest(started_at, now() - changed.took),

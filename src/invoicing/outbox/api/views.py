@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from invoicing.outbox.mailing import Address
 from invoicing.outbox.model import Attempt, Delivery, Endpoint, MessageState
 
 
@@ -29,7 +30,24 @@ def _status(endpoint: Endpoint) -> str:
     return "failing" if endpoint.failures or endpoint.open_until is not None else "working"
 
 
-def delivery_view(delivery: Delivery, endpoint: Endpoint, now: datetime) -> dict[str, Any]:
+def mail_view(address: Address) -> dict[str, Any]:
+    """Give every field of a mail address."""
+    failing = address.failures or address.open_until is not None
+    return {
+        "id": address.id,
+        "address": address.address,
+        "events": address.wanted,
+        "language": address.language,
+        "created_at": _utc(address.created_at),
+        "confirmed_at": _utc(address.confirmed_at),
+        "code_until": _utc(address.code_until),
+        "status": "unconfirmed" if address.confirmed_at is None else "failing" if failing else "working",
+        "failures": address.failures,
+        "held_until": _utc(address.open_until),
+    }
+
+
+def delivery_view(delivery: Delivery, endpoint: Endpoint | Address, now: datetime) -> dict[str, Any]:
     """Give every field of a message and its attempts."""
     waits = delivery.state is MessageState.WAITING and endpoint.disabled_at is None
     due = max(delivery.due_at, endpoint.open_until or delivery.due_at, now)

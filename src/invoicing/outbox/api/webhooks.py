@@ -1,6 +1,5 @@
 """Webhooks: added, listed, removed, tried out; their messages listed and resent."""
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -12,22 +11,21 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Principal
 from invoicing.kit.clock import now
-from invoicing.kit.cursor import place_of, token_of
+from invoicing.kit.cursor import token_of
 from invoicing.kit.db import Session, transaction
 from invoicing.kit.egress import Network
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
-from invoicing.kit.http.queries import page_size_of, query_text, wrong
+from invoicing.kit.http.queries import page_size_of
 from invoicing.outbox import service
+from invoicing.outbox.api.paging import continued, id_in, state_of
 from invoicing.outbox.api.schemas import WebhookForm
 from invoicing.outbox.api.views import delivery_view, webhook_view
-from invoicing.outbox.model import Endpoint, MessageState
+from invoicing.outbox.model import Endpoint
 from invoicing.outbox.service import Added, Wish
 
 Result = TypeVar("Result")
-
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,10 @@ class PostOffice:
         """Answer `GET /v1/webhooks/{webhook_id}/deliveries`."""
         principal, webhook_id = await self.gate.customer(request), _webhook_id(request)
         owner = f"{service.tenant(principal)}:{webhook_id}"
-        size, state, before = page_size_of(request), _state(request), None
+        size, state, before = page_size_of(request), state_of(request), None
         token = request.query_params.get("page_token")
         if token:
-            state, before = _continued(owner, token, state)
+            state, before = continued(owner, token, state)
         async with self.engine.connect() as session:
             endpoint, found = await service.page(
                 session, principal, webhook_id, before=before, limit=size + 1, state=state
@@ -117,7 +115,9 @@ class PostOffice:
         principal, webhook_id = await self.gate.customer(request), _webhook_id(request)
         async with transaction(self.engine) as session:
             endpoint = await service.get(session, principal, webhook_id)
-            delivery = await service.resend(session, principal, webhook_id, _delivery_id(request))
+            delivery = await service.resend(
+                session, principal, webhook_id, id_in(request, "delivery_id", service.no_such_delivery)
+            )
         return answer(delivery_view(delivery, endpoint, now()), 202)
 
 
@@ -126,33 +126,4 @@ def _with_secret(added: Added, status: int, headers: dict[str, str] | None = Non
 
 
 def _webhook_id(request: Request) -> UUID:
-    """Read the endpoint's id from the path; what is no id is nobody's endpoint."""
-    text = request.path_params["webhook_id"]
-    if not _UUID.fullmatch(text):
-        raise service.no_such_webhook()
-    return UUID(text)
-
-
-def _delivery_id(request: Request) -> UUID:
-    text = request.path_params["delivery_id"]
-    if not _UUID.fullmatch(text):
-        raise service.no_such_delivery()
-    return UUID(text)
-
-
-def _state(request: Request) -> str | None:
-    state = query_text(request, "state")
-    if state is not None and state not in set(MessageState):
-        raise wrong("state", "There is no such state.", f"The states are {', '.join(MessageState)}.")
-    return state
-
-
-def _continued(owner: str, token: str, state: str | None) -> tuple[str | None, UUID]:
-    place = place_of(owner, token)
-    if state is not None and state != place["state"]:
-        raise wrong(
-            "page_token",
-            "This page_token belongs to a list with other filters.",
-            "Send the same filters with it, or none.",
-        )
-    return place["state"], UUID(place["before"])
+    return id_in(request, "webhook_id", service.no_such_webhook)

@@ -89,12 +89,19 @@ async def resend(session: Session, customer_id: UUID, endpoint_id: UUID, message
 
 
 async def insert_message(
-    session: Session, message_id: UUID, customer_id: UUID, endpoint_id: UUID, event: str, body: str, window: timedelta
+    session: Session,
+    message_id: UUID,
+    customer_id: UUID,
+    endpoint_id: UUID,
+    event: str,
+    body: str,
+    window: timedelta,
+    channel: Channel = Channel.WEBHOOK,
 ) -> None:
     """Write a message that is of no job, to be sent before all others."""
     values: Mapping[str, Any] = {
         "id": message_id,
-        "channel": Channel.WEBHOOK,
+        "channel": channel,
         "endpoint_id": endpoint_id,
         "customer_id": customer_id,
         "event": event,

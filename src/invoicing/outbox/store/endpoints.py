@@ -1,4 +1,4 @@
-"""Statements about endpoints; each is limited to one customer's."""
+"""Statements about webhooks; each is limited to one customer's."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -9,10 +9,11 @@ from sqlalchemy import Text, cast, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from invoicing.kit.db import Session
-from invoicing.outbox.model import Endpoint, NewEndpoint
+from invoicing.outbox.model import Channel, Endpoint, NewEndpoint
 from invoicing.outbox.tables import endpoints
 
 _c = endpoints.c
+_HOOK = _c.channel == Channel.WEBHOOK
 
 _SHOWN = (
     _c.id,
@@ -31,7 +32,7 @@ _SHOWN = (
 
 _ROTATE = text("""
 UPDATE endpoints SET secret = :secret, old_secret = secret, old_secret_until = now() + CAST(:kept AS interval)
-WHERE id = :id AND customer_id = :customer_id AND removed_at IS NULL RETURNING id
+WHERE id = :id AND customer_id = :customer_id AND channel = 'webhook' AND removed_at IS NULL RETURNING id
 """)
 
 
@@ -60,7 +61,7 @@ async def hold_customer(session: Session, customer_id: UUID) -> None:
 async def endpoints_of(session: Session, customer_id: UUID) -> list[Endpoint]:
     """List a customer's endpoints, the oldest first."""
     rows = await session.execute(
-        select(*_SHOWN).where(_c.customer_id == customer_id, _c.removed_at.is_(None)).order_by(_c.id)
+        select(*_SHOWN).where(_c.customer_id == customer_id, _HOOK, _c.removed_at.is_(None)).order_by(_c.id)
     )
     return [Endpoint(**row) for row in rows.mappings()]
 
@@ -68,7 +69,7 @@ async def endpoints_of(session: Session, customer_id: UUID) -> list[Endpoint]:
 async def endpoint(session: Session, customer_id: UUID, endpoint_id: UUID) -> Endpoint | None:
     """Find one of a customer's endpoints."""
     found = await session.execute(
-        select(*_SHOWN).where(_c.id == endpoint_id, _c.customer_id == customer_id, _c.removed_at.is_(None))
+        select(*_SHOWN).where(_c.id == endpoint_id, _c.customer_id == customer_id, _HOOK, _c.removed_at.is_(None))
     )
     row = found.mappings().one_or_none()
     return None if row is None else Endpoint(**row)
@@ -79,6 +80,7 @@ async def names(session: Session, customer_id: UUID, named: Collection[str]) -> 
     rows = await session.execute(
         select(_c.id, _c.url).where(
             _c.customer_id == customer_id,
+            _HOOK,
             _c.removed_at.is_(None),
             or_(_c.url.in_(named), cast(_c.id, Text).in_(named)),
         )
@@ -90,7 +92,7 @@ async def remove(session: Session, customer_id: UUID, endpoint_id: UUID) -> bool
     """Mark an endpoint removed and forget its secrets; False when there is none."""
     removed = await session.execute(
         update(endpoints)
-        .where(_c.id == endpoint_id, _c.customer_id == customer_id, _c.removed_at.is_(None))
+        .where(_c.id == endpoint_id, _c.customer_id == customer_id, _HOOK, _c.removed_at.is_(None))
         .values(removed_at=func.now(), secret="", old_secret=None, old_secret_until=None)
         .returning(_c.id)
     )
@@ -101,7 +103,7 @@ async def enable(session: Session, customer_id: UUID, endpoint_id: UUID) -> bool
     """Let an endpoint have messages again, and close its breaker; False when there is none."""
     enabled = await session.execute(
         update(endpoints)
-        .where(_c.id == endpoint_id, _c.customer_id == customer_id, _c.removed_at.is_(None))
+        .where(_c.id == endpoint_id, _c.customer_id == customer_id, _HOOK, _c.removed_at.is_(None))
         .values(disabled_at=None, disabled_why=None, failures=0, open_until=None)
         .returning(_c.id)
     )

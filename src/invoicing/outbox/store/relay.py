@@ -11,13 +11,13 @@ from uuid import UUID
 from sqlalchemy import text
 
 from invoicing.kit.db import Session
-from invoicing.outbox.model import Errand, Verdict
+from invoicing.outbox.model import Channel, Errand, Verdict
 
 CHANNEL = "invoicing_outbox"
 """Notified with the commit that writes messages, or lets some be sent."""
 
 # From one endpoint that has something waiting to the next by the index: ten thousand messages cost what one does.
-_BUSY = """
+BUSY = """
 WITH RECURSIVE busy AS (
     (SELECT endpoint_id FROM messages WHERE state = 'waiting' ORDER BY endpoint_id LIMIT 1)
     UNION ALL
@@ -29,27 +29,27 @@ WITH RECURSIVE busy AS (
 """
 
 _READY = text(
-    _BUSY
+    BUSY
     + """
 SELECT e.id FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
 CROSS JOIN LATERAL (
     SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
 ) AS first
-WHERE e.removed_at IS NULL AND e.disabled_at IS NULL AND first.due_at <= now()
+WHERE e.channel = :channel AND e.removed_at IS NULL AND e.disabled_at IS NULL AND first.due_at <= now()
     AND CASE WHEN :probing THEN e.open_until <= now() ELSE e.open_until IS NULL END
 ORDER BY first.due_at LIMIT :most FOR NO KEY UPDATE OF e SKIP LOCKED
 """
 )
 
 _NEXT = text(
-    _BUSY
+    BUSY
     + """
 SELECT extract(epoch FROM min(greatest(first.due_at, e.open_until)) - now())::float8
 FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
 CROSS JOIN LATERAL (
     SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
 ) AS first
-WHERE e.removed_at IS NULL AND e.disabled_at IS NULL
+WHERE e.channel = :channel AND e.removed_at IS NULL AND e.disabled_at IS NULL
 """
 )
 
@@ -87,7 +87,7 @@ WITH gates AS (
     WHERE endpoints.id = taken.endpoint_id AND open_until IS NOT NULL
 )
 SELECT taken.*, e.url, e.secret, CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret,
-    e.open_until IS NOT NULL AS probing
+    e.open_until IS NOT NULL AS probing, e.language
 FROM taken JOIN endpoints e ON e.id = taken.endpoint_id
 """)
 
@@ -135,9 +135,9 @@ RETURNING messages.id
 """)
 
 
-async def ready(session: Session, *, probing: bool, most: int) -> list[UUID]:
+async def ready(session: Session, channel: Channel, *, probing: bool, most: int) -> list[UUID]:
     """Find and lock endpoints that have something due, those waiting longest first; or those due for a probe."""
-    return list((await session.scalars(_READY, {"probing": probing, "most": most})).all())
+    return list((await session.scalars(_READY, {"channel": channel, "probing": probing, "most": most})).all())
 
 
 async def claim(session: Session, rooms: Mapping[UUID, int], lease: timedelta) -> list[Errand]:
@@ -155,6 +155,7 @@ async def claim(session: Session, rooms: Mapping[UUID, int], lease: timedelta) -
             secrets=[secret for secret in (row.secret, row.old_secret) if secret],
             left=row.left,
             probing=row.probing,
+            language=row.language,
         )
         for row in rows
     ]
@@ -195,7 +196,7 @@ async def expire(session: Session, most: int) -> list[UUID]:
     return list((await session.scalars(_EXPIRE, {"most": most})).all())
 
 
-async def next_due(session: Session) -> float | None:
+async def next_due(session: Session, channel: Channel) -> float | None:
     """Tell in how many seconds there is something to do again; None: nothing waits."""
-    due: float | None = await session.scalar(_NEXT)
+    due: float | None = await session.scalar(_NEXT, {"channel": channel})
     return due

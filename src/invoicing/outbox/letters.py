@@ -1,0 +1,130 @@
+"""The words of mails: plain text in the language of the address, the same each time that a message is sent."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from invoicing.outbox.mailing import CONFIRM
+from invoicing.outbox.model import Errand
+
+
+class Language(StrEnum):
+    """What mails are written in."""
+
+    ENGLISH = "en"
+    GERMAN = "de"
+
+
+Words = Mapping[str, str]
+
+_NUMBERED = frozenset({"number", "payable", "currency"})
+"""What the result of an issued invoice has."""
+
+_ENGLISH: Words = MappingProxyType(
+    {
+        "job.succeeded": "{job} is done",
+        "job.dead": "{job} could not be carried out",
+        "job.cancelled": "{job} was cancelled",
+        "other": "News of {job}",
+        "job": "Your job {name}",
+        "number": "Number: {number}, payable {payable} {currency}",
+        "why": "Why: {message}",
+        "remedy": "What to do: {remedy}",
+        "submitted": "Submitted: {at}",
+        "ended": "Ended: {at}",
+        "where": "Read it and fetch its files: GET {href}",
+        "because": "You get this mail because {address} was confirmed for such messages. To end them, whoever holds a "
+        "key of your account removes the address: DELETE /v1/mails/{address_id}",
+        CONFIRM: "Your code: {code}",
+        "confirm": "{customer} asked us to tell {address} how its jobs end.\n\nIf you want that, give this code to "
+        "whoever set it up:\n\n    {code}\n\nIt is good for 24 hours. If you do not, do nothing: you will get no "
+        "other mail.",
+    }
+)
+
+_GERMAN: Words = MappingProxyType(
+    {
+        "job.succeeded": "{job} ist erledigt",
+        "job.dead": "{job} konnte nicht ausgeführt werden",
+        "job.cancelled": "{job} wurde abgebrochen",
+        "other": "Neues zu {job}",
+        "job": "Ihr Auftrag {name}",
+        "number": "Nummer: {number}, zu zahlen {payable} {currency}",
+        "why": "Grund: {message}",
+        "remedy": "Abhilfe: {remedy}",
+        "submitted": "Eingereicht: {at}",
+        "ended": "Beendet: {at}",
+        "where": "Lesen und Dateien holen: GET {href}",
+        "because": "Sie erhalten diese Mail, weil {address} für solche Nachrichten bestätigt wurde. Wer einen "
+        "Schlüssel Ihres Kontos hat, beendet sie, indem er die Adresse entfernt: DELETE /v1/mails/{address_id}",
+        CONFIRM: "Ihr Code: {code}",
+        "confirm": "{customer} möchte, dass wir {address} mitteilen, wie die eigenen Aufträge enden.\n\nWenn Sie das "
+        "wollen, geben Sie diesen Code an die Person, die es eingerichtet hat:\n\n    {code}\n\nEr gilt 24 Stunden. "
+        "Wenn nicht, tun Sie nichts: Sie erhalten keine weitere Mail.",
+    }
+)
+
+LANGUAGES: Mapping[str, Words] = MappingProxyType({Language.ENGLISH: _ENGLISH, Language.GERMAN: _GERMAN})
+
+
+def letter_of(errand: Errand, sender: str, recipient: str) -> EmailMessage:
+    """Write the mail of a message: it is the same whenever it is written, so that a mail program shows it once."""
+    said: Mapping[str, Any] = json.loads(errand.body)
+    language = Language(errand.language or Language.ENGLISH)
+    words = LANGUAGES[language]
+    letter = EmailMessage()
+    letter["From"] = sender
+    letter["To"] = recipient
+    letter["Subject"] = _subject(errand.event, said.get("data", {}), words)
+    letter["Date"] = format_datetime(_moment(said["timestamp"]))
+    letter["Message-ID"] = f"<{errand.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
+    letter["Auto-Submitted"] = "auto-generated"
+    letter.set_content(_text(errand, said.get("data", {}), words, recipient), cte="quoted-printable")
+    letter["Content-Language"] = language  # what came before the content would go with it
+    return letter
+
+
+def _subject(event: str, data: Mapping[str, Any], words: Words) -> str:
+    if event == CONFIRM:
+        return words[CONFIRM].format(code=_line(data["code"]))
+    return words.get(event, words["other"]).format(job=_job(data, words))
+
+
+def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str) -> str:
+    if errand.event == CONFIRM:
+        told = {name: _line(data[name]) for name in ("code", "customer")}
+        return words["confirm"].format(**told, address=recipient) + "\n"
+    lines = [f"{_subject(errand.event, data, words)}.", ""]
+    result, error = data.get("result") or {}, data.get("error") or {}
+    if result.keys() >= _NUMBERED:
+        lines.append(words["number"].format(**{name: _line(result[name]) for name in _NUMBERED}))
+    if error.get("message"):
+        lines.append(words["why"].format(message=_line(error["message"])))
+    if error.get("remedy"):
+        lines.append(words["remedy"].format(remedy=_line(error["remedy"])))
+    for word, name in (("submitted", "submitted_at"), ("ended", "finished_at")):
+        if data.get(name):
+            lines.append(words[word].format(at=f"{_moment(data[name]):%Y-%m-%d %H:%M} UTC"))
+    if data.get("href"):
+        lines.append(words["where"].format(href=_line(data["href"])))
+    lines += ["", words["because"].format(address=recipient, address_id=errand.endpoint_id)]
+    return "\n".join(lines) + "\n"
+
+
+def _job(data: Mapping[str, Any], words: Words) -> str:
+    name = data.get("reference") or data.get("id") or "?"
+    return words["job"].format(name=f"{_line(name)} ({_line(data.get('kind') or '?')})")
+
+
+def _line(value: object) -> str:
+    """Make one line of whatever a customer wrote: nothing in it begins another line, or another header."""
+    return " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())[:500]
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
