@@ -11,6 +11,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
+from invoicing.diagnosis import service as diagnosis
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
@@ -18,6 +19,7 @@ from invoicing.kit.ids import new_id
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
+from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
 from workers.learner import Learner
@@ -88,8 +90,10 @@ async def _watchdog(settings: Settings) -> None:
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
         relay = Relay(engine, settings.servers()[0], Egress(allowed=networks_of(settings.egress_allow)))
-        _on_signals(process.stop, learner.stop, sweeper.stop, relay.stop)
-        await asyncio.gather(process.run(), learner.run(), sweeper.run(), relay.run())
+        keeper = Keeper(engine, diagnosis.explain)
+        parts = process, learner, sweeper, relay, keeper
+        _on_signals(*(part.stop for part in parts))
+        await asyncio.gather(*(part.run() for part in parts))
 
 
 @asynccontextmanager
