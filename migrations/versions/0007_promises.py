@@ -1,9 +1,10 @@
-"""promises: how each stood when it was last told of, and what was told, with a message to who wants to know."""
+"""promises: how each stood when it was last told of, what was told, what was agreed, and how many were kept."""
 
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
 
 revision: str = "0007"
 down_revision: str | None = "0006"
@@ -92,13 +93,45 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("job_id", "seq", name=op.f("pk_promise_changes")),
     )
+    op.create_table(
+        "agreements",
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("size", sa.Text(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("calendar", JSONB()),
+        sa.Column("agreed_at", _WHEN, server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("size IN ('small', 'medium', 'large', 'huge')", name=op.f("ck_agreements_size")),
+        sa.CheckConstraint("seconds > 0", name=op.f("ck_agreements_seconds")),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_agreements_customer_id_customers")),
+        sa.PrimaryKeyConstraint("customer_id", "kind", "size", name=op.f("pk_agreements")),
+    )
+    op.create_table(
+        "promise_tallies",
+        sa.Column("hour", _WHEN, nullable=False),
+        sa.Column("customer_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("kept", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("missed", sa.Integer(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("hour", "customer_id", "kind", name=op.f("pk_promise_tallies")),
+    )
+    op.create_index("ix_promise_tallies_customer_id_hour", "promise_tallies", ["customer_id", "hour"])
+    counts = op.create_table(
+        "promise_counts",
+        sa.Column("single", sa.Boolean(), server_default="true", nullable=False),
+        sa.Column("counted_to", _WHEN, server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("single", name=op.f("ck_promise_counts_single")),
+        sa.PrimaryKeyConstraint("single", name=op.f("pk_promise_counts")),
+    )
+    op.bulk_insert(counts, [{"single": True}])
     for statement in (_TELL, _TOLD):
         op.execute(statement)
 
 
 def downgrade() -> None:
     """Undo it."""
-    op.drop_table("promise_changes")
+    for table in ("promise_counts", "promise_tallies", "agreements", "promise_changes"):
+        op.drop_table(table)
     op.execute("DROP FUNCTION tell_promises()")
     op.drop_index("ix_jobs_promise_due", "jobs")
     op.drop_column("jobs", "promise_changed_at")

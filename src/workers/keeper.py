@@ -8,7 +8,7 @@ a short one, and a promise is looked at the more often the nearer it is.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from workers.settling import UNREACHABLE
 log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
+_COUNT_EVERY_S = 5.0
 _PAGE = 500
 _MOST_NEAR = 4
 """Pages of what is due soon in one round; of more than that, those due first."""
@@ -56,16 +57,26 @@ class Keeper:
         self._ended.set()
 
     async def run(self) -> None:
-        """Look, and again a little later."""
+        """Look after them, and count those that have ended, each at its own pace."""
+        await asyncio.gather(self._every(self._every_s, self.round), self._every(_COUNT_EVERY_S, self.count))
+
+    async def count(self) -> None:
+        """Count how promises ended since the last count, whoever made it."""
+        more = True
+        while more and not self._ended.is_set():
+            async with transaction(self._engine) as session:
+                more = await promising.count(session)
+
+    async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
         while not self._ended.is_set():
             try:
-                await self.round()
+                await round_()
             except UNREACHABLE as error:
                 log.warning("cannot look after promises now: %s", error, extra={"action": "promises.failed"})
             except Exception:
                 log.exception("cannot look after promises", extra={"action": "promises.failed"})
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), self._every_s)
+                await asyncio.wait_for(self._ended.wait(), seconds)
 
     async def round(self) -> int:
         """Look at what is due soon, and go on with the rest; gives how many promises changed."""

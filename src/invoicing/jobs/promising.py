@@ -8,6 +8,7 @@ from uuid import UUID
 from invoicing.jobs.model import Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing
 from invoicing.jobs.model.promises import Promised, standing_of
 from invoicing.jobs.store import promises as store
+from invoicing.jobs.store.promise_tallies import count
 from invoicing.jobs.store.promises import Place, clock, may_break
 from invoicing.jobs.view import UNKNOWN, Explainer
 from invoicing.kit.db import Session, driver
@@ -61,4 +62,4 @@ async def history(session: Session, jobs: Collection[Job]) -> dict[UUID, Sequenc
     }
 
 
-__all__ = ["Place", "PromiseStatus", "clock", "history", "judged", "may_break", "notice_of", "tell"]
+__all__ = ["Place", "PromiseStatus", "clock", "count", "history", "judged", "may_break", "notice_of", "tell"]

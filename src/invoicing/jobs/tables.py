@@ -221,6 +221,40 @@ promise_changes = Table(
     CheckConstraint("(news = 'moved') = (moved_from IS NOT NULL)", name="moved_from"),
 )
 
+# what is promised to a customer otherwise than its kind says; few rows, which the web processes hold in memory
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("customer_id", ForeignKey("customers.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("size", Text, primary_key=True),
+    Column("seconds", Double, nullable=False),
+    Column("calendar", JSONB),  # none: by the clock
+    Column("agreed_at", _when, nullable=False, server_default=func.now()),
+    CheckConstraint(_one_of("size", Size), name="size"),
+    CheckConstraint("seconds > 0", name="seconds"),
+)
+
+# how promises ended, counted by the hour of the end, from where the last count stopped
+promise_tallies = Table(
+    "promise_tallies",
+    metadata,
+    Column("hour", _when, primary_key=True),
+    Column("customer_id", Uuid, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("kept", Integer, nullable=False, server_default="0"),
+    Column("missed", Integer, nullable=False, server_default="0"),
+    Index("ix_promise_tallies_customer_id_hour", "customer_id", "hour"),
+)
+
+promise_counts = Table(
+    "promise_counts",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default="true"),
+    Column("counted_to", _when, nullable=False, server_default=func.now()),
+    CheckConstraint("single", name="single"),
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,

@@ -209,7 +209,7 @@ def as_accepted(new: NewJob, accepted: Accepted) -> Job:
         started_at=None,
         finished_at=None,
         deadline=new.deadline,
-        promise_due=at + new.promise,
+        promise_due=new.promise_due or at + new.promise,
         lease_until=None,
         worker_id=None,
         cancel_requested_at=None,

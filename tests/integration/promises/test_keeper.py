@@ -213,16 +213,13 @@ async def test_a_round_that_fails_is_not_the_last(
     assert "promises.failed" in [getattr(record, "action", "") for record in caplog.records]
 
 
-async def test_the_promises_that_may_break_are_found_through_their_index(book: Book) -> None:
-    await book.accept(*(book.request() for _ in range(300)))
-    await book.do("UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE id <> (SELECT id FROM jobs LIMIT 1)")
-    await book.do("ANALYZE jobs")
-    async with book.engine.begin() as session:
-        await session.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        rows = await session.exec_driver_sql(
-            "EXPLAIN SELECT * FROM jobs WHERE finished_at IS NULL AND promise_status <> 'missed' "
-            "AND (promise_due, id) > (now(), gen_random_uuid()) ORDER BY promise_due, id LIMIT 500"
-        )
-        plan = "\n".join(row[0] for row in rows)
-    assert "ix_jobs_promise_due" in plan
-    assert "Sort" not in plan
+async def test_what_ends_is_counted_by_one_of_many(book: Book, engine: AsyncEngine, seer: Seer) -> None:
+    for _ in range(3):
+        assert await book.settle(await book.start(new_id()), Succeeded({}))
+    await book.do("UPDATE jobs SET finished_at = now() - interval '50 minutes'")
+    await book.do("UPDATE promise_counts SET counted_to = now() - interval '2 hours'")
+    keepers = [Keeper(engine, seer) for _ in range(3)]
+    await asyncio.gather(*(keeper.count() for keeper in keepers))
+    await keepers[0].count()
+    assert await book.scalar("SELECT sum(kept)::int FROM promise_tallies") == 3
+    assert await book.scalar("SELECT now() - counted_to < interval '1 minute' FROM promise_counts")

@@ -208,12 +208,26 @@ class SizeModelBody(BaseModel):
     own_factor_p50: float = Field(description="The factor of your own jobs.")
 
 
+class CalendarBody(BaseModel):
+    """Opening hours, by the clock of a place."""
+
+    zone: str = Field(description="An IANA time zone.")
+    opens: str
+    closes: str = Field(description="00:00: midnight at the end of the day.")
+    weekdays: list[int] = Field(description="0 is Monday.")
+    country: str | None = Field(description="Closed on its public holidays (ISO 3166-1); null: on none.")
+    subdivision: str | None = Field(description="Of a region of it (ISO 3166-2).")
+
+
 class KindDetail(KindBody):
     """A kind with the schema of its payload, an example, what is promised and what is normal per size class."""
 
     default_priority: Priority
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the payload.")
     example: dict[str, Any]
-    promise: dict[str, float] = Field(description="Seconds, by size class.")
+    promise: dict[str, float] = Field(description="What is promised to you: seconds, by size class.")
+    promise_calendar: dict[str, CalendarBody | None] = Field(
+        description="By size class: the seconds count only while this calendar is open; null: they are by the clock."
+    )
     normal: dict[str, NormalBody | None] = Field(description="By size class; null until learned.")
     size_model: SizeModelBody | None = Field(description="Null until learned.")

@@ -153,6 +153,8 @@ class NewJob:
     body: bytes
     idempotency_key: str
     body_hash: bytes
+    promise_due: datetime | None = None
+    """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
 
 
 @dataclass(frozen=True)

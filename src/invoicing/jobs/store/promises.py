@@ -10,9 +10,10 @@ from uuid import UUID
 
 import asyncpg
 from pydantic_core import to_json
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import DateTime, bindparam, select, text, tuple_
 
-from invoicing.jobs.model import Event, Job, News, Notice, PromiseChange, PromiseStatus, Reason
+from invoicing.jobs.model import Event, Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing
+from invoicing.jobs.store.acts import Signed
 from invoicing.jobs.store.channels import TOLD_JOBS
 from invoicing.jobs.store.read import job_of
 from invoicing.jobs.tables import jobs, promise_changes
@@ -56,6 +57,21 @@ WITH noted AS (
 SELECT id FROM changed LEFT JOIN followers ON true
 """
 
+_MOVE = text(f"""
+WITH changed AS (
+    UPDATE jobs SET promise_due = :due, promise_status = 'on_track', promise_changed_at = now(), revision = revision + 1
+    WHERE id = :id AND finished_at IS NULL AND promise_due = :was AND promise_due <> :due
+    RETURNING id, revision, state, attempt
+), told AS (
+    INSERT INTO timeline (job_id, seq, event, state, attempt, data)
+    SELECT id, revision, 'promise_moved', state, attempt, CAST(:data AS jsonb) FROM changed
+), kept AS (
+    INSERT INTO promise_changes (job_id, seq, news, due, moved_from, likely, latest, cause, message, by, actor, reason)
+    SELECT id, revision, 'moved', :due, :was, :likely, :latest, :cause, :message, :by, :actor, :reason FROM changed
+), followers AS ({TOLD_JOBS})
+SELECT id FROM changed LEFT JOIN followers ON true
+""").bindparams(*(bindparam(name, type_=DateTime(timezone=True)) for name in ("due", "was", "likely", "latest")))
+
 _CLOCK = text("SELECT now()")
 
 
@@ -93,6 +109,31 @@ async def note(connection: "asyncpg.Connection[Any]", notices: Sequence[Notice])
         [to_json(told(one.due, one.likely, one.latest, one.reason)).decode() for one in notices],
     )
     return {row["id"] for row in rows}
+
+
+async def move(session: Session, job: Job, due: datetime, standing: Standing, signed: Signed) -> bool:
+    """Promise another time, with what is expected and why; False when the job is finished or that is promised already.
+
+    `job` is as it was found: locked. Whether the new promise is at risk is noticed as that of any other.
+    """
+    eta, cause = standing.eta, standing.cause
+    likely, latest = (eta.likely, eta.latest) if eta else (None, None)
+    reason = Reason(cause.code, cause.message) if cause else None
+    data = told(due, likely, latest, reason) | {"moved_from": rfc3339(job.promise_due), "by": signed.role}
+    values = {
+        "id": job.id,
+        "due": due,
+        "was": job.promise_due,
+        "likely": likely,
+        "latest": latest,
+        "cause": reason and reason.code,
+        "message": reason and reason.message,
+        "by": signed.role,
+        "actor": signed.actor,
+        "reason": signed.reason,
+        "data": to_json({**data, "staff": {"actor": signed.actor, "reason": signed.reason}}).decode(),
+    }
+    return (await session.execute(_MOVE, values)).one_or_none() is not None
 
 
 def told(due: datetime, likely: datetime | None, latest: datetime | None, reason: Reason | None) -> dict[str, Any]:
