@@ -11,6 +11,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
+from invoicing.diagnosis import service as diagnosis
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
@@ -21,6 +22,7 @@ from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
 from workers.dispatcher import Dispatcher
+from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
 from workers.learner import Learner
@@ -93,9 +95,11 @@ async def _watchdog(settings: Settings) -> None:
         load = partial(load_kinds, drills=True)
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
-        relays = _relays(settings, engine)
-        _on_signals(process.stop, learner.stop, sweeper.stop, *(relay.stop for relay in relays))
-        await asyncio.gather(process.run(), learner.run(), sweeper.run(), *(relay.run() for relay in relays))
+        relays, keeper = _relays(settings, engine), Keeper(engine, diagnosis.explain)
+        _on_signals(process.stop, learner.stop, sweeper.stop, keeper.stop, *(relay.stop for relay in relays))
+        await asyncio.gather(
+            process.run(), learner.run(), sweeper.run(), keeper.run(), *(relay.run() for relay in relays)
+        )
 
 
 def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:

@@ -24,14 +24,18 @@ from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.jobs import agreements
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
+from invoicing.jobs.agreements import Agreements
+from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
 from invoicing.jobs.api.artifacts import Archive, add_artifacts
 from invoicing.jobs.api.batch import BatchReception, add_batch
 from invoicing.jobs.api.desk import Desk
 from invoicing.jobs.api.events import Teller, add_events
 from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds
 from invoicing.jobs.api.list import Lister, add_list
+from invoicing.jobs.api.promises import Scoreboard, add_promises
 from invoicing.jobs.api.read import Reader, add_read
 from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
@@ -95,8 +99,10 @@ def create_app(
     kinds = load()
     explain = explain or partial(diagnosis.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()))
-    predictor = Predictor()
-    reception = Reception(desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body)
+    predictor, agreed = Predictor(), Agreements()
+    reception = Reception(
+        desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body, agreed.promise
+    )
     router = Router()
     add_submit(router, reception)
     add_list(router, Lister(desk))
@@ -104,14 +110,17 @@ def create_app(
     add_events(router, Teller(desk, followers))
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
-    add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction))
+    add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction, agreed.promise))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
-    add_support(router, Bench(desk.gate, engine, partial(diagnosis.explain, kinds=kinds, fresh=True), desk.languages))
+    previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
+    add_support(router, Bench(desk.gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds)))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
+    add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
+    add_promises(router, Scoreboard(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
     add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 
@@ -124,10 +133,11 @@ def create_app(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )
             await stack.enter_async_context(refreshed(predictor, engine))
+            await stack.enter_async_context(agreements.refreshed(agreed, engine))
             await stack.enter_async_context(admission.refreshed(doorkeeper))
             await acceptor.start()
             stack.push_async_callback(acceptor.stop)
-            app.state.followers, app.state.doorkeeper = followers, doorkeeper
+            app.state.followers, app.state.doorkeeper, app.state.agreements = followers, doorkeeper, agreed
             yield
             followers.end()
 

@@ -1,11 +1,13 @@
-"""`jobs expedite | move | retry`: acts of our staff on a job, each with a preview."""
+"""`jobs expedite | move | retry | promise`: acts of our staff on a job, each with a preview."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
 from invoicing.cli.client import Answer, reach
+from invoicing.cli.durations import a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say
@@ -23,6 +25,7 @@ def attach(jobs: typer.Typer) -> None:
     jobs.command("expedite")(expedite)
     jobs.command("move")(move)
     jobs.command("retry")(retry)
+    jobs.command("promise")(promise)
 
 
 def expedite(
@@ -87,6 +90,29 @@ def retry(
     _tell(done, as_json=as_json)
 
 
+def promise(
+    job_id: JobId,
+    reason: Reason,
+    due: Annotated[str, typer.Option(help="By when from now on: 2h, 3d, or a time in RFC 3339.")],
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Promise another time for a job; its customer is told (support, ops).
+
+    Example: `invoicing jobs promise 01a2013d-0f08-7b48-a650-270387a8071a --due 2h --reason "the register is slow"`
+    """
+    spoken = duration(due)
+    until = datetime.now(UTC) + spoken if spoken else a_time("--due", due)
+    wish = {"reason": reason, "due": until.isoformat()}
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "promise"), wish, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
 def _path(job_id: str, verb: str) -> str:
     if len(job_id) < _WHOLE_ID:
         raise Fault(f"{job_id!r} is no whole id.", "`invoicing jobs list --json` shows whole ids.", USAGE)
@@ -121,4 +147,5 @@ def _standing(standing: Answer) -> str:
         words.append(f"{position['ahead']} ahead")
     if eta:
         words.append(f"done about {clock(eta['likely'])} ({clock(eta['earliest'])} to {clock(eta['latest'])})")
+    words.append(f"promised by {clock(standing['promise_due'])}")
     return ", ".join(words)

@@ -96,7 +96,8 @@ def show(
     for sentence in sentences(job):
         say(escape(sentence))
     for event in events:
-        data = ", ".join(f"{name} {value}" for name, value in event["data"].items())
+        plain = {name: value for name, value in event["data"].items() if isinstance(value, str | int | float)}
+        data = ", ".join(f"{name} {value}" for name, value in plain.items())
         say(escape(f"  {clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
 
 

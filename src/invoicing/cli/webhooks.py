@@ -12,6 +12,7 @@ from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
 from invoicing.cli.wording import clock
+from invoicing.outbox.model import WebhookEvent
 
 Webhook = Annotated[
     str, typer.Argument(metavar="WEBHOOK", help="Its URL, its id, or the end of its id, as `webhooks list` shows it.")
@@ -64,7 +65,7 @@ def add(
     address: Annotated[str, typer.Argument(metavar="URL", help="Where to send messages: https, publicly reachable.")],
     event: Annotated[
         list[str] | None,
-        typer.Option(help="Only this event (repeat for more): job.succeeded, job.dead, job.cancelled."),
+        typer.Option(help=f"Only this event (repeat for more): {', '.join(WebhookEvent)}."),
     ] = None,
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     *,

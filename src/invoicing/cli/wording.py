@@ -117,9 +117,19 @@ def _standing(job: Job) -> Iterator[str]:
         )
     promise = job.get("promise")
     if promise:
-        yield f"Promised by {clock(promise['due'])}: {promise['status'].replace('_', ' ')}."
+        moved = f" (before: {clock(promise['moved_from'])})" if promise.get("moved_from") else ""
+        yield f"Promised by {clock(promise['due'])}{moved}: {promise['status'].replace('_', ' ')}."
+        yield from map(_told, promise.get("history") or ())
     if job.get("incident"):
         yield f"Touched by an incident: {job['incident']}"
+
+
+def _told(change: Mapping[str, Any]) -> str:
+    """Say what was told of a promise."""
+    words = f"  {clock(change['at'])} {change['news'].replace('_', ' ')}, due {clock(change['due'])}"
+    if change.get("expected"):
+        words += f", expected by {clock(change['expected']['latest'])}"
+    return words + (f": {change['reason']['message']}" if change.get("reason") else ".")
 
 
 def _outcome(job: Job) -> Iterator[str]:

@@ -50,13 +50,19 @@ async def set_limits(
     Raises `Problem` when there is no such customer. Web processes and the dispatcher notice within seconds; the rate
     within `REMEMBERED`.
     """
-    before = await store.limits_locked(session, slug)
-    if before is None:
-        raise no_such_customer(slug)
+    before = await held(session, slug)
     after = await store.set_limits(session, before.id, limits)
     changed = {name: {"from": getattr(before, name), "to": getattr(after, name)} for name in limits}
     await audit(session, principal, "customer.limited", f"customer:{before.id}", reason, changed)
     return after
+
+
+async def held(session: Session, slug: str) -> Customer:
+    """Find a customer, and let nobody else change it until this transaction ends; raises `Problem` without one."""
+    found = await store.limits_locked(session, slug)
+    if found is None:
+        raise no_such_customer(slug)
+    return found
 
 
 def no_such_customer(slug: str) -> Problem:
@@ -160,6 +166,7 @@ __all__ = [
     "audited_under",
     "create_key",
     "ensure_customer",
+    "held",
     "no_such_customer",
     "owner_of_key",
     "revoke_key",

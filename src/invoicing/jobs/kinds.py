@@ -11,6 +11,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
+from invoicing.jobs.model.calendars import Promise
 from invoicing.jobs.model.keeping import SHORTEST, USUAL, Keep
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Finding
@@ -131,7 +132,7 @@ class JobKind:
     check: Callable[[Any], Sequence[Finding]] = _nothing
     """Finds what the schema cannot say (fields as pointers into the payload); a finding refuses the request."""
     streamed: Streamed | None = None
-    promise: Mapping[Size, timedelta] = field(
+    promise: Mapping[Size, Promise] = field(
         default_factory=lambda: {
             Size.SMALL: timedelta(minutes=5),
             Size.MEDIUM: timedelta(minutes=15),
@@ -139,6 +140,8 @@ class JobKind:
             Size.HUGE: timedelta(hours=8),
         }
     )
+    """Within which time its jobs are to end, by size class: by the clock, or (`OpenTime`) while a calendar is open. A
+    customer may have an agreement of its own."""
     timeout: timedelta = timedelta(hours=12)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     memory_mb: int = 1024

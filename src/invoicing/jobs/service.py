@@ -21,6 +21,7 @@ from invoicing.jobs.store.backlog import by_index, look, prepare, queues, ripe, 
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
+from invoicing.jobs.store.promises import move as move_promise
 from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held, part, parts_of
 from invoicing.jobs.store.release import (
     Released,
@@ -68,6 +69,7 @@ __all__ = [
     "look",
     "make_irrevocable",
     "move",
+    "move_promise",
     "oldest",
     "part",
     "parts_of",

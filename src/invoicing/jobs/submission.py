@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import NewJob, Priority, Size
+from invoicing.jobs.model.calendars import Promise, due_of
+from invoicing.kit.clock import now
 from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed, refused
 from invoicing.kit.ids import new_id
 from invoicing.kit.moments import Moment
@@ -71,6 +73,15 @@ class Placed:
 Placement = Callable[[str, UUID, float, Priority], Placed]
 """Decides from the kind, the customer, what the kind estimated (seconds) and the priority; the lanes' rule, handed in
 from above. It is asked for every request, so it looks nothing up."""
+
+
+Agreed = Callable[[JobKind, UUID, Size], Promise]
+"""Says what is promised for a job of a kind, of a customer, of a size class; asked for every request as well."""
+
+
+def as_usual(kind: JobKind, _customer_id: UUID, size: Size) -> Promise:
+    """Promise what the kind says."""
+    return kind.promise[size]
 
 
 @dataclass(frozen=True)
@@ -175,9 +186,12 @@ def refuse_nul(body: bytes | memoryview) -> None:
         )
 
 
-def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes) -> NewJob:
+def new_job(
+    checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes, agreed: Agreed = as_usual
+) -> NewJob:
     """Make a checked request into a job to be accepted."""
     placed = place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
+    promise, due = _promised(agreed(kind, origin.customer_id, placed.size))
     return NewJob(
         id=new_id(),
         customer_id=origin.customer_id,
@@ -189,10 +203,20 @@ def new_job(checked: Checked, origin: Origin, kind: JobKind, place: Placement, b
         predicted_s=placed.predicted_s,
         estimated_s=checked.estimated_s,
         order_delay=placed.order_delay,
-        promise=kind.promise[placed.size],
+        promise=promise,
         deadline=checked.deadline,
         webhook=checked.webhook,
         body=body,
         idempotency_key=origin.idempotency_key,
         body_hash=origin.body_hash,
+        promise_due=due,
     )
+
+
+def _promised(promise: Promise) -> tuple[timedelta, datetime | None]:
+    """Give how long from now a promise is due, and when, where that is no matter of the ledger's clock alone."""
+    if isinstance(promise, timedelta):
+        return promise, None
+    at = now()
+    due = due_of(at, promise.span, promise.calendar)
+    return due - at, due

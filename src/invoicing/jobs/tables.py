@@ -21,11 +21,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import func
 
-from invoicing.jobs.model import Priority, Size, State
+from invoicing.jobs.model import News, Priority, PromiseStatus, Size, State
 from invoicing.kit.db import metadata
 
 
-def _one_of(column: str, values: type[State | Priority | Size]) -> str:
+def _one_of(column: str, values: type[State | Priority | Size | News]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -69,9 +69,12 @@ jobs = Table(
     Column("estimated_s", Double),
     Column("parked_at", _when),
     Column("expedited_at", _when),
+    Column("promise_status", Text, nullable=False, server_default=PromiseStatus.ON_TRACK),
+    Column("promise_changed_at", _when),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
+    CheckConstraint("promise_status IN ('on_track', 'at_risk', 'missed')", name="promise_status"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     # the backlog of a key in the order in which it is released
@@ -123,6 +126,13 @@ jobs = Table(
         "finished_at",
         "id",
         postgresql_where=text("state IN ('dead', 'cancelled') OR (state = 'succeeded' AND failures > 0)"),
+    ),
+    # the promises that may still break, those due first: the keeper looks at them in this order
+    Index(
+        "ix_jobs_promise_due",
+        "promise_due",
+        "id",
+        postgresql_where=text("finished_at IS NULL AND promise_status <> 'missed'"),
     ),
     # the row is updated at every checkpoint: room for the new version on the same page keeps that cheap
     postgresql_with={"fillfactor": 70},
@@ -188,6 +198,61 @@ losses = Table(
     Column("returned_at", _when),
     Column("forgiven_at", _when),
     Index("ix_losses_worker_id", "worker_id", postgresql_where=text("returned_at IS NULL")),
+)
+
+# what was told of a job's promise, each row with one of its timeline; the ends of jobs say the rest
+promise_changes = Table(
+    "promise_changes",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("at", _when, nullable=False, server_default=func.now()),
+    Column("news", Text, nullable=False),
+    Column("due", _when, nullable=False),
+    Column("moved_from", _when),
+    Column("likely", _when),
+    Column("latest", _when),
+    Column("cause", Text),
+    Column("message", Text),
+    Column("by", Text, nullable=False, server_default="service"),
+    Column("actor", Text),
+    Column("reason", Text),
+    CheckConstraint(_one_of("news", News), name="news"),
+    CheckConstraint("(news = 'moved') = (moved_from IS NOT NULL)", name="moved_from"),
+)
+
+# what is promised to a customer otherwise than its kind says; few rows, which the web processes hold in memory
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("customer_id", ForeignKey("customers.id"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("size", Text, primary_key=True),
+    Column("seconds", Double, nullable=False),
+    Column("calendar", JSONB),  # none: by the clock
+    Column("agreed_at", _when, nullable=False, server_default=func.now()),
+    CheckConstraint(_one_of("size", Size), name="size"),
+    CheckConstraint("seconds > 0", name="seconds"),
+)
+
+# how promises ended, counted by the hour of the end, from where the last count stopped
+promise_tallies = Table(
+    "promise_tallies",
+    metadata,
+    Column("hour", _when, primary_key=True),
+    Column("customer_id", Uuid, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("kept", Integer, nullable=False, server_default="0"),
+    Column("missed", Integer, nullable=False, server_default="0"),
+    Index("ix_promise_tallies_customer_id_hour", "customer_id", "hour"),
+)
+
+promise_counts = Table(
+    "promise_counts",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default="true"),
+    Column("counted_to", _when, nullable=False, server_default=func.now()),
+    CheckConstraint("single", name="single"),
 )
 
 checkpoints = Table(

@@ -7,7 +7,20 @@ from typing import Any, Protocol
 from urllib.parse import quote
 from uuid import UUID
 
-from invoicing.jobs.model import FINISHED, Accepted, Artifact, Cause, Job, NewJob, Standing, State, TimelineEntry
+from invoicing.jobs.model import (
+    FINISHED,
+    Accepted,
+    Artifact,
+    Cause,
+    Job,
+    NewJob,
+    PromiseChange,
+    PromiseStatus,
+    Standing,
+    State,
+    TimelineEntry,
+)
+from invoicing.jobs.model.promises import Promised, kept_at_the_end, standing_of
 from invoicing.kit.db import Session
 
 
@@ -31,16 +44,13 @@ _LONGEST_PAUSE_S = 30
 _USUAL_PAUSE_S = 2
 
 
-def promise_status(job: Job, standing: Standing, now: datetime) -> str:
-    """Judge a promise: kept or missed by what happened, at risk by what is expected, else on track.
-
-    A job that died broke its promise, however early; one that its customer cancelled in time did not.
-    """
+def promise_status(job: Job, standing: Standing, now: datetime) -> PromiseStatus:
+    """Judge a promise: by its end, else by what was told last and what is expected now."""
     if job.finished_at is not None:
-        return "kept" if job.finished_at <= job.promise_due and job.state is not State.DEAD else "missed"
-    if now > job.promise_due:
-        return "missed"
-    return "at_risk" if standing.eta is not None and job.promise_due < standing.eta.latest else "on_track"
+        return kept_at_the_end(job.state, job.finished_at, job.promise_due)
+    if job.promise_status is PromiseStatus.MISSED:
+        return PromiseStatus.MISSED
+    return standing_of(Promised(job.promise_status, job.promise_due, job.submitted_at), standing.eta, now)
 
 
 def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:
@@ -51,7 +61,12 @@ def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:
 
 
 def job_view(
-    job: Job, customer: str, standing: Standing, artifacts: Sequence[Artifact], now: datetime
+    job: Job,
+    customer: str,
+    standing: Standing,
+    artifacts: Sequence[Artifact],
+    now: datetime,
+    promise_changes: Sequence[PromiseChange] = (),
 ) -> dict[str, Any]:
     """Give every field of a job; those that do not apply are null."""
     unfinished = job.state not in FINISHED
@@ -85,13 +100,46 @@ def job_view(
             "verdict": normal.verdict if normal else "unknown",
             "similar_jobs": normal.similar_jobs if normal else 0,
         },
-        "promise": {"due": _utc(job.promise_due), "status": promise_status(job, standing, now)},
+        "promise": _promise(job, promise_status(job, standing, now), promise_changes),
         "cause": _cause(standing.cause, now) if unfinished else None,
         "incident": None,
         "artifacts": [_artifact(job.id, artifact) for artifact in artifacts],
         "result": job.result,
         "error": job.error,
     }
+
+
+def _promise(job: Job, status: PromiseStatus, changes: Sequence[PromiseChange]) -> dict[str, Any]:
+    """Show a promise with what was told of it; the end of its job, which was told as that, is the last of it."""
+    history = [_change(change) for change in changes]
+    if job.finished_at is not None and (not changes or changes[-1].news.value != status.value):
+        history.append(_change_at_the_end(job, status))
+    moved = [change.moved_from for change in changes if change.moved_from is not None]
+    return {
+        "due": _utc(job.promise_due),
+        "status": status,
+        "moved_from": _utc(moved[-1]) if moved else None,
+        "history": history,
+    }
+
+
+def _change(change: PromiseChange) -> dict[str, Any]:
+    expected = {"likely": _utc(change.likely), "latest": _utc(change.latest)} if change.latest else None
+    return {
+        "at": _utc(change.at),
+        "news": change.news,
+        "due": _utc(change.due),
+        "moved_from": _utc(change.moved_from),
+        "expected": expected,
+        "reason": change.reason and {"code": change.reason.code, "message": change.reason.message},
+        "by": change.by,
+        "told_at": _utc(change.told_at),
+    }
+
+
+def _change_at_the_end(job: Job, status: PromiseStatus) -> dict[str, Any]:
+    nothing = dict.fromkeys(("moved_from", "expected", "reason", "told_at"))
+    return {"at": _utc(job.finished_at), "news": status, "due": _utc(job.promise_due), **nothing, "by": "service"}
 
 
 def _plain(count: float) -> float | int:
@@ -159,7 +207,7 @@ def as_accepted(new: NewJob, accepted: Accepted) -> Job:
         started_at=None,
         finished_at=None,
         deadline=new.deadline,
-        promise_due=at + new.promise,
+        promise_due=new.promise_due or at + new.promise,
         lease_until=None,
         worker_id=None,
         cancel_requested_at=None,

@@ -1,17 +1,23 @@
-"""What our staff may do to a job at once: expedite, move, retry, cancel; each with a preview of what it will change.
+"""What our staff may do to a job at once: expedite, move, retry, cancel, promise another time.
 
-A preview does the very thing and takes it back, so that it cannot differ from what then happens.
+Each comes with a preview of what it will change: the very thing, done and taken back, so that it cannot differ from
+what then happens.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any, assert_never
+
+from pydantic_core import to_jsonable_python
 
 from invoicing.customers import service as customers
 from invoicing.customers.model import Principal
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import FINISHED, WAITING, Job, Priority, Size, Standing, State
+from invoicing.jobs.model.calendars import Calendar, next_open
 from invoicing.jobs.view import UNKNOWN, Explainer
+from invoicing.kit.clock import rfc3339
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 from invoicing.lanes.model import Lane
@@ -41,13 +47,21 @@ class Cancel:
     """End it."""
 
 
-Wish = Expedite | Move | Retry | Cancel
+@dataclass(frozen=True)
+class Promise:
+    """Promise another time for its end."""
+
+    due: datetime
+
+
+Wish = Expedite | Move | Retry | Cancel | Promise
 
 _ACTS: Mapping[type[Wish], str] = {
     Expedite: "job.expedited",
     Move: "job.moved",
     Retry: "job.retried",
     Cancel: "job.cancelled",
+    Promise: "job.promise_moved",
 }
 """What the audit calls each."""
 
@@ -92,11 +106,11 @@ async def act(
     if replayed:
         return Done(slug, before, before, changed=False, replayed=True)
     _refuse_where_it_makes_no_sense(job, wish)
-    changed = await _carry_out(session, principal, job, wish, reason)
+    changed = await _carry_out(session, principal, before, wish, reason)
     present = await ledger.found(session, job.id) or job
     after = await _seen(session, present, explain) if changed else before
     if changed:
-        data = {**_audit_data(before, after), "wish": asdict(wish)}
+        data = {**_audit_data(before, after), "wish": _plain(wish)}
         data |= {"idempotency_key": idempotency_key} if idempotency_key else {}
         await customers.audit(session, principal, _ACTS[type(wish)], f"job:{job.id}", reason, data)
     return Done(slug, before, after, changed)
@@ -111,7 +125,7 @@ async def _done_before(session: Session, principal: Principal, job: Job, wish: W
     if key is None:
         return False
     earlier = await customers.audited_under(session, principal.key_id, f"job:{job.id}", key)
-    if earlier is not None and (earlier["act"] != _ACTS[type(wish)] or earlier["data"].get("wish") != asdict(wish)):
+    if earlier is not None and (earlier["act"] != _ACTS[type(wish)] or earlier["data"].get("wish") != _plain(wish)):
         raise Problem(
             "idempotency_key_reused",
             f"This key was used for another act on this job: {earlier['act']}.",
@@ -121,7 +135,12 @@ async def _done_before(session: Session, principal: Principal, job: Job, wish: W
     return earlier is not None
 
 
-async def _carry_out(session: Session, principal: Principal, job: Job, wish: Wish, reason: str) -> bool:
+def _plain(wish: Wish) -> Any:  # noqa: ANN401 - as the audit keeps it
+    return to_jsonable_python(asdict(wish))
+
+
+async def _carry_out(session: Session, principal: Principal, seen: Seen, wish: Wish, reason: str) -> bool:
+    job = seen.job
     signed = ledger.Signed(principal.role, f"{principal.role}:{principal.label}", reason)
     policy = await policy_for(session)
     match wish:
@@ -135,12 +154,25 @@ async def _carry_out(session: Session, principal: Principal, job: Job, wish: Wis
         case Cancel():
             ended = await ledger.cancel(session, job.customer_id, job.id)
             return ended is not None and ended[1] is not None
+        case Promise(due):
+            return await ledger.move_promise(session, job, due, seen.standing, signed)
         case _:
             assert_never(wish)
 
 
+def refuse_promise(due: datetime, calendar: Calendar | None, now: datetime) -> None:
+    """Raise `Problem` where a time cannot be promised: it is over, or nobody works then."""
+    if due <= now:
+        remedy = "Promise a time that lies ahead."
+        raise Problem("bad_input", "/due: That time is over.", field="/due", remedy=remedy)
+    opens = next_open(due, calendar)
+    if opens != due:
+        detail = "/due: Nobody works then: the promises of this job are in business hours."
+        raise Problem("bad_input", detail, field="/due", remedy=f"The next open time is {rfc3339(opens)}.")
+
+
 def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
-    if job.state is State.IN_REVIEW and not isinstance(wish, Cancel):
+    if job.state is State.IN_REVIEW and not isinstance(wish, Cancel | Promise):
         raise Problem("conflict", "The job is being reviewed by a person.", remedy="It may start once it is released.")
     match wish:
         case Expedite() if job.state is State.RUNNING:
@@ -157,6 +189,8 @@ def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
             raise Problem("conflict", detail, remedy=remedies.get(job.state, "A new job must be submitted."))
         case Cancel() if job.state in FINISHED:
             raise Problem("conflict", f"The job is {job.state} and can no longer be cancelled.")
+        case Promise() if job.state in FINISHED:
+            raise Problem("conflict", f"The job is {job.state}: its promise has been kept or missed.")
         case Cancel() if job.irrevocable and job.cancel_requested_at is None:
             remedy = "An issued invoice is corrected by a credit note."
             raise Problem("conflict", "The job's outcome has begun to be a fact in the world.", remedy=remedy)
@@ -167,9 +201,15 @@ def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
 def _audit_data(before: Seen, after: Seen) -> dict[str, Any]:
     return {
         "customer": str(before.job.customer_id),
-        "before": {"state": before.job.state, "lane": _lane(before.job), "ahead": before.standing.ahead},
-        "after": {"state": after.job.state, "lane": _lane(after.job), "ahead": after.standing.ahead},
+        "before": _audited(before),
+        "after": _audited(after),
     }
+
+
+def _audited(seen: Seen) -> dict[str, Any]:
+    job = seen.job
+    due = rfc3339(job.promise_due)
+    return {"state": job.state, "lane": _lane(job), "ahead": seen.standing.ahead, "promise_due": due}
 
 
 def _lane(job: Job) -> str:

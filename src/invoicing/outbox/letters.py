@@ -30,11 +30,17 @@ _ENGLISH: Words = MappingProxyType(
         "job.succeeded": "{job} is done",
         "job.dead": "{job} could not be carried out",
         "job.cancelled": "{job} was cancelled",
+        "job.promise_at_risk": "{job} may be later than promised",
+        "job.promise_missed": "{job} is later than promised",
+        "job.promise_moved": "{job} is promised for another time",
         "other": "News of {job}",
         "job": "Your job {name}",
         "number": "Number: {number}, payable {payable} {currency}",
         "why": "Why: {message}",
         "remedy": "What to do: {remedy}",
+        "promised": "Promised for: {at}",
+        "before": "Promised before for: {at}",
+        "expected": "Expected now: {at}, at the latest {latest}",
         "submitted": "Submitted: {at}",
         "ended": "Ended: {at}",
         "where": "Read it and fetch its files: GET {href}",
@@ -52,11 +58,17 @@ _GERMAN: Words = MappingProxyType(
         "job.succeeded": "{job} ist erledigt",
         "job.dead": "{job} konnte nicht ausgeführt werden",
         "job.cancelled": "{job} wurde abgebrochen",
+        "job.promise_at_risk": "{job} wird vielleicht später fertig als zugesagt",
+        "job.promise_missed": "{job} ist später dran als zugesagt",
+        "job.promise_moved": "{job} ist für einen anderen Zeitpunkt zugesagt",
         "other": "Neues zu {job}",
         "job": "Ihr Auftrag {name}",
         "number": "Nummer: {number}, zu zahlen {payable} {currency}",
         "why": "Grund: {message}",
         "remedy": "Abhilfe: {remedy}",
+        "promised": "Zugesagt für: {at}",
+        "before": "Vorher zugesagt für: {at}",
+        "expected": "Jetzt erwartet: {at}, spätestens {latest}",
         "submitted": "Eingereicht: {at}",
         "ended": "Beendet: {at}",
         "where": "Lesen und Dateien holen: GET {href}",
@@ -107,13 +119,28 @@ def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str)
         lines.append(words["why"].format(message=_line(error["message"])))
     if error.get("remedy"):
         lines.append(words["remedy"].format(remedy=_line(error["remedy"])))
+    lines += _promised(data, words)
     for word, name in (("submitted", "submitted_at"), ("ended", "finished_at")):
         if data.get(name):
-            lines.append(words[word].format(at=f"{_moment(data[name]):%Y-%m-%d %H:%M} UTC"))
+            lines.append(words[word].format(at=_when(data[name])))
     if data.get("href"):
         lines.append(words["where"].format(href=_line(data["href"])))
     lines += ["", words["because"].format(address=recipient, address_id=errand.endpoint_id)]
     return "\n".join(lines) + "\n"
+
+
+def _promised(data: Mapping[str, Any], words: Words) -> list[str]:
+    """Tell of a promise: the time, the one before, what is expected instead, and the reason."""
+    promise, expected, reason = data.get("promise") or {}, data.get("expected") or {}, data.get("reason") or {}
+    lines = []
+    for word, name in (("promised", "due"), ("before", "moved_from")):
+        if promise.get(name):
+            lines.append(words[word].format(at=_when(promise[name])))
+    if expected:
+        lines.append(words["expected"].format(at=_when(expected["likely"]), latest=_when(expected["latest"])))
+    if reason.get("message"):
+        lines.append(words["why"].format(message=_line(reason["message"])))
+    return lines
 
 
 def _job(data: Mapping[str, Any], words: Words) -> str:
@@ -124,6 +151,10 @@ def _job(data: Mapping[str, Any], words: Words) -> str:
 def _line(value: object) -> str:
     """Make one line of whatever a customer wrote: nothing in it begins another line, or another header."""
     return " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())[:500]
+
+
+def _when(text: str) -> str:
+    return f"{_moment(text):%Y-%m-%d %H:%M} UTC"
 
 
 def _moment(text: str) -> datetime:

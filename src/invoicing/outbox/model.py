@@ -37,6 +37,9 @@ class WebhookEvent(StrEnum):
     SUCCEEDED = "job.succeeded"
     DEAD = "job.dead"
     CANCELLED = "job.cancelled"
+    PROMISE_AT_RISK = "job.promise_at_risk"
+    PROMISE_MISSED = "job.promise_missed"
+    PROMISE_MOVED = "job.promise_moved"
 
 
 TEST = "webhook.test"

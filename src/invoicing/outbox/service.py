@@ -27,6 +27,7 @@ from invoicing.outbox.model import (
     trial_body,
 )
 from invoicing.outbox.store import deliveries, endpoints
+from invoicing.outbox.store.deliveries import first_delivered
 from invoicing.outbox.store.endpoints import endpoints_of
 
 
@@ -246,6 +247,7 @@ __all__ = [
     "add",
     "enable",
     "endpoints_of",
+    "first_delivered",
     "get",
     "no_such_delivery",
     "no_such_webhook",

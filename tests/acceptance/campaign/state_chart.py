@@ -24,10 +24,11 @@ CHANGES = {
 }
 """(from, event, to); the rows of the table that are reserved are left out: nothing makes them yet."""
 
+PROMISED = {"promise_at_risk", "promise_on_track", "promise_missed", "promise_moved"}
 STAYS = {
-    "running": {"progressed", "reclassed", "cancel_requested"},
-    "queued": {"expedited", "moved", "reclassed"},
-    "retrying": {"expedited", "moved", "reclassed"},
+    "running": {"progressed", "reclassed", "cancel_requested"} | PROMISED,
+    "queued": {"expedited", "moved", "reclassed"} | PROMISED,
+    "retrying": {"expedited", "moved", "reclassed"} | PROMISED,
 }
 """Events that leave the state as it is."""
 

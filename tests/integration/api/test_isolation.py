@@ -29,6 +29,7 @@ WITH_A_KEY = [
     if operation["security"]
 ]
 NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
+NEEDED = {":move": {"priority": "urgent"}, ":promise": {"due": "2100-01-01T00:00:00Z"}}
 PREVIEW = {"dry_run": "true"}
 
 
@@ -124,7 +125,7 @@ async def test_what_staff_may_do_with_a_job_is_refused_to_customers_whosever_it_
     before = (await service.acme.get(f"/v1/jobs/{job['id']}")).json()
     wishes: tuple[dict[str, str], ...] = (
         {},
-        {"reason": "Mine first.", **({"priority": "urgent"} if path.endswith(":move") else {})},
+        {"reason": "Mine first.", **next((more for verb, more in NEEDED.items() if path.endswith(verb)), {})},
     )
     customers = (service.acme, service.other)
     for customer, body, query, key in product(customers, wishes, ({}, PREVIEW), ({}, {"Idempotency-Key": "1"})):

@@ -33,15 +33,19 @@ from invoicing.jobs.model import (
     Failed,
     Interrupted,
     JobError,
+    News,
+    Notice,
     Outcome,
     Priority,
     Progress,
+    PromiseStatus,
     Rejected,
     Size,
     State,
     Succeeded,
     TimelineEntry,
 )
+from invoicing.jobs.promising import tell
 from invoicing.jobs.tables import jobs, timeline
 from invoicing.kit.db import make_engine, transaction
 from workers.performance import FencedPerformance
@@ -57,6 +61,7 @@ OUTCOMES: list[Outcome] = [
 SIGNED = ledger.Signed("support", "support:erika", "A test.")
 STAY_WAITING = {Event.EXPEDITED, Event.MOVED}
 STAY_RUNNING = {Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED}
+PROMISES = {Event.PROMISE_AT_RISK, Event.PROMISE_ON_TRACK}
 SEEN: set[tuple[State, State]] = set()
 
 
@@ -156,6 +161,16 @@ class Calls(RuleBasedStateMachine):
 
         self.runner.run(write())
 
+    @rule(job=made, news=st.sampled_from([News.AT_RISK, News.ON_TRACK]))
+    def tell_of_a_promise(self, job: UUID, news: News) -> None:
+        async def write() -> None:
+            row = await self.book.row(job)
+            was, due = PromiseStatus(row["promise_status"]), row["promise_due"]
+            async with transaction(self.engine) as session:
+                await tell(session, [Notice(job, news, was, due, None, None, None)])
+
+        self.runner.run(write())
+
     async def everything(self) -> tuple[Sequence[RowMapping], dict[UUID, list[TimelineEntry]]]:
         timelines: dict[UUID, list[TimelineEntry]] = {}
         async with self.engine.connect() as session:
@@ -190,6 +205,9 @@ def check_path(entries: list[TimelineEntry]) -> None:
     for before, after in pairwise(entries):
         if after.event in STAY_RUNNING:
             assert before.state is after.state is State.RUNNING
+        elif after.event in PROMISES:
+            assert before.state is after.state
+            assert after.state not in FINISHED
         elif after.event in STAY_WAITING:
             assert before.state is after.state
             assert after.state in WAITING

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,11 +19,15 @@ from invoicing.jobs import service as ledger
 from invoicing.jobs.model import State
 from invoicing.jobs.store import backlog, release
 from invoicing.jobs.store.attempt import _RENEW
+from invoicing.jobs.store.promise_tallies import count
+from invoicing.jobs.store.promises import may_break
 from invoicing.jobs.store.read import page
 from invoicing.jobs.store.rescue import _LOST
 from invoicing.kit.db import Session, driver
 
 from ..book import Book
+
+FIRST = (datetime(2026, 1, 1, tzinfo=UTC), uuid4())
 
 _ALEMBIC = Path(__file__).parents[3] / "alembic.ini"
 
@@ -117,6 +122,10 @@ def explained(monkeypatch: pytest.MonkeyPatch, engine: AsyncEngine) -> Iterator[
             ),
         ),
         ("ix_jobs_runway", lambda session, _: release.runways(session)),
+        ("ix_jobs_promise_due", lambda session, _: may_break(session, None, None, 500)),
+        ("ix_jobs_promise_due", lambda session, _: may_break(session, FIRST, None, 500)),
+        ("ix_jobs_finished", lambda session, _: count(session)),
+        ("ix_jobs_troubled", lambda session, _: count(session)),
     ],
 )
 async def test_what_runs_all_the_time_finds_its_index_among_20_000_jobs(

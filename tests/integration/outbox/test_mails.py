@@ -191,6 +191,22 @@ async def test_german_words_and_what_a_customer_wrote_make_no_header(post: Post,
     assert "Grund: No." in letter.get_content()
 
 
+async def test_news_of_a_promise_says_what_was_promised_what_is_expected_and_why(post: Post, box: Postbox) -> None:
+    await confirmed(post, box, language="de", events=["job.promise_at_risk"])
+    claim = await post.begin()
+    await post.do(
+        "INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message) "
+        "VALUES (:id, 9, 'at_risk', '2026-11-30T12:00Z', '2026-11-30T12:30Z', '2026-11-30T13:00Z', 'paused', 'The lane is paused.')",
+        id=claim.id,
+    )
+    await came(post, box, 2)
+    text = box.letters[1].get_content()
+    assert "wird vielleicht später fertig als zugesagt" in box.letters[1]["Subject"]
+    assert "Zugesagt für: 2026-11-30 12:00 UTC" in text
+    assert "Jetzt erwartet: 2026-11-30 12:30 UTC, spätestens 2026-11-30 13:00 UTC" in text
+    assert "Grund: The lane is paused." in text
+
+
 async def test_a_server_that_is_away_is_left_alone_and_asked_with_one_mail_then() -> None:
     async with mailing() as box:
         port = box.port

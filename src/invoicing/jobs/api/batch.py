@@ -140,7 +140,8 @@ class BatchReception:
         own = getattr(submission, "idempotency_key", None)
         digest = hashlib.sha256(line.content).digest()
         origin = Origin(tenant_of(principal), principal.key_id, own or f"{key}:{line.number}", digest)
-        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.reception.place, line.content)
+        kind, desk = self.submissions.kinds[checked.kind], self.reception
+        return new_job(checked, origin, kind, desk.place, line.content, desk.agreed)
 
     async def _shown(
         self, principal: Principal, job_ids: Sequence[UUID], spoken: Spoken

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Principal
+from invoicing.jobs import promising
 from invoicing.jobs.model import FINISHED, Artifact, Job, Standing
 from invoicing.jobs.store import artifacts
 from invoicing.jobs.view import UNKNOWN, Explainer, job_view, pause_before_asking
@@ -48,9 +49,17 @@ class Desk:
         standings: Mapping[UUID, Standing] = await self.explain(session, jobs, language=spoken.code) if jobs else {}
         begun = [job.id for job in jobs if job.attempt > 0]
         files: Mapping[UUID, Sequence[Artifact]] = await artifacts.of_jobs(session, begun) if begun else {}
-        moment = now()
+        promises = await promising.history(session, jobs)
+        customer, moment = customer_of(principal), now()
         return [
-            job_view(job, customer_of(principal), standings.get(job.id, UNKNOWN), files.get(job.id, ()), moment)
+            job_view(
+                job,
+                customer,
+                standings.get(job.id, UNKNOWN),
+                files.get(job.id, ()),
+                moment,
+                promises.get(job.id, ()),
+            )
             for job in jobs
         ]
 

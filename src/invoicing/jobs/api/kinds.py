@@ -12,6 +12,8 @@ from invoicing.jobs.api.desk import Desk, tenant_of
 from invoicing.jobs.api.schemas import KindDetail, KindList
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import Correction, Normal, Size
+from invoicing.jobs.model.calendars import Promise, calendar_of, span_of
+from invoicing.jobs.submission import Agreed, as_usual
 from invoicing.kit.db import Session
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
@@ -34,6 +36,7 @@ class Catalogue:
     kinds: Kinds
     normals: Normals
     corrections: Corrections
+    agreed: Agreed = as_usual
 
     async def list(self, request: Request) -> Response:
         """Answer `GET /v1/kinds`."""
@@ -48,20 +51,29 @@ class Catalogue:
             raise Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(self.kinds)}.")
         async with self.desk.engine.connect() as session:
             normal = await self.normals(session, kind.name)
-        return answer(_detail(kind, normal, self.corrections(kind.name, tenant_of(principal))))
+        tenant = tenant_of(principal)
+        promised = {size: self.agreed(kind, tenant, size) for size in Size}
+        return answer(_detail(kind, promised, normal, self.corrections(kind.name, tenant)))
 
 
 def _brief(kind: JobKind) -> dict[str, Any]:
     return {"kind": kind.name, "title": kind.title, "href": f"/v1/kinds/{kind.name}"}
 
 
-def _detail(kind: JobKind, normal: Mapping[Size, Normal], correction: Correction | None) -> dict[str, Any]:
+def _detail(
+    kind: JobKind,
+    promised: Mapping[Size, Promise],
+    normal: Mapping[Size, Normal],
+    correction: Correction | None,
+) -> dict[str, Any]:
+    calendars = {size: calendar_of(promise) for size, promise in promised.items()}
     return {
         **_brief(kind),
         "default_priority": kind.default_priority,
         "payload_schema": TypeAdapter(kind.payload).json_schema(),
         "example": dict(kind.example),
-        "promise": {size: kind.promise[size].total_seconds() for size in Size},
+        "promise": {size: span_of(promise).total_seconds() for size, promise in promised.items()},
+        "promise_calendar": {size: calendar and calendar.as_json() for size, calendar in calendars.items()},
         "normal": {size: _normal(normal.get(size)) for size in Size},
         "size_model": _size_model(correction),
     }

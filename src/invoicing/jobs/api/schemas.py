@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from invoicing.jobs.model import Event, Priority, Size, State
+from invoicing.jobs.model import Event, Priority, PromiseStatus, Size, State
 from invoicing.kit.http.contract import ProblemBody
 
 
@@ -56,11 +56,40 @@ class NormalBody(BaseModel):
     similar_jobs: int
 
 
+class ExpectedBody(BaseModel):
+    """When the job was expected to end, as it was told."""
+
+    likely: datetime
+    latest: datetime
+
+
+class ReasonBody(BaseModel):
+    """The proven cause, as it was told."""
+
+    code: str
+    message: str
+
+
+class PromiseChangeBody(BaseModel):
+    """What was told of a promise."""
+
+    at: datetime
+    news: Annotated[str, Field(pattern="^(at_risk|on_track|missed|moved|kept)$")]
+    due: datetime
+    moved_from: datetime | None
+    expected: ExpectedBody | None = Field(description="Null where the end could not be foreseen.")
+    reason: ReasonBody | None
+    by: str = Field(description="`service`, or the role of our staff who moved it.")
+    told_at: datetime | None = Field(description="When the first of your webhooks had the message of it.")
+
+
 class PromiseBody(BaseModel):
-    """The time that was committed to."""
+    """The time that was committed to, and what was told of it."""
 
     due: datetime
-    status: Annotated[str, Field(pattern="^(on_track|at_risk|missed|kept)$")]
+    status: PromiseStatus
+    moved_from: datetime | None = Field(description="What was promised before it was moved the last time.")
+    history: list[PromiseChangeBody] = Field(description="The first first; empty while all goes as promised.")
 
 
 class CauseBody(BaseModel):
@@ -179,12 +208,26 @@ class SizeModelBody(BaseModel):
     own_factor_p50: float = Field(description="The factor of your own jobs.")
 
 
+class CalendarBody(BaseModel):
+    """Opening hours, by the clock of a place."""
+
+    zone: str = Field(description="An IANA time zone.")
+    opens: str
+    closes: str = Field(description="00:00: midnight at the end of the day.")
+    weekdays: list[int] = Field(description="0 is Monday.")
+    country: str | None = Field(description="Closed on its public holidays (ISO 3166-1); null: on none.")
+    subdivision: str | None = Field(description="Of a region of it (ISO 3166-2).")
+
+
 class KindDetail(KindBody):
     """A kind with the schema of its payload, an example, what is promised and what is normal per size class."""
 
     default_priority: Priority
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the payload.")
     example: dict[str, Any]
-    promise: dict[str, float] = Field(description="Seconds, by size class.")
+    promise: dict[str, float] = Field(description="What is promised to you: seconds, by size class.")
+    promise_calendar: dict[str, CalendarBody | None] = Field(
+        description="By size class: the seconds count only while this calendar is open; null: they are by the clock."
+    )
     normal: dict[str, NormalBody | None] = Field(description="By size class; null until learned.")
     size_model: SizeModelBody | None = Field(description="Null until learned.")

@@ -17,10 +17,12 @@ from invoicing.jobs.intake import Intake
 from invoicing.jobs.model import Accepted, Job, NewJob
 from invoicing.jobs.store import read
 from invoicing.jobs.submission import (
+    Agreed,
     Checked,
     Origin,
     Placement,
     Submissions,
+    as_usual,
     new_job,
 )
 from invoicing.jobs.view import Newcomer, as_accepted, job_view
@@ -53,6 +55,7 @@ class Reception:
     place: Placement
     newcomer: Newcomer
     largest: int
+    agreed: Agreed = as_usual
 
     async def submit(self, request: Request) -> Response:
         """Answer `POST /v1/jobs`."""
@@ -119,7 +122,7 @@ class Reception:
         return await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
 
     def _new(self, checked: Checked, origin: Origin, body: bytes) -> NewJob:
-        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body)
+        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body, self.agreed)
 
     def shown_new(self, principal: Principal, job: Job, moment: datetime, spoken: Spoken) -> dict[str, Any]:
         """Show a job that was accepted this instant."""

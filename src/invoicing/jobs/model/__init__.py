@@ -15,6 +15,7 @@ from invoicing.jobs.model.outcomes import (
     jitter,
     judge,
 )
+from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason
 from invoicing.jobs.model.standing import Cause, Correction, Eta, Normal, Standing
 from invoicing.jobs.model.states import FINISHED, TRANSITIONS, WAITING, Event, Priority, Size, State
 
@@ -36,10 +37,15 @@ __all__ = [
     "Job",
     "JobError",
     "NewJob",
+    "News",
     "Normal",
+    "Notice",
     "Outcome",
     "Priority",
     "Progress",
+    "PromiseChange",
+    "PromiseStatus",
+    "Reason",
     "Rejected",
     "RetryPolicy",
     "Settlement",

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from invoicing.jobs.model.outcomes import Verdict
+from invoicing.jobs.model.promises import PromiseStatus
 from invoicing.jobs.model.states import Event, Priority, Size, State
 
 
@@ -61,6 +62,10 @@ class Job:
     """Since when it waits to go on, having given way to other work."""
     expedited_at: datetime | None = None
     """Since when it goes before the fair order, because our staff said so; until it starts."""
+    promise_status: PromiseStatus = PromiseStatus.ON_TRACK
+    """How its promise stood when that was last told; once it is finished, its end says more."""
+    promise_changed_at: datetime | None = None
+    """When its promise was last told of; None: never yet."""
 
     @property
     def progress(self) -> Progress | None:
@@ -148,6 +153,8 @@ class NewJob:
     body: bytes
     idempotency_key: str
     body_hash: bytes
+    promise_due: datetime | None = None
+    """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,10 @@ class Event(StrEnum):
     EXPEDITED = "expedited"
     MOVED = "moved"
     RETRIED = "retried"
+    PROMISE_AT_RISK = "promise_at_risk"
+    PROMISE_ON_TRACK = "promise_on_track"
+    PROMISE_MISSED = "promise_missed"
+    PROMISE_MOVED = "promise_moved"
 
 
 class Priority(StrEnum):

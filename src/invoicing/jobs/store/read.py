@@ -9,16 +9,20 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.sql import ColumnElement
 
-from invoicing.jobs.model import FINISHED, Event, Job, Priority, Size, State, TimelineEntry
+from invoicing.jobs.model import FINISHED, Event, Job, Priority, PromiseStatus, Size, State, TimelineEntry
 from invoicing.jobs.tables import attempts, checkpoints, jobs, payload_parts, timeline
 from invoicing.kit.db import Session
 
 
 def job_of(row: RowMapping) -> Job:
     """Build the value from its row."""
-    return Job(
-        **{**row, "priority": Priority(row["priority"]), "size": Size(row["size"]), "state": State(row["state"])}
-    )
+    named = {
+        "priority": Priority(row["priority"]),
+        "size": Size(row["size"]),
+        "state": State(row["state"]),
+        "promise_status": PromiseStatus(row["promise_status"]),
+    }
+    return Job(**{**row, **named})
 
 
 async def get(session: Session, customer_id: UUID, job_id: UUID) -> Job | None:

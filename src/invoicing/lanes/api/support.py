@@ -1,10 +1,10 @@
 """Acts of our staff on one job over HTTP: with a preview, a reason, and an answer that shows before and after."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
+from invoicing.jobs import promising
 from invoicing.jobs import service as ledger
 from invoicing.jobs.api.desk import JOB_ID, job_id_of
 from invoicing.jobs.api.schemas import EtaBody, JobBody, LaneBody, PositionBody
-from invoicing.jobs.model import FINISHED, Eta, Priority, Size, State
+from invoicing.jobs.model import FINISHED, Eta, Job, Priority, PromiseChange, Size, State
+from invoicing.jobs.model.calendars import Calendar
 from invoicing.jobs.view import Explainer, job_view
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
@@ -24,7 +26,8 @@ from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Languages
 from invoicing.kit.http.queries import query_flag
-from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Retry, Seen, Wish, act
+from invoicing.kit.moments import Moment
+from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Promise, Retry, Seen, Wish, act, refuse_promise
 
 TAG = "support"
 
@@ -64,6 +67,18 @@ class MoveForm(BaseModel):
         return self
 
 
+class PromiseForm(BaseModel):
+    """The time that is promised from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    due: Moment
+
+
+Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm)
+
+
 class StandingBody(BaseModel):
     """Where a job stands."""
 
@@ -72,6 +87,7 @@ class StandingBody(BaseModel):
     position: PositionBody | None
     eta: EtaBody | None
     expedited_at: datetime | None = Field(description="Since when it goes before the fair order.")
+    promise_due: datetime
 
 
 class ActBody(BaseModel):
@@ -93,47 +109,52 @@ class Bench:
     explain: Explainer
     """Must tell positions as the transaction sees them."""
     languages: Languages
+    calendar: Callable[[Job], Calendar | None]
+    """Says by which calendar a job's promise is counted."""
 
     async def expedite(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:expedite`."""
-        return await self._act(request, Expedite())
+        return await self._act(request, ActForm, lambda _: Expedite())
 
     async def retry(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:retry`."""
-        return await self._act(request, Retry())
+        return await self._act(request, ActForm, lambda _: Retry())
 
     async def cancel(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:cancel`."""
-        return await self._act(request, Cancel())
+        return await self._act(request, ActForm, lambda _: Cancel())
 
     async def move(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:move`."""
-        return await self._act(request, None)
+        return await self._act(request, MoveForm, lambda asked: Move(asked.priority, asked.size))
 
-    async def _act(self, request: Request, wish: Wish | None) -> Response:
-        """Act, or only look what acting would change; `wish` None: it is in the body."""
+    async def promise(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:promise`."""
+        return await self._act(request, PromiseForm, lambda asked: Promise(asked.due.astimezone(UTC)))
+
+    async def _act(self, request: Request, model: type[Asked], wished: Callable[[Asked], Wish]) -> Response:
+        """Act, or only look what acting would change."""
         principal = await self.gate.staff(request, Role.SUPPORT, Role.OPS)
         job_id, preview = job_id_of(request), query_flag(request, "dry_run")
         spoken = self.languages.asked_for(request.headers.get("accept-language"))
         explain = partial(self.explain, language=spoken.code)
         sent = request.headers.get("idempotency-key")
         key = None if sent is None else idempotency_key(sent)
-        asked: ActForm | MoveForm
-        if wish is None:
-            asked = move = await form(request, MoveForm)
-            wish = Move(move.priority, move.size)
-        else:
-            asked = await form(request, ActForm)
+        asked = await form(request, model)
+        wish = wished(asked)
         async with self.engine.connect() as session:
             job = await ledger.found(session, job_id)
+            if isinstance(wish, Promise) and job is not None:
+                refuse_promise(wish.due, self.calendar(job), now())
             done = await act(session, principal, job, wish, asked.reason, explain, key)
+            told = await promising.history(session, [done.after.job])
             await (session.rollback() if preview else session.commit())
         headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
-        return answer(_view(done, preview=preview), 200, {**headers, **spoken.headers})
+        return answer(_view(done, told.get(job_id, ()), preview=preview), 200, {**headers, **spoken.headers})
 
 
-def _view(done: Done, *, preview: bool) -> dict[str, Any]:
-    job = job_view(done.after.job, done.customer, done.after.standing, (), now())
+def _view(done: Done, told: Sequence[PromiseChange], *, preview: bool) -> dict[str, Any]:
+    job = job_view(done.after.job, done.customer, done.after.standing, (), now(), told)
     before, after = _standing(done.before), _standing(done.after)
     return {"dry_run": preview, "changed": done.changed, "before": before, "after": after, "job": job}
 
@@ -147,6 +168,7 @@ def _standing(seen: Seen) -> Mapping[str, Any]:
         "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
         "eta": _eta(standing.eta) if unfinished and standing.eta is not None else None,
         "expedited_at": job.expedited_at and job.expedited_at.astimezone(UTC),
+        "promise_due": job.promise_due.astimezone(UTC),
     }
 
 
@@ -173,6 +195,9 @@ _TEXTS = {
     "back from it. A job that runs is refused with 409: it moves by itself when it outlives its class.",
     "retry": "A dead job begins anew, with all the attempts of its kind and from its last checkpoint; workers that "
     "died on it (`poison`) are forgotten. One that waits for its next attempt is due at once.",
+    "promise": "The customer is told (`job.promise_moved`), with the time that is expected now and the proven cause. "
+    "A time that is over, or in which nobody works where the promise is in business hours, is refused with 422 and the "
+    "next open time; a finished job with 409.",
     "cancel": "A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
 }
 
@@ -187,11 +212,12 @@ _KEY = Parameter(
 
 def add_support(router: Router, bench: Bench) -> None:
     """Add the routes."""
-    router.models.extend([ActForm, MoveForm])
+    router.models.extend([ActForm, MoveForm, PromiseForm])
     add = partial(_add, router)
     add("expedite", bench.expedite, "Let a waiting job start next (support, ops)", "ActForm")
     add("move", bench.move, "Move a waiting job to another lane (support, ops)", "MoveForm")
     add("retry", bench.retry, "Have a job tried again now (support, ops)", "ActForm")
+    add("promise", bench.promise, "Promise another time for a job (support, ops)", "PromiseForm")
     add("cancel", bench.cancel, "Cancel a job (support, ops)", "ActForm")
 
 

@@ -1,8 +1,8 @@
 """Statements about messages to a customer's endpoint: listed, resent, and written to try it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -124,6 +124,16 @@ async def waiting_id(session: Session, customer_id: UUID, endpoint_id: UUID, eve
         .limit(1)
     )
     return found
+
+
+async def first_delivered(session: Session, job_ids: Collection[UUID]) -> dict[tuple[UUID, int], datetime]:
+    """Tell when the messages of some jobs were first delivered to anybody, by job and place in its timeline."""
+    rows = await session.execute(
+        select(_m.job_id, _m.seq, func.min(_m.finished_at).label("at"))
+        .where(_m.job_id.in_(job_ids), _m.state == MessageState.DELIVERED)
+        .group_by(_m.job_id, _m.seq)
+    )
+    return {(row.job_id, row.seq): row.at for row in rows}
 
 
 async def let_through(session: Session, endpoint_id: UUID) -> None:

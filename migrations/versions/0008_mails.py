@@ -5,24 +5,29 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-revision: str = "0011"
-down_revision: str | None = "0006"
+revision: str = "0008"
+down_revision: str | None = "0007"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 _WHEN = sa.DateTime(timezone=True)
 
-# A message takes the way of its endpoint. Nothing else of the function changes, whatever it says by now.
+# A message takes the way of its endpoint. Nothing else of the functions changes, whatever they say by now.
 _CHANNEL_OF_ENDPOINT = """
 DO $change$
 DECLARE
-    before text := pg_get_functiondef('tell_endpoints'::regproc);
-    after text := replace(before, $${written}, e.id,$$, $${instead}, e.id,$$);
+    teller regproc;
+    before text;
+    after text;
 BEGIN
-    IF after = before THEN
-        RAISE EXCEPTION 'tell_endpoints() does not write a channel as expected';
-    END IF;
-    EXECUTE after;
+    FOREACH teller IN ARRAY ARRAY['tell_endpoints', 'tell_promises']::regproc[] LOOP
+        before := pg_get_functiondef(teller);
+        after := replace(before, $${written}, e.id,$$, $${instead}, e.id,$$);
+        IF after = before THEN
+            RAISE EXCEPTION '% does not write a channel as expected', teller;
+        END IF;
+        EXECUTE after;
+    END LOOP;
 END $change$
 """
 

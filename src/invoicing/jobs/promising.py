@@ -1,0 +1,65 @@
+"""Keeping promises in sight: what may break is judged by what is expected, and told before it does."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from invoicing.jobs.model import Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing
+from invoicing.jobs.model.promises import Promised, standing_of
+from invoicing.jobs.store import promises as store
+from invoicing.jobs.store.promise_tallies import count
+from invoicing.jobs.store.promises import Place, clock, may_break
+from invoicing.jobs.view import UNKNOWN, Explainer
+from invoicing.kit.db import Session, driver
+from invoicing.outbox import service as outbox
+
+YOUNG = timedelta(seconds=5)
+"""A job younger than this is left alone, unless it is due: most are done by then."""
+
+
+async def judged(session: Session, jobs: Sequence[Job], explain: Explainer, now: datetime) -> list[Notice]:
+    """Judge the promises of unfinished jobs; gives what is to be told of them."""
+    due = [job for job in jobs if now - job.submitted_at >= YOUNG or now >= job.promise_due]
+    standings = await explain(session, due) if due else {}
+    notices = [notice_of(job, standings.get(job.id, UNKNOWN), now) for job in due]
+    return [notice for notice in notices if notice is not None]
+
+
+def notice_of(job: Job, standing: Standing, now: datetime) -> Notice | None:
+    """Say what is to be told of a promise that stands otherwise than it was told last."""
+    stands = standing_of(Promised(job.promise_status, job.promise_due, job.submitted_at), standing.eta, now)
+    if stands is job.promise_status:
+        return None
+    eta, cause = standing.eta, standing.cause
+    return Notice(
+        job_id=job.id,
+        news=News(stands),
+        was=job.promise_status,
+        due=job.promise_due,
+        likely=eta.likely if eta else None,
+        latest=eta.latest if eta else None,
+        reason=Reason(cause.code, cause.message) if cause else None,
+    )
+
+
+async def tell(session: Session, notices: Sequence[Notice]) -> set[UUID]:
+    """Write what is to be told, in this transaction; gives the jobs whose promise still stood as it was seen."""
+    await clock(session)  # begins the transaction that the driver's statements then belong to
+    return await store.note(await driver(session), notices)
+
+
+async def history(session: Session, jobs: Collection[Job]) -> dict[UUID, Sequence[PromiseChange]]:
+    """Read what was told of promises, and since when somebody knows it; asks only where anything was told."""
+    job_ids = [job.id for job in jobs if job.promise_changed_at is not None]
+    if not job_ids:
+        return {}
+    changes = await store.history(session, job_ids)
+    delivered = await outbox.first_delivered(session, job_ids)
+    return {
+        job_id: [replace(one, told_at=delivered.get((job_id, one.seq))) for one in found]
+        for job_id, found in changes.items()
+    }
+
+
+__all__ = ["Place", "PromiseStatus", "clock", "count", "history", "judged", "may_break", "notice_of", "tell"]
