@@ -196,7 +196,8 @@ async def test_news_of_a_promise_says_what_was_promised_what_is_expected_and_why
     claim = await post.begin()
     await post.do(
         "INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message) "
-        "VALUES (:id, 9, 'at_risk', '2026-11-30T12:00Z', '2026-11-30T12:30Z', '2026-11-30T13:00Z', 'paused', 'The lane is paused.')",
+        "VALUES (:id, 9, 'at_risk', '2026-11-30T12:00Z', '2026-11-30T12:30Z', '2026-11-30T13:00Z', 'paused', "
+        "'The lane is paused.')",
         id=claim.id,
     )
     await came(post, box, 2)
