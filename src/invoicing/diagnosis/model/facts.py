@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from invoicing.diagnosis.model.durations import History, Prediction
+from invoicing.diagnosis.model.margins import AllMargins
 from invoicing.jobs.model import WAITING, Job, Size
 from invoicing.lanes.model import POLICY, SIZES, Lane, Pause, Policy, Worker, left_of, quotas
 from invoicing.lanes.model.line import Ahead
@@ -65,6 +66,7 @@ class Snapshot:
     history: History
     policy_of: Callable[[str | None], Policy] = lambda _host: POLICY
     """The policy that holds on a host; None: for the fleet."""
+    margins: AllMargins = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Facts:
     history: History
     prediction: Prediction | None
     similar: int
+    margins: AllMargins
+    """How the last ends fared that were foreseen, by class and stage."""
 
     @property
     def waiting(self) -> bool:
@@ -186,6 +190,7 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         history=snapshot.history,
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
         similar=snapshot.history.similar(job.kind, job.predicted_s),
+        margins=snapshot.margins,
     )
 
 
