@@ -12,8 +12,8 @@ from benchmarks.report import Table
 
 from invoicing.diagnosis.model.margins import Stage
 from invoicing.lanes.model import POLICY, SIZES
-from invoicing.plan.model.foresight import Given, Prophet
-from invoicing.plan.model.simulation import Fleet, Work, simulate
+from invoicing.plan.model.foresight import Given, Prophet, simulate_foreseeing
+from invoicing.plan.model.simulation import Fleet, Work
 
 SHARE = {2: 0.1, 8: 0.04}
 """Of the jobs, by slots, that are asked about."""
@@ -46,7 +46,7 @@ def run() -> Table:
 def foreseen(work: Sequence[Work], slots: int, seed: int) -> list[Given]:
     """Play a load; gives the ranges that were called certain."""
     prophet = Prophet(SHARE[slots], seed)
-    simulate(work, Fleet((slots,)), POLICY, prophet=prophet)
+    simulate_foreseeing(work, Fleet((slots,)), POLICY, prophet)
     return [one for one in prophet.given if one.certain]
 
 

@@ -332,5 +332,6 @@ async def test_foreseen_ends_are_scored_and_set_the_range_of_the_next_ones(
     eta = (await standing(session, ids[2])).eta
     assert eta is not None
     assert eta.confidence == margins.CONFIDENCE
-    taken_s = (eta.likely - await session.scalar(select(func.now()))).total_seconds()
+    now = (await session.execute(select(func.now()))).scalar_one()
+    taken_s = (eta.likely - now).total_seconds()
     assert taken_s == pytest.approx(6, abs=1), "the one that ended took six seconds where two were foreseen"

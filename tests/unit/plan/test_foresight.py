@@ -6,8 +6,8 @@ from statistics import median
 
 from invoicing.jobs.model import Priority
 from invoicing.lanes.model import POLICY
-from invoicing.plan.model.foresight import Prophet
-from invoicing.plan.model.simulation import Fleet, Work, simulate
+from invoicing.plan.model.foresight import Prophet, simulate_foreseeing
+from invoicing.plan.model.simulation import Fleet, Work
 
 
 def heavy_tailed(jobs: int) -> list[Work]:
@@ -24,7 +24,7 @@ def heavy_tailed(jobs: int) -> list[Work]:
 
 def test_nine_of_ten_ends_come_inside_their_range_and_nobody_is_held_up_by_asking() -> None:
     work, prophet = heavy_tailed(3_000), Prophet(0.3, 1)
-    outcome = simulate(work, Fleet((2,)), POLICY, prophet=prophet)
+    outcome = simulate_foreseeing(work, Fleet((2,)), POLICY, prophet)
     given = [one for one in prophet.given if one.certain]
     assert len(given) > 500
     assert 0.85 < sum(one.holds for one in given) / len(given) < 0.95

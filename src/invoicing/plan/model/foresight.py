@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from random import Random
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from invoicing.lanes.model import LANES, SIZES, Lane, Policy, Queue, Scheduler, 
 from invoicing.lanes.model.line import Ahead, Held, line_of, play
 from invoicing.plan.model.backlog import Backlog
 from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint
+from invoicing.plan.model.simulation import Simulation
+from invoicing.plan.model.work import Fleet, Outcome, Work
 
 LOOKED_AT = 1_000
 """Waiting jobs that are looked at, as in the service."""
@@ -146,6 +149,28 @@ class Prophet:
             going_on.setdefault(one.of, []).append(Case(one.point_s, now - one.at_s, ended=False))
         found = {of: margins([*cases, *going_on.get(of, ())]) for of, cases in self._cases.items()}
         self._margins = {of: one for of, one in found.items() if one is not None}
+
+
+def simulate_foreseeing(work: Iterable[Work], fleet: Fleet, policy: Policy, prophet: Prophet) -> Outcome:
+    """Play a load through to its end while ends are foreseen, which changes nothing."""
+    played = _Foreseeing(sorted(work, key=lambda one: one.at_s), fleet, policy, None)
+    played.prophet = prophet
+    played.play(inf)
+    return played.outcome()
+
+
+class _Foreseeing(Simulation):
+    prophet: Prophet
+
+    def _arrive(self, work: Work, now: float) -> None:
+        super()._arrive(work, now)
+        scene = Scene(now, self._policy, self._machines, self._backlog, self._scheduler)
+        self.prophet.arrived(self._tasks[-1], scene)
+
+    def _end(self, run: Run, now: float) -> None:
+        super()._end(run, now)
+        if run.task.finished_s is not None:
+            self.prophet.ended(run.task, now)
 
 
 def _place(task: Task, scene: Scene) -> Ahead | None:

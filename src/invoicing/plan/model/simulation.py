@@ -25,7 +25,6 @@ from invoicing.plan.model.books import Books
 from invoicing.plan.model.course import Course
 from invoicing.plan.model.deaths import Happening, Undertaker
 from invoicing.plan.model.door import Admission, Doorkeeper
-from invoicing.plan.model.foresight import Prophet, Scene
 from invoicing.plan.model.machine import STAYS_ASIDE_S, Machine, Run, Task, last_checkpoint, machine, set_aside_at
 from invoicing.plan.model.work import Death, Ended, Fleet, Outcome, Work
 
@@ -44,30 +43,24 @@ def simulate(
     *,
     admission: Admission | None = None,
     until_s: float = math.inf,
-    prophet: Prophet | None = None,
 ) -> Outcome:
     """Play a load through, to the end of its last job or until a time; the same arguments give the same outcome.
 
-    Without `admission` every job is taken in. A `prophet` foresees ends on the way, and changes nothing.
+    Without `admission` every job is taken in.
     """
-    simulation = _Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admission, prophet)
-    simulation.play(until_s)
-    return simulation.outcome()
+    played = Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admission)
+    played.play(until_s)
+    return played.outcome()
 
 
-class _Simulation:
-    def __init__(
-        self,
-        work: list[Work],
-        fleet: Fleet,
-        policy: Policy,
-        admission: Admission | None,
-        prophet: Prophet | None,
-    ) -> None:
+class Simulation:
+    """What happens, in its order."""
+
+    def __init__(self, work: list[Work], fleet: Fleet, policy: Policy, admission: Admission | None) -> None:
+        """Let nothing have happened yet."""
         self._policy = policy
         self._fleet = fleet
         self._door = Doorkeeper(admission, fleet, policy) if admission else None
-        self._prophet = prophet
         self._work = work
         self._tasks: list[Task] = []
         self._ids: dict[str, UUID] = {}
@@ -76,15 +69,12 @@ class _Simulation:
         self._backlog = Backlog(self._scheduler, policy)
         self._machines = [machine(slots, policy) for slots in fleet.workers]
         self._runway: list[Task] = []
-        self._keeps_its_slot: list[Run] = []
-        """Asked in vain to give way: as many were set aside as may."""
+        self._keeps_its_slot: list[Run] = []  # asked in vain to give way: as many were set aside as may
         self._unfinished = 0
         self._events: list[tuple[float, int, Happening]] = []
-        self._numbers = 0
-        self._now = 0.0
+        self._numbers, self._now = 0, 0.0
         self._look_at = math.inf
-        self._came = False
-        """Whether something new waits since the last decision."""
+        self._came = False  # whether something new waits since the last decision
         self._books = Books(self._scheduler)
         self._course = Course()
         for customer, cap in fleet.caps.items():
@@ -173,8 +163,6 @@ class _Simulation:
         self._unfinished += 1
         self._came = True
         self._backlog.add(task)
-        if self._prophet:
-            self._prophet.arrived(task, Scene(now, self._policy, self._machines, self._backlog, self._scheduler))
 
     def _decide(self, now: float) -> None:
         if self._scheduler.waits or self._runway:
@@ -255,8 +243,6 @@ class _Simulation:
             task.finished_s = now
             self._unfinished -= 1
             self._end(run, now)
-            if self._prophet:
-                self._prophet.ended(task, now)
         elif run.target_s == self._policy.cutoffs.limit(task.lane.size):
             self._outgrow(run, now)
         else:
