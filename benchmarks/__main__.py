@@ -8,7 +8,7 @@ from benchmarks.pace import FULL, QUICK
 
 ROWS = 100_000
 
-BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes")
+BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "eta", "normal")
 """The files here that have a function `run() -> Table`."""
 
 PACED = ("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases")

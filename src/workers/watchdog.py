@@ -11,6 +11,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from invoicing.diagnosis import service as diagnosis
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import RetryPolicy, State
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
 _FORGET_EVERY_S = 60.0
+_FORESEE_EVERY_S = 2.0
 _UNCLAIMED_FOR = timedelta(seconds=2)
 _DEAD_FOR = timedelta(minutes=10)
 
@@ -76,6 +78,7 @@ class Watchdog:
             self._every(self._every_s, self.rescue),
             self._every(self._every_s, self.reconcile),
             self._every(_FORGET_EVERY_S, self.forget),
+            self._every(_FORESEE_EVERY_S, self.foresee),
         )
 
     async def rescue(self) -> None:
@@ -123,6 +126,11 @@ class Watchdog:
         """Remove registrations of workers that have been dead for long."""
         async with transaction(self._engine) as session:
             await lanes.forget_dead(session, _DEAD_FOR)
+
+    async def foresee(self) -> None:
+        """Foresee the ends of some jobs and see what came of earlier ones: by that, ranges are put right."""
+        async with transaction(self._engine) as session:
+            await diagnosis.foresee_some(session)
 
     async def _every(self, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
         while not self._ended.is_set():

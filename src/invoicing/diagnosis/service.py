@@ -1,8 +1,9 @@
 """Explaining jobs: the facts read once for all of them, then judged one by one."""
 
+import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
@@ -15,9 +16,11 @@ from invoicing.diagnosis import store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn
-from invoicing.diagnosis.model.eta import expect, normal
+from invoicing.diagnosis.model.eta import expect, foresee, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
+from invoicing.diagnosis.model.margins import AllMargins, Of, margins
 from invoicing.diagnosis.words import FALLBACK, say
+from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
 from invoicing.kit.db import Session
@@ -26,6 +29,9 @@ from invoicing.lanes.positions import positions
 LEARN_AGAIN_AFTER_S = 15.0
 """How old what was learned from finished jobs may be: normal times change slowly, and learning reads many rows."""
 
+_FORESEEN_AT_ONCE = 5
+"""Running jobs, and as many that wait, whose ends are foreseen in a round: a few hundred a minute."""
+
 _NO_KINDS: Kinds = MappingProxyType({})
 
 
@@ -33,6 +39,7 @@ _NO_KINDS: Kinds = MappingProxyType({})
 class _Learned:
     at: float
     history: History
+    margins: AllMargins
 
 
 _learned: WeakKeyDictionary[Engine, _Learned] = WeakKeyDictionary()
@@ -88,6 +95,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
     undelivered = await store.undelivered(session, ended) if deliveries else None
     if not waiting:
         now = await store.clock(session)
+        learned = await _lessons(session, now)
         return Snapshot(
             now=now,
             workers=await store.workers(session) if unfinished else (),
@@ -97,11 +105,13 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
             places={},
             caps={},
             attempts=await store.attempts(session, begun) if begun else {},
-            history=await _history(session, now),
+            history=learned.history,
             undelivered=undelivered,
+            margins=learned.margins,
         )
     line = await positions(session, waiting, fresh=fresh)
     found = await store.under_way(session)
+    learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
         now=found.now,
@@ -112,9 +122,10 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
         places={job_id: place for job_id, place in ahead.items() if place is not None},
         caps=await store.caps(session, {job.customer_id for job in waiting}),
         attempts=await store.attempts(session, begun) if begun else {},
-        history=await _history(session, found.now),
+        history=learned.history,
         policy_of=line.policies.of,
         undelivered=undelivered,
+        margins=learned.margins,
     )
 
 
@@ -164,14 +175,47 @@ def _attempts_allowed(job: Job, kinds: Kinds) -> int | None:
     return None if kind is None else kind.retry.max_attempts
 
 
+async def foresee_some(session: Session) -> int:
+    """Score the ends that were foreseen and foresee those of a few more jobs, drawn from all that wait or run.
+
+    A handful of statements and jobs, whatever there is, and one caller at a time; gives how many ends it foresaw.
+    """
+    if not await store.alone(session):
+        return 0
+    await store.score(session)
+    found = await store.under_way(session)
+    running = [work.job_id for works in found.running.values() for work in works]
+    waiting = list((await positions(session, ())).line.places)
+    chosen = [one for ids in (running, waiting) for one in random.sample(ids, min(len(ids), _FORESEEN_AT_ONCE))]
+    jobs = [job for job in await ledger.anybodys(session, chosen) if job.state not in FINISHED]
+    if not jobs:
+        return 0
+    snapshot = await look(session, jobs)
+    points: dict[UUID, tuple[Of, float]] = {}
+    for job in jobs:
+        facts = facts_of(snapshot, job, None)
+        check = shown(facts, examine(facts))
+        foreseen = foresee(facts, check) if check else None
+        if foreseen is not None and foreseen.stage is not None:
+            points[job.id] = ((job.size, foreseen.stage), foreseen.point_s)
+    await store.keep(session, points)
+    return len(points)
+
+
 async def _history(session: Session, now: datetime) -> History:
+    return (await _lessons(session, now)).history
+
+
+async def _lessons(session: Session, now: datetime) -> _Learned:
     """Give what was learned lately; one caller learns again while the others go on with what there is."""
     engine = session.engine.sync_engine
     known = _learned.get(engine)
     if known is not None:
         if time.monotonic() - known.at < LEARN_AGAIN_AFTER_S:
-            return known.history
-        _learned[engine] = _Learned(time.monotonic(), known.history)
+            return known
+        _learned[engine] = replace(known, at=time.monotonic())
     history = learn(await store.finished(session), now)
-    _learned[engine] = _Learned(time.monotonic(), history)
-    return history
+    found = {of: margins(cases) for of, cases in (await store.cases(session)).items()}
+    known = _Learned(time.monotonic(), history, {of: one for of, one in found.items() if one is not None})
+    _learned[engine] = known
+    return known

@@ -1,9 +1,15 @@
-"""Who follows which job: one listener for the whole process, told by PostgreSQL, wakes only those concerned."""
+"""Who follows which job: one listener for the whole process, told by PostgreSQL, wakes only those concerned.
+
+What they read then is read once for all of them: however many follow a job, a change of it costs one look.
+"""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar, cast
 from uuid import UUID
+
+T = TypeVar("T")
 
 
 class Follower:
@@ -33,6 +39,8 @@ class Followers:
     def __init__(self) -> None:
         """Start with nobody."""
         self._of: dict[UUID, set[Follower]] = {}
+        self._looks: dict[UUID, dict[Hashable, asyncio.Task[object]]] = {}
+        """Looks under way, by job and by what is asked; none that began before the job was last told of."""
         self.ending = False
         """Set when the process is about to end: whoever waits answers with what there is."""
 
@@ -49,6 +57,23 @@ class Followers:
             if not others:
                 del self._of[job_id]
 
+    async def look(self, job_id: UUID, asked: Hashable, read: Callable[[], Awaitable[T]]) -> T:
+        """Look at a job, or wait for what a look that is under way and asks the same will find.
+
+        A look that began before a change that was told is joined by nobody who comes after: it may not have seen it.
+        """
+        looks = self._looks.setdefault(job_id, {})
+        task = looks.get(asked)
+        if task is None:
+            task = looks[asked] = asyncio.ensure_future(_begun(read))
+            task.add_done_callback(lambda _: self._forget(job_id, looks, asked))
+        return cast("T", await asyncio.shield(task))
+
+    def _forget(self, job_id: UUID, looks: dict[Hashable, asyncio.Task[object]], asked: Hashable) -> None:
+        looks.pop(asked, None)
+        if not looks and self._looks.get(job_id) is looks:
+            del self._looks[job_id]
+
     def told(self, _channel: str, payload: str) -> None:
         """Pass a notification on: the ids of the jobs that changed, or `*`."""
         if payload == "*":
@@ -56,11 +81,14 @@ class Followers:
             return
         for text in payload.split(","):
             with suppress(ValueError):
-                for follower in self._of.get(UUID(text), ()):
+                job_id = UUID(text)
+                self._looks.pop(job_id, None)
+                for follower in self._of.get(job_id, ()):
                     follower.tell()
 
     def tell_all(self) -> None:
         """Have everybody look: notifications may have been lost."""
+        self._looks.clear()
         for followers in self._of.values():
             for follower in followers:
                 follower.tell()
@@ -73,3 +101,7 @@ class Followers:
     def __len__(self) -> int:
         """Count the followers."""
         return sum(map(len, self._of.values()))
+
+
+async def _begun(read: Callable[[], Awaitable[object]]) -> object:
+    return await read()

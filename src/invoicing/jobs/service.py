@@ -22,7 +22,7 @@ from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.promises import move as move_promise
-from invoicing.jobs.store.read import ahead_of, attempts_of, checkpoint_of, held, part, parts_of
+from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, held, part, parts_of
 from invoicing.jobs.store.release import (
     Released,
     ask_to_give_way,
@@ -52,6 +52,7 @@ __all__ = [
     "Signed",
     "Watch",
     "ahead_of",
+    "anybodys",
     "artifact_content",
     "ask_to_give_way",
     "attempts_of",

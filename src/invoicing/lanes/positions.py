@@ -22,7 +22,7 @@ from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen
 from invoicing.kit.db import Session, driver
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, SIZES, Lane, Queue, Scheduler, Waiting, Worker, quotas
-from invoicing.lanes.model.line import Ahead, Held, Line, line_of, line_up
+from invoicing.lanes.model.line import Ahead, Held, Line, line_of, play
 from invoicing.lanes.model.metering import first_s
 from invoicing.lanes.policies import Policies, all_policies
 
@@ -112,11 +112,13 @@ async def compute(session: Session) -> Positions:
     scheduler.restore(await store.served(session, {queue.customer_id for queue in queues}))
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
     quota, work_s = _quota(workers, policies), {one.job_id: one.work_s for one in look.jobs}
-    line = await asyncio.to_thread(  # a tenth of a second of computing must not hold up whoever else is served
-        lambda: line_of(
-            line_up(scheduler, runway, _held(look, policies), quota, closed), work_s, policies.fleet.quantum_s
-        )
-    )
+    held, quantum = _held(look, policies), policies.fleet.quantum_s
+
+    def played() -> Line:
+        found = play(scheduler, runway, held, quota, closed)
+        return line_of(found.started, work_s, quantum, found.starts_in_s)
+
+    line = await asyncio.to_thread(played)  # a tenth of a second of computing must not hold up whoever else is served
     last_of = {name: heads[-1].job_id for name, heads in _heads(look).items() if name in cut}
     return Positions(look.now, policies, line, last_of, frozenset(_heads(look)), complete)
 

@@ -8,11 +8,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, insert, select, text, update
+from sqlalchemy import event, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.tables import customers
+from invoicing.diagnosis import service
+from invoicing.diagnosis.model import margins
 from invoicing.diagnosis.service import explain
+from invoicing.diagnosis.tables import foreseen
 from invoicing.jobs.kinds import JobKind
 from invoicing.jobs.model import Job, Standing, State
 from invoicing.jobs.store.read import job_of
@@ -305,3 +308,30 @@ async def test_a_finished_job_has_its_normal_times_and_no_cause(session: Session
     assert told.normal is not None
     assert told.normal.verdict == "normal"
     assert await explain(session, [], KINDS) == {}
+
+
+async def test_foreseen_ends_are_scored_and_set_the_range_of_the_next_ones(
+    session: Session, customer: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await finish(session, customer, 20, took=2)
+    worker_id = await add_worker(session, slots=8)
+    ids = await add(session, customer, 3)
+    for job_id in ids:
+        await start(session, job_id, worker_id, began=0.1)
+    assert await service.foresee_some(session) == 3
+    for job_id, state in ((ids[0], "succeeded"), (ids[1], "dead")):
+        over = {"state": state, "finished_at": ago(-6), "lease_until": None, "worker_id": None}
+        await session.execute(update(jobs).where(jobs.c.id == job_id).values(**over))
+    assert await service.foresee_some(session) == 1
+    kept = {row.job_id: row.passed_s for row in await session.execute(select(foreseen))}
+    assert set(kept) == {ids[0], ids[2]}
+    assert kept[ids[0]] is not None
+    assert kept[ids[2]] is None
+    monkeypatch.setattr(margins, "FEWEST_CASES", 1)
+    monkeypatch.setattr(service, "LEARN_AGAIN_AFTER_S", 0.0)
+    eta = (await standing(session, ids[2])).eta
+    assert eta is not None
+    assert eta.confidence == margins.CONFIDENCE
+    now = (await session.execute(select(func.now()))).scalar_one()
+    taken_s = (eta.likely - now).total_seconds()
+    assert taken_s == pytest.approx(6, abs=1), "the one that ended took six seconds where two were foreseen"

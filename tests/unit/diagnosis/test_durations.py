@@ -10,24 +10,25 @@ from invoicing.diagnosis.model.durations import FEWEST, Group, Prediction, learn
 PER_ROUND = 5
 
 
-def healthy(draw: random.Random, spread: float) -> tuple[float, float]:
-    """Draw a job of some predicted seconds between 1 and 10, and what it took."""
+def healthy(draw: random.Random, spread: float, *, heavy: bool = False) -> tuple[float, float]:
+    """Draw a job of some predicted seconds between 1 and 10, and what it took: log-normal, or heavier-tailed."""
     predicted = draw.uniform(1, 9.9)
-    return predicted, 1.7 * predicted * exp(draw.gauss(0, spread))
+    error = draw.expovariate(1 / spread) * draw.choice((-1, 1)) if heavy else draw.gauss(0, spread)
+    return predicted, 1.7 * predicted * exp(error)
 
 
-def predictions(similar: int, spread: float, rounds: int) -> list[tuple[Prediction, float]]:
+def predictions(similar: int, spread: float, rounds: int, *, heavy: bool = False) -> list[tuple[Prediction, float]]:
     """Learn from so many jobs, beside two other kinds, and draw some more: what was predicted, and what it took."""
     draw = random.Random(similar)
     drawn = []
     for _ in range(rounds):
         groups = []
         for kind, count in (("this", similar), ("that", 40), ("other", 40)):
-            pairs = [healthy(draw, spread) for _ in range(count)]
+            pairs = [healthy(draw, spread, heavy=heavy) for _ in range(count)]
             groups.append(Group(kind, 0, tuple(p for p, _ in pairs), tuple(d for _, d in pairs)))
         history = learn(groups, None)
         for _ in range(PER_ROUND):
-            predicted, took = healthy(draw, spread)
+            predicted, took = healthy(draw, spread, heavy=heavy)
             prediction = history.predict("this", predicted)
             assert prediction is not None
             drawn.append((prediction, took))
@@ -38,6 +39,12 @@ def predictions(similar: int, spread: float, rounds: int) -> list[tuple[Predicti
 @pytest.mark.parametrize("similar", [3, 10, 99, 200])
 def test_healthy_work_is_hardly_ever_called_slow(similar: int, spread: float) -> None:
     drawn = predictions(similar, spread, 400)
+    assert sum(took > prediction.quantile(0.99) for prediction, took in drawn) / len(drawn) <= 0.015
+
+
+@pytest.mark.parametrize("similar", [3, 5, 10, 30])
+def test_nor_is_healthy_work_with_heavy_tails(similar: int) -> None:
+    drawn = predictions(similar, 0.6, 600, heavy=True)
     assert sum(took > prediction.quantile(0.99) for prediction, took in drawn) / len(drawn) <= 0.015
 
 

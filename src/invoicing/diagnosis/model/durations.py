@@ -19,8 +19,12 @@ FEWEST = 3
 RANKED_FROM = 99
 """From so many similar jobs on, the 99 % bound is an order statistic and needs no model."""
 
+_FAR = 0.9
+"""Beyond this share, durations have heavier tails than the model: there, what was seen of all kinds bounds it too, at
+half the risk, since a few jobs of a kind may show too small a spread of its own."""
+
 _SHORTEST_S, _LONGEST_S = 0.001, 1e9
-_PRIOR_WEIGHT = 3.0
+_PRIOR_WEIGHT = 8.0
 """How many jobs the pooled spread counts for against a kind's own."""
 _PRIOR_SPREAD = 1.0
 """Spread of log(actual / predicted) assumed before anything is known (the simulation's estimates had 1)."""
@@ -48,6 +52,8 @@ class Prediction:
     scale: float
     freedom: float
     ranked: tuple[float, ...] = ()
+    tail: tuple[float, ...] = ()
+    """Errors of all kinds in units of their scales, ascending: the far end is no nearer than it was for them."""
 
     @property
     def spread(self) -> float:
@@ -57,9 +63,11 @@ class Prediction:
     def quantile(self, share: float) -> float:
         """Give the seconds within which this share of such jobs end."""
         if self.ranked:
-            rank = min(len(self.ranked), ceil((len(self.ranked) + 1) * share))
-            return exp(self.median_log + self.ranked[rank - 1])
-        return exp(self.median_log + self.scale * student(share, self.freedom))
+            return exp(self.median_log + _ranked(self.ranked, share))
+        far = student(share, self.freedom)
+        if self.tail and share > _FAR:
+            far = max(far, _ranked(self.tail, (1 + share) / 2))
+        return exp(self.median_log + self.scale * far)
 
     def remaining(self, share: float, worked_s: float) -> float:
         """Give the further seconds within which this share of those jobs end that have run this long already."""
@@ -117,6 +125,8 @@ class History:
     ranked: Mapping[tuple[str, int], tuple[float, ...]]
     """Errors of log(duration), ascending, of the groups with enough jobs for an order statistic."""
     ratios: Mapping[Size, Ratio]
+    tail: tuple[float, ...] = ()
+    """Errors of all kinds in units of their scales, ascending."""
 
     def similar(self, kind: str, predicted_s: float) -> int:
         """How many finished jobs of the kind, predicted within the same power of ten, are known."""
@@ -130,7 +140,7 @@ class History:
             return None
         line, x = self.lines[kind], _log(predicted_s)
         ranked = self.ranked.get((kind, group.magnitude), ())
-        return Prediction(line.median_log(x), line.scale_at(x, self.pooled), line.freedom, ranked)
+        return Prediction(line.median_log(x), line.scale_at(x, self.pooled), line.freedom, ranked, self.tail)
 
 
 def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
@@ -145,12 +155,19 @@ def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
     ranked = {
         key: _errors(group, lines[group.kind]) for key, group in known.items() if len(group.durations) >= RANKED_FROM
     }
-    return History(observed_at, known, lines, pooled, ranked, _ratios(known.values()))
+    scales = {kind: line.scale_at(line.mean_log, pooled) for kind, line in lines.items()}
+    tail = sorted(error / scales[group.kind] for group in known.values() for error in _errors(group, lines[group.kind]))
+    return History(observed_at, known, lines, pooled, ranked, _ratios(known.values()), tuple(tail))
 
 
 def magnitude(predicted_s: float) -> int:
     """Give the power of ten that predicted seconds belong to; nothing is below a millisecond."""
     return floor(log10(max(predicted_s, _SHORTEST_S)))
+
+
+def _ranked(ascending: Sequence[float], share: float) -> float:
+    rank = min(len(ascending), ceil((len(ascending) + 1) * share))
+    return ascending[rank - 1]
 
 
 def student(share: float, freedom: float) -> float:

@@ -1,4 +1,8 @@
-"""When a job is expected to end, and what is normal for it: an interval that was learned, or nothing."""
+"""When a job is expected to end, and what is normal for it: an interval that was learned, or nothing.
+
+First the end is foreseen: the work ahead under the policy over the slots, then its own; or, once it runs, from its own
+progress. Then the range around that point is set by how the last points of its class and stage fared.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,12 +11,10 @@ from statistics import NormalDist
 
 from invoicing.diagnosis.model.check import Check, Code
 from invoicing.diagnosis.model.facts import Facts, RunningWork
+from invoicing.diagnosis.model.margins import CONFIDENCE, SHORTEST_S, Margins, Stage
 from invoicing.diagnosis.model.running import SLOW_BEYOND
 from invoicing.jobs.model import Eta, Normal
 from invoicing.lanes.model import SIZES
-
-CONFIDENCE = 0.9
-"""Share of jobs that should end inside the interval."""
 
 _LOW, _HIGH = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
 _Z = NormalDist().inv_cdf(_HIGH)
@@ -36,28 +38,60 @@ class _Span:
 _NOTHING = _Span(0.0, 0.0, 0.0)
 
 
+@dataclass(frozen=True)
+class Foreseen:
+    """When a job should end, before that is put right by experience with such points."""
+
+    span: _Span
+    stage: Stage | None
+    """None: from a time that was set, of which there is no experience."""
+    certain: bool
+    """Whether the span rests on enough finished jobs alone."""
+
+    @property
+    def point_s(self) -> float:
+        """The likely end (seconds from now)."""
+        return max(self.span.middle, SHORTEST_S)
+
+
 def expect(facts: Facts, cause: Check) -> Eta | None:
     """Say when the job will end; None where the cause has no foreseeable end, or too little is known.
 
-    The confidence is None where the interval rests on counted work ahead or on the job's own progress alone: how
-    often such intervals hold has not been measured.
+    The confidence is None where no experience with such points is at hand and the interval rests on counted work ahead
+    or on the job's own progress alone.
     """
+    foreseen = foresee(facts, cause)
+    if foreseen is None:
+        return None
+    margins = facts.margins.get((facts.lane.size, foreseen.stage)) if foreseen.stage else None
+    if margins is None:
+        return _eta(facts, foreseen.span, certain=foreseen.certain)
+    return _eta(facts, _put_right(foreseen.point_s, margins), certain=True)
+
+
+def foresee(facts: Facts, cause: Check) -> Foreseen | None:
+    """Foresee the end of a job; None where the cause has none, or too little is known."""
     match cause.code:
         case Code.SLOWER_THAN_NORMAL | Code.RUNNING_NORMALLY:
-            span = _from_progress(facts) or _from_history(facts)
-            certain = facts.prediction is not None
+            told, stage = _from_progress(facts), Stage.RUNNING
+            span, certain = told or _from_history(facts), told is None
         case Code.STARTING | Code.LANE_SATURATED:
             wait, own = _wait(facts), _from_history(facts)
             span = wait + own if wait and own else None
             certain = wait == _NOTHING
+            stage = Stage.STARTING if certain else Stage.WAITING
         case Code.SCHEDULED | Code.RETRY_BACKOFF | Code.PAUSED:
             start = max(0.0, ((cause.until or facts.now) - facts.now).total_seconds())
             own = _from_history(facts)
             span = _Span(start, start, start) + own if own else None
-            certain = False
+            return Foreseen(span, None, certain=False) if span else None
         case _:
             return None
-    return _eta(facts, span, certain=certain) if span else None
+    return Foreseen(span, stage, certain) if span and span.high <= _FARTHEST_S else None
+
+
+def _put_right(point_s: float, margins: Margins) -> _Span:
+    return _Span(point_s * margins.low, point_s * margins.middle, point_s * margins.high)
 
 
 def normal(facts: Facts) -> Normal:
@@ -126,6 +160,9 @@ def _wait(facts: Facts) -> _Span | None:
     if seconds == inf or busy is None:
         return None
     middle = (seconds + busy) / slots
+    turn = None if place is None else place.starts_in_s
+    if turn is not None:
+        middle = min(middle, turn)
     spread = sqrt(variance) / slots
     return _Span(max(0.0, middle - _Z * spread - busy / slots), middle, middle + _Z * spread + busy / slots)
 

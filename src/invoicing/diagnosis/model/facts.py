@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from invoicing.diagnosis.model.durations import History, Prediction
+from invoicing.diagnosis.model.margins import AllMargins
 from invoicing.jobs.model import WAITING, Job
 from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker
 from invoicing.lanes.model.line import Ahead
@@ -82,6 +83,7 @@ class Snapshot:
     history: History
     policy_of: Callable[[str | None], Policy] = lambda _host: POLICY
     """The policy that holds on a host; None: for the fleet."""
+    margins: AllMargins = field(default_factory=dict)
     undelivered: Mapping[UUID, tuple[Undelivered, ...]] | None = None
     """What could not be told of finished jobs; None: not looked at."""
     _rooms: dict[tuple[UUID, ...], "_Room"] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -131,6 +133,8 @@ class Facts:
     history: History
     prediction: Prediction | None
     similar: int
+    margins: AllMargins
+    """How the last ends fared that were foreseen, by class and stage."""
     undelivered: tuple[Undelivered, ...] | None = None
     """None: not looked at."""
 
@@ -224,4 +228,5 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
         similar=snapshot.history.similar(job.kind, job.predicted_s),
         undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),
+        margins=snapshot.margins,
     )

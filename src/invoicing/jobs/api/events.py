@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -102,11 +103,15 @@ async def live(engine: AsyncEngine, followers: Followers, job_id: UUID, after: i
     The place in the timeline is the only memory: a row is told when it is read behind the last one told, so none is
     missed or told twice, however many notifications come.
     """
+
+    async def look(place: int) -> list[TimelineEntry]:
+        async with engine.connect() as session:
+            return await read.entries(session, job_id, after=place, limit=_AT_ONCE)
+
     with followers.following(job_id) as follower:
         yield b"retry: %d\n\n" % _RECONNECT_MS
         while not followers.ending:
-            async with engine.connect() as session:
-                found = await read.entries(session, job_id, after=after, limit=_AT_ONCE)
+            found = await followers.look(job_id, after, partial(look, after))
             for entry in found:
                 yield event_bytes(entry)
                 after = entry.seq

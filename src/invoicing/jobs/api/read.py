@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from fastapi import Request, Response
@@ -65,7 +66,7 @@ class Reader:
         with self.followers.following(job_id) as follower:
             first: int | None = None
             while not self.followers.ending:
-                found = await self._revision(tenant, job_id)
+                found = await self.followers.look(job_id, tenant, partial(self._revision, tenant, job_id))
                 first = found.revision if first is None else first
                 changed = none_match(known, spoken.tag(found.revision)) if known else found.revision != first
                 left = ends - asyncio.get_running_loop().time()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
 from uuid import UUID
 
@@ -32,6 +32,8 @@ class Ahead:
     work: Mapping[Size, tuple[int, float]] = field(default_factory=dict)
     at_least: bool = False
     """There is more that was not looked at."""
+    starts_in_s: float | None = None
+    """Seconds until its turn comes, where everybody takes as long as predicted; None: not looked so far."""
 
     @property
     def work_s(self) -> float:
@@ -51,6 +53,8 @@ class Line:
     turns_s: Mapping[Size, Sequence[float]]
     """The same for the work that they do before they give way."""
     sizes: Sequence[Size]
+    starts_in_s: Sequence[float] = ()
+    """Seconds until each has its turn; those behind its end never have one, as things are."""
 
     def ahead(self, job_id: UUID) -> Ahead | None:
         """Say what starts before a job; None where it is not in this line.
@@ -58,7 +62,10 @@ class Line:
         Larger work that starts before gives way to it, so of that only its first turn counts.
         """
         place = self.places.get(job_id)
-        return None if place is None else self._before(place, self.sizes[place])
+        if place is None:
+            return None
+        starts_in_s = self.starts_in_s[place] if place < len(self.starts_in_s) else None
+        return replace(self._before(place, self.sizes[place]), starts_in_s=starts_in_s)
 
     def behind(self, job_id: UUID, size: Size) -> Ahead | None:
         """Say what starts before a job that waits behind a given one, in the same queue, further than was looked."""
@@ -78,6 +85,14 @@ class Line:
         return Ahead(place, work)
 
 
+@dataclass(frozen=True)
+class Played:
+    """Waiting jobs in the order of their start, and after how many seconds those start that find a slot."""
+
+    started: Sequence[Waiting]
+    starts_in_s: Sequence[float]
+
+
 def line_up(
     scheduler: Scheduler,
     runway: Sequence[Waiting],
@@ -90,10 +105,21 @@ def line_up(
     What is on the `runway` comes first. `closed` lanes release nothing and come last, as does what has no slot at all.
     The scheduler is used up by it.
     """
+    return list(play(scheduler, runway, held, quota, closed).started)
+
+
+def play(
+    scheduler: Scheduler,
+    runway: Sequence[Waiting],
+    held: Iterable[Held],
+    quota: Mapping[Size, int],
+    closed: Iterable[Lane] = (),
+) -> Played:
+    """Line jobs up, and tell when each starts."""
     ends = [(one.for_s, number, one.size, one.customer_id) for number, one in enumerate(held)]
     heapify(ends)
     running = Counter(one[2] for one in ends) + Counter(one.lane.size for one in runway)
-    number, started = len(ends), list(runway)
+    number, started, starts_in_s = len(ends), list(runway), [0.0] * len(runway)
     for one in runway:
         number += 1
         heappush(ends, (one.first_s, number, one.lane.size, one.customer_id))
@@ -105,15 +131,18 @@ def line_up(
             running[one.lane.size] += 1
             heappush(ends, (now + one.first_s, number, one.lane.size, one.customer_id))
         started += released
+        starts_in_s += [now] * len(released)
         if not ends:
             break
         now, _, size, customer_id = heappop(ends)
         running[size] -= 1
         scheduler.ended(customer_id)
-    return started + scheduler.release(dict.fromkeys(SIZES, _ENDLESS))
+    return Played(started + scheduler.release(dict.fromkeys(SIZES, _ENDLESS)), starts_in_s)
 
 
-def line_of(started: Sequence[Waiting], work_s: Mapping[UUID, float], quantum_s: float) -> Line:
+def line_of(
+    started: Sequence[Waiting], work_s: Mapping[UUID, float], quantum_s: float, starts_in_s: Sequence[float] = ()
+) -> Line:
     """Add up a line; `work_s` is the predicted work of each job, which gives way to smaller after `quantum_s`."""
     counts: dict[Size, list[int]] = {size: [0] for size in SIZES}
     whole: dict[Size, list[float]] = {size: [0.0] for size in SIZES}
@@ -125,4 +154,4 @@ def line_of(started: Sequence[Waiting], work_s: Mapping[UUID, float], quantum_s:
             whole[size].append(whole[size][-1] + (work_s.get(one.job_id, one.first_s) if own else 0.0))
             turns[size].append(turns[size][-1] + (min(one.first_s, quantum_s) if own else 0.0))
     places = {one.job_id: place for place, one in enumerate(started)}
-    return Line(places, counts, whole, turns, [one.lane.size for one in started])
+    return Line(places, counts, whole, turns, [one.lane.size for one in started], starts_in_s)

@@ -1,7 +1,7 @@
 """The simulated ledger: what waits, queue by queue in the order in which it is due; a scheduler is shown the first."""
 
 from collections.abc import Mapping
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nsmallest
 from uuid import UUID
 
 from invoicing.lanes.model import Lane, Policy, Queue, Scheduler, Waiting
@@ -71,6 +71,26 @@ class Backlog:
                 self._show(name, one.customer_id)
                 more = True
         return more
+
+    @property
+    def queues(self) -> int:
+        """Count the queues in which something waits, or waited."""
+        return len(self._shown)
+
+    def first(self, depth: int) -> dict[Queue, list[Task]]:
+        """Give the first tasks of every queue, in order."""
+        found = {}
+        for (key_id, lane), shown in self._shown.items():
+            hidden = self._hidden.get((key_id, lane), ())
+            tasks = list(shown.values())[:depth]
+            tasks += [task for *_, task in nsmallest(depth - len(tasks), hidden)]
+            if tasks:
+                found[Queue(tasks[0].customer_id, key_id, lane)] = tasks
+        return found
+
+    def as_waiting(self, task: Task) -> Waiting:
+        """Show a task as the scheduler sees it."""
+        return self._waiting(task)
 
     def _show(self, name: tuple[UUID, Lane], customer_id: UUID) -> None:
         hidden = self._hidden[name]

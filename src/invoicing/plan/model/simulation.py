@@ -48,13 +48,16 @@ def simulate(
 
     Without `admission` every job is taken in.
     """
-    simulation = _Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admission)
-    simulation.play(until_s)
-    return simulation.outcome()
+    played = Simulation(sorted(work, key=lambda one: one.at_s), fleet, policy, admission)
+    played.play(until_s)
+    return played.outcome()
 
 
-class _Simulation:
+class Simulation:
+    """What happens, in its order."""
+
     def __init__(self, work: list[Work], fleet: Fleet, policy: Policy, admission: Admission | None) -> None:
+        """Let nothing have happened yet."""
         self._policy = policy
         self._fleet = fleet
         self._door = Doorkeeper(admission, fleet, policy) if admission else None
@@ -66,15 +69,12 @@ class _Simulation:
         self._backlog = Backlog(self._scheduler, policy)
         self._machines = [machine(slots, policy) for slots in fleet.workers]
         self._runway: list[Task] = []
-        self._keeps_its_slot: list[Run] = []
-        """Asked in vain to give way: as many were set aside as may."""
+        self._keeps_its_slot: list[Run] = []  # asked in vain to give way: as many were set aside as may
         self._unfinished = 0
         self._events: list[tuple[float, int, Happening]] = []
-        self._numbers = 0
-        self._now = 0.0
+        self._numbers, self._now = 0, 0.0
         self._look_at = math.inf
-        self._came = False
-        """Whether something new waits since the last decision."""
+        self._came = False  # whether something new waits since the last decision
         self._books = Books(self._scheduler)
         self._course = Course()
         for customer, cap in fleet.caps.items():
