@@ -39,7 +39,7 @@ class _Measured:
 
 def run(pace: Pace) -> Table:
     """Measure both backlogs in the same run."""
-    most, jobs = (20_000, 2_000) if pace is QUICK else (1_000_000, 20_000)
+    most, jobs = (20_000, 2_000) if pace is QUICK else (1_000_000, 4_000)
     with servers() as around:
         few = asyncio.run(_measure(around.database_url, around.redis_url, _LEAST_WAITING, jobs))
         many = asyncio.run(_measure(around.database_url, around.redis_url, most, jobs))

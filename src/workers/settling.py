@@ -20,7 +20,10 @@ log = logging.getLogger(__name__)
 _FIRST_BACKOFF_S = 0.05
 _MOST_BACKOFF_S = 2.0
 
-UNREACHABLE = (OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)
+UNREACHABLE = (
+    *(OSError, TimeoutError, PoolTimeoutError, DBAPIError),
+    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
+)
 """What a round of a loop may meet when the database is away, or is coming back; the loop goes on."""
 
 _UNWRITABLE_AGAIN_IN = RetryPolicy().longest_delay
