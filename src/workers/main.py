@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
+from typing import Protocol
 
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,6 +29,7 @@ from workers.launching import launched_ahead
 from workers.learner import Learner
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.observer import Observer
 from workers.outbox import Relay
 from workers.retention import Sweeper, settled
 from workers.terms import Terms
@@ -39,6 +41,14 @@ wait for the answer for ever, while the heartbeat, on a connection of its own, g
 
 _MAILS = Bounds(messages=4, probes=1, each=2)
 """An SMTP server takes few at a time; each holds a message under its lease only while it is being handed in."""
+
+
+class _Loop(Protocol):
+    """What goes on until it is told to stop."""
+
+    async def run(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 def worker(settings: Settings) -> None:
@@ -95,11 +105,10 @@ async def _watchdog(settings: Settings) -> None:
         load = partial(load_kinds, drills=True)
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
-        relays, keeper = _relays(settings, engine), Keeper(engine, diagnosis.explain)
-        _on_signals(process.stop, learner.stop, sweeper.stop, keeper.stop, *(relay.stop for relay in relays))
-        await asyncio.gather(
-            process.run(), learner.run(), sweeper.run(), keeper.run(), *(relay.run() for relay in relays)
-        )
+        keeper, observer = Keeper(engine, diagnosis.explain), Observer(engine)
+        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *_relays(settings, engine)]
+        _on_signals(*(loop.stop for loop in loops))
+        await asyncio.gather(*(loop.run() for loop in loops))
 
 
 def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:

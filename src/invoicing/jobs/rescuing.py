@@ -49,7 +49,7 @@ async def _judged(
     deaths = await store.deaths(connection, poisoned, watch, now) if poisoned else {}
     judged = []
     for one, verdict in verdicts:
-        data: dict[str, object] = {"why": verdict.why}
+        data: dict[str, object] = verdict.told()
         if one.job_id in deaths:
             data["attempts"] = [death.attempt for death in deaths[one.job_id]]
             data["staff"] = {"deaths": as_evidence(deaths[one.job_id])}

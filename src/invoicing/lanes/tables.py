@@ -36,6 +36,8 @@ pauses = Table(
     Column("ended_at", _when),
     CheckConstraint("until > since", name="until"),
     Index("ix_pauses_lane", "lane", unique=True, postgresql_where=text("ended_at IS NULL")),
+    # which pauses a job's wait fell into
+    Index("ix_pauses_lane_since", "lane", "since"),
 )
 
 workers = Table(

@@ -86,12 +86,13 @@ def customer_scope(customer_id: UUID) -> str:
 def windows(life: Life, now: datetime) -> tuple[Window, ...]:
     """Name the conditions that an account needs: those of its lanes, its customer and everything, while it waited."""
     waited = [stage for stage in stages(life, now) if stage.state in WAITING and stage.since < stage.until]
-    return tuple(
-        Window(scope, stage.since, stage.until)
-        for stage in waited
-        for scope in (stage.lane, customer_scope(life.customer_id), EVERYWHERE)
-        if scope is not None
-    )
+    found: dict[str, Window] = {}
+    for stage in waited:
+        for scope in (stage.lane, customer_scope(life.customer_id), EVERYWHERE):
+            if scope is not None:
+                begun = found.get(scope)
+                found[scope] = Window(scope, begun.since if begun else stage.since, stage.until)
+    return tuple(found.values())
 
 
 def account(

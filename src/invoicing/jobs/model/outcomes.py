@@ -112,6 +112,12 @@ class Verdict:
     size: Size | None = None
     why: str | None = None
 
+    def told(self) -> dict[str, Any]:
+        """Give what the timeline tells of it beside the state: why, when it may run again, to which class it moved."""
+        due_in_s = self.due_in.total_seconds() if self.state is State.RETRYING else None
+        told = {"why": self.why, "due_in_s": due_in_s, "size": self.size}
+        return {name: value for name, value in told.items() if value is not None}
+
 
 def judge(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) -> Verdict:
     """Turn an outcome into a state; `failures` are the attempts that counted before this one."""

@@ -38,7 +38,7 @@ WITH asked AS (
     SELECT id, 0, body FROM asked JOIN fresh ON fresh.job_id = asked.id
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
-    SELECT id, 1, 'accepted', 'queued', 0, jsonb_build_object('key_id', key_id)
+    SELECT id, 1, 'accepted', 'queued', 0, jsonb_build_object('key_id', key_id, 'lane', priority || '-' || size)
     FROM asked JOIN fresh ON fresh.job_id = asked.id
 ), woken AS (
     {told_backlog("made", "true", "+")}

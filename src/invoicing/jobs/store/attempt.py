@@ -200,7 +200,7 @@ async def settle(connection: "asyncpg.Connection[Any]", ended: Sequence[Settleme
         [None if verdict.result is None else to_json(verdict.result).decode() for verdict in verdicts],
         [None if verdict.error is None else to_json(verdict.error.as_json()).decode() for verdict in verdicts],
         [verdict.size for verdict in verdicts],
-        [to_json({"why": verdict.why} if verdict.why else {}).decode() for verdict in verdicts],
+        [to_json(verdict.told()).decode() for verdict in verdicts],
         [settlement.order_delay for settlement in ended],
         [settlement.took for settlement in ended],
     )

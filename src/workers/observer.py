@@ -1,0 +1,75 @@
+"""Keeps the wait ledger: what holds whole lanes is noted when it changes. Part of the watchdog process.
+
+Any number of them may run: one looks at a time. A round that fails is logged and comes again.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.diagnosis import observing
+from invoicing.diagnosis.observing import Held
+from invoicing.kit.db import transaction
+from workers.settling import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+_FORGET_EVERY_S = 3600.0
+
+_STALE = 5.0
+"""After so many rounds without a look of its own, others have looked: what was seen here last says nothing."""
+
+
+class Observer:
+    """Runs its rounds until told to stop."""
+
+    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S) -> None:
+        """Observe the lanes of a ledger."""
+        self._engine = engine
+        self._every_s = every_s
+        self._held: Held = {}
+        self._looked_at = 0.0
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the rounds that are under way."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Look and forget, each at its own pace."""
+        await asyncio.gather(
+            self._every(self._every_s, self.look),
+            self._every(_FORGET_EVERY_S, self.forget),
+        )
+
+    async def look(self) -> None:
+        """Look at the lanes once."""
+        began = time.monotonic()
+        known = self._held if began - self._looked_at < _STALE * self._every_s else {}
+        async with transaction(self._engine) as session:
+            held = await observing.observe(session, known)
+        if held is not None:
+            self._held, self._looked_at = held, began
+
+    async def forget(self) -> None:
+        """Remove what concerns no job any more, a little at a time."""
+        forgotten = 1
+        while forgotten and not self._ended.is_set():
+            async with transaction(self._engine) as session:
+                forgotten = await observing.forget(session)
+
+    async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+        while not self._ended.is_set():
+            try:
+                await round_()
+            except UNREACHABLE as error:
+                log.warning("cannot keep the wait ledger now: %s", error, extra={"action": "waits.failed"})
+            except Exception:
+                log.exception("cannot keep the wait ledger", extra={"action": "waits.failed"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), seconds)
