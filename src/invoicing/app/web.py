@@ -24,6 +24,7 @@ from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.diagnosis.api.why import Oracle, add_why
 from invoicing.jobs import agreements
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
@@ -107,6 +108,7 @@ def create_app(
     add_submit(router, reception)
     add_list(router, Lister(desk))
     add_read(router, Reader(desk, followers))
+    add_why(router, Oracle(desk, kinds))
     add_events(router, Teller(desk, followers))
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))

@@ -82,9 +82,11 @@ _NOT_SIGNS = (
 # Of reports of progress only those that a long silence follows: a large job has thousands.
 _ENTRIES = text("""
 SELECT job_id, at, event, state, attempt, data - 'staff' - 'key_id' AS data, reports, next_sign_at FROM (
-    SELECT *, count(*) FILTER (WHERE event = 'progressed') OVER (PARTITION BY job_id, attempt ORDER BY seq) AS reports,
+    SELECT timeline.*,
+        count(*) FILTER (WHERE event = 'progressed') OVER (PARTITION BY job_id, attempt ORDER BY seq) AS reports,
         lead(at) OVER (PARTITION BY job_id, event = ANY(CAST(:not_signs AS text[])) ORDER BY seq) AS next_sign_at
-    FROM timeline WHERE job_id = ANY(CAST(:ids AS uuid[]))
+    FROM timeline JOIN unnest(CAST(:ids AS uuid[]), CAST(:revisions AS int[])) AS w(id, revision)
+        ON job_id = w.id AND seq <= w.revision
 ) AS told
 WHERE event <> 'progressed' OR next_sign_at IS NULL OR next_sign_at - at > CAST(:quiet AS interval)
 ORDER BY job_id, seq
@@ -170,9 +172,10 @@ async def during(session: Session, windows: Collection[Window]) -> list[Conditio
     return [_condition(*row) for row in rows]
 
 
-async def entries(session: Session, job_ids: Iterable[UUID]) -> dict[UUID, list[Entry]]:
-    """Read the timelines of jobs, as far as they tell where the time went."""
-    asked = {"ids": list(job_ids), "not_signs": list(_NOT_SIGNS), "quiet": timedelta(seconds=QUIET_S)}
+async def entries(session: Session, jobs: Collection[tuple[UUID, int]]) -> dict[UUID, list[Entry]]:
+    """Read the timelines of jobs up to their revisions, as far as they tell where the time went."""
+    known = {"ids": [job for job, _ in jobs], "revisions": [revision for _, revision in jobs]}
+    asked = {**known, "not_signs": list(_NOT_SIGNS), "quiet": timedelta(seconds=QUIET_S)}
     found: dict[UUID, list[Entry]] = {}
     for row in await session.execute(_ENTRIES, asked):
         state, event = State(row.state), Event(row.event)

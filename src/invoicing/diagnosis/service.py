@@ -32,7 +32,7 @@ LEARN_AGAIN_AFTER_S = 15.0
 _FORESEEN_AT_ONCE = 5
 """Running jobs, and as many that wait, whose ends are foreseen in a round: a few hundred a minute."""
 
-_NO_KINDS: Kinds = MappingProxyType({})
+NO_KINDS: Kinds = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ _learned: WeakKeyDictionary[Engine, _Learned] = WeakKeyDictionary()
 async def explain(
     session: Session,
     jobs: Sequence[Job],
-    kinds: Kinds = _NO_KINDS,
+    kinds: Kinds = NO_KINDS,
     *,
     language: str = FALLBACK,
     fresh: bool = False,
@@ -77,10 +77,15 @@ def _welcome(language: str) -> str:
     return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
 
 
-async def checks(session: Session, job: Job, kinds: Kinds = _NO_KINDS) -> tuple[Check, ...]:
+async def checks(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> tuple[Check, ...]:
     """Ask every rule about one job: a statement more than it takes to explain it, for what could not be delivered."""
+    return examine(await facts_about(session, job, kinds))
+
+
+async def facts_about(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> Facts:
+    """Read what concerns one job, whether its end could be told included."""
     snapshot = await look(session, [job], deliveries=True)
-    return examine(facts_of(snapshot, job, _attempts_allowed(job, kinds)))
+    return facts_of(snapshot, job, _attempts_allowed(job, kinds))
 
 
 async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, deliveries: bool = False) -> Snapshot:

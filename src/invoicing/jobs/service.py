@@ -22,7 +22,7 @@ from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.promises import move as move_promise
-from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, held, part, parts_of
+from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, get, held, part, parts_of
 from invoicing.jobs.store.release import (
     Released,
     ask_to_give_way,
@@ -64,6 +64,7 @@ __all__ = [
     "expedite",
     "fence",
     "found",
+    "get",
     "happened",
     "held",
     "hold_releases",

@@ -79,8 +79,13 @@ def length_ms(since: datetime, until: datetime) -> int:
 
 def span(life: Life, now: datetime) -> tuple[datetime, datetime]:
     """Give a life's two ends: submission, and end or now."""
-    since = to_ms(life.submitted_at)
-    return since, max(since, to_ms(now if life.ended_at is None else life.ended_at))
+    return span_of(life.submitted_at, life.ended_at, now)
+
+
+def span_of(submitted_at: datetime, ended_at: datetime | None, now: datetime) -> tuple[datetime, datetime]:
+    """Give the two ends of a life, of which it is known when it began and whether it is over."""
+    since = to_ms(submitted_at)
+    return since, max(since, to_ms(now if ended_at is None else ended_at))
 
 
 def stages(life: Life, now: datetime) -> tuple[Stage, ...]:

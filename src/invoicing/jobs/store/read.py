@@ -42,7 +42,7 @@ async def some(session: Session, customer_id: UUID, job_ids: Sequence[UUID]) -> 
 
 
 async def anybodys(session: Session, job_ids: Sequence[UUID]) -> list[Job]:
-    """Read jobs whosever they are: for the service itself, never for an answer."""
+    """Read jobs whosever they are: for the service itself and our staff, never for a customer."""
     rows = await session.execute(select(jobs).where(jobs.c.id.in_(job_ids)))
     return [job_of(row) for row in rows.mappings()]
 
