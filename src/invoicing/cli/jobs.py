@@ -15,10 +15,15 @@ from invoicing.cli.faults import REFUSED, USAGE, Fault
 from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.why import account_told, causes_told, intervals_told, totals_table
 from invoicing.cli.wording import COLOURS, clock, headline, progress_text, sentences
 
 STATES = ("in_review", "queued", "running", "retrying", "succeeded", "dead", "cancelled")
 _PAGE = 200
+_OF_WHY = ("id", "state", "lane", "progress", "cause", "position", "eta", "normal", "promise", "incident", "error")
+Language = Annotated[
+    str | None, typer.Option(metavar="CODE", help="The language of its causes, such as de or zh; else English.")
+]
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's id, or the end of it (of the last 200 jobs).")]
 
 
@@ -72,9 +77,7 @@ def list_jobs(
 
 def show(
     job_id: JobId,
-    language: Annotated[
-        str | None, typer.Option(metavar="CODE", help="The language of its cause, such as de or zh; else English.")
-    ] = None,
+    language: Language = None,
     *,
     home: Home = DEFAULT_HOME,
     url: Url = None,
@@ -101,31 +104,33 @@ def show(
         say(escape(f"  {clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
 
 
-def why(job_id: JobId, *, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """Say why a job is not finished: the proven cause, its place, when its end is expected, what was promised.
+def why(
+    job_id: JobId,
+    language: Language = None,
+    *,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job is where it is, what happens next, who can act, and where all of its time went.
 
     Example: `invoicing jobs why 270387a8071a`
     """
     with reach(home, url, key) as service:
+        if language is not None:
+            service.speak(language)
         job = _job(service, job_id)
+        told = service.get(f"/v1/jobs/{job['id']}/why")
     if as_json:
-        names = (
-            "id",
-            "state",
-            "lane",
-            "progress",
-            "cause",
-            "position",
-            "eta",
-            "normal",
-            "promise",
-            "incident",
-            "error",
-        )
-        emit({name: job.get(name) for name in names})
+        emit({**{name: job.get(name) for name in _OF_WHY}, "causes": told["causes"], "account": told["account"]})
         return
-    for sentence in sentences({**job, "artifacts": (), "result": None}):
+    for sentence in (*sentences({**job, "artifacts": (), "result": None}), *causes_told(told)):
         say(escape(sentence))
+    say(account_told(told["account"]))
+    OUT.print(totals_table(told["account"]["totals"]))
+    for sentence in intervals_told(told["account"]):
+        say(sentence)
 
 
 def watch(
