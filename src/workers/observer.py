@@ -1,4 +1,6 @@
-"""Keeps the wait ledger: what holds whole lanes is noted when it changes. Part of the watchdog process.
+"""Keeps the wait ledger: notes what holds whole lanes when it changes, and adds up the time of jobs that have ended.
+
+Part of the watchdog process.
 
 Any number of them may run: one looks at a time. A round that fails is logged and comes again.
 """
@@ -11,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.diagnosis import observing
+from invoicing.diagnosis import booking, observing
 from invoicing.diagnosis.observing import Held
 from invoicing.kit.db import transaction
 from workers.settling import UNREACHABLE
@@ -19,7 +21,11 @@ from workers.settling import UNREACHABLE
 log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
+_BOOK_EVERY_S = 5.0
 _FORGET_EVERY_S = 3600.0
+
+_SHARE = 0.1
+"""At most this share of its time is spent adding up; in a rush the sums come later."""
 
 _STALE = 5.0
 """After so many rounds without a look of its own, others have looked: what was seen here last says nothing."""
@@ -41,9 +47,10 @@ class Observer:
         self._ended.set()
 
     async def run(self) -> None:
-        """Look and forget, each at its own pace."""
+        """Look, add up and forget, each at its own pace."""
         await asyncio.gather(
             self._every(self._every_s, self.look),
+            self._every(_BOOK_EVERY_S, self.book),
             self._every(_FORGET_EVERY_S, self.forget),
         )
 
@@ -56,12 +63,23 @@ class Observer:
         if held is not None:
             self._held, self._looked_at = held, began
 
+    async def book(self) -> None:
+        """Add up the time of all jobs that have ended, with pauses between."""
+        booked = booking.AT_ONCE
+        while booked == booking.AT_ONCE and not self._ended.is_set():
+            began = time.monotonic()
+            async with transaction(self._engine) as session:
+                booked = await booking.book(session)
+            await self._pause((time.monotonic() - began) * (1 / _SHARE - 1))
+
     async def forget(self) -> None:
         """Remove what concerns no job any more, a little at a time."""
         forgotten = 1
         while forgotten and not self._ended.is_set():
             async with transaction(self._engine) as session:
                 forgotten = await observing.forget(session)
+        async with transaction(self._engine) as session:
+            await booking.forget(session)
 
     async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
         while not self._ended.is_set():
@@ -71,5 +89,8 @@ class Observer:
                 log.warning("cannot keep the wait ledger now: %s", error, extra={"action": "waits.failed"})
             except Exception:
                 log.exception("cannot keep the wait ledger", extra={"action": "waits.failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), seconds)
+            await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)

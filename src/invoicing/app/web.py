@@ -24,6 +24,7 @@ from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.diagnosis.api.waits import Ledgers, add_waits
 from invoicing.diagnosis.api.why import Oracle, add_why
 from invoicing.jobs import agreements
 from invoicing.jobs import service as ledger
@@ -123,6 +124,7 @@ def create_app(
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
     add_promises(router, Scoreboard(desk.gate, engine))
+    add_waits(router, Ledgers(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
     add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 

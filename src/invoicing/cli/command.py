@@ -20,6 +20,7 @@ _VERBS = {
     "promises": "promises",
     "retention": "retention",
     "verify": "verify",
+    "waits": "waits",
     "workers": "lanes",
     "webhooks": "webhooks",
     "scheduling": "scheduling",
