@@ -91,7 +91,7 @@ async def test_waiting_for_a_finished_job_answers_at_once(service: Any) -> None:
     assert answer.json()["state"] == "succeeded"
 
 
-async def test_a_thousand_followers_cost_no_query_until_their_job_changes(service: Any) -> None:
+async def test_a_thousand_followers_cost_no_query_until_their_job_changes_and_one_then(service: Any) -> None:
     followed, busy = await service.acme.job(), await service.acme.job()
     reader = next(
         route for route in service.app.routes if route.name == "get" and route.path.endswith("name}")
@@ -106,7 +106,7 @@ async def test_a_thousand_followers_cost_no_query_until_their_job_changes(servic
     )
     patience, spoken = timedelta(seconds=30), Spoken("en", usual=True)
     waiting = [asyncio.create_task(ask(tenant, UUID(followed["id"]), '"1"', patience, spoken)) for _ in range(1000)]
-    while len(asked) < 1000:  # noqa: ASYNC110 - each looks once before it waits
+    while len(followers) < 1000 or not asked:  # noqa: ASYNC110 - whoever comes looks before it waits
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)
     asked.clear()
@@ -116,7 +116,7 @@ async def test_a_thousand_followers_cost_no_query_until_their_job_changes(servic
     assert asked == []
     await service.hand.start(followed["id"])
     await asyncio.gather(*waiting)
-    assert len(asked) == 1000
+    assert len(asked) == 1
     assert len(followers) == 0
 
 

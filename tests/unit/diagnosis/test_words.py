@@ -118,8 +118,8 @@ def test_each_language_is_written_in_its_own_script_and_marks() -> None:
          "（The database moves.）。您的任务保留原有位置。")),  # noqa: RUF001 - the same
         (moving(3700, 2), {}, "en", ("Your job is being worked on: 2 of 10 bill months are done after 1 h 1 min. "
          "We have seen too few jobs like it to say how long is normal.")),
-        (running(40), learned(5, took=1.5), "de", ("Ihr Auftrag wird seit 40 s bearbeitet; "
-         "99 von 100 ähnlichen enden innerhalb von 8,9 s.")),
+        (running(40), learned(5, took=0.75), "de", ("Ihr Auftrag wird seit 40 s bearbeitet; "
+         "99 von 100 ähnlichen enden innerhalb von 6,2 s.")),
     ],
 )  # fmt: skip
 def test_numbers_times_and_plurals_are_the_languages_own(
