@@ -61,6 +61,7 @@ async def book(database_url: str) -> AsyncIterator[Book]:
 
 @pytest.fixture
 async def watch(book: Book) -> Watch:
+    await book.do("UPDATE places SET at = now()")  # since when nobody watched: the tables were made long before
     watch = Watch(book)
     await watch.look(0)
     return watch

@@ -91,8 +91,9 @@ async def test_killed_at_any_instant_and_tried_again_it_is_the_same(office: Any,
         attempt = await office.start(job)
         await office.child_at(job)
         await asyncio.sleep(draw.uniform(0, 2))
-        if not attempt.done():
-            await office.kill(job)
+        if attempt.done():  # a quick machine has issued it by then
+            break
+        await office.kill(job)
         await attempt
     ended = await office.finish(job)
     assert ended.files == undisturbed.files
