@@ -131,7 +131,8 @@ class Lead:
         asked = self._to_give_way(look.now, blocked, bounds) if counted else []
         if asked:
             await ledger.ask_to_give_way(connection, [one.job_id for one in asked])
-        self._rest(len(blocked))
+        if counted:
+            self._rest(len(blocked))
         work_s = {one.job_id: one.first_s for one in taken}
         return Round(released, work_s, [one.job_id for one in asked], self._wait_s(look))
 
