@@ -19,8 +19,9 @@ _DONE = Verdict(State.SUCCEEDED, Event.SUCCEEDED, 0, result={})
 # ids as the service makes them (UUIDv7): in the order of submission
 _JOBS = """
 INSERT INTO jobs (id, customer_id, key_id, kind, priority, size, predicted_s, state, order_at, promise_due)
-SELECT CAST(lpad(to_hex((1000 * extract(epoch FROM now()))::bigint - $1 + n), 12, '0') || '7' || substr(md5(n::text), 14, 3)
-    || '8' || substr(md5(n::text), 18) AS uuid), customers[1 + n % cardinality(customers)], customers[1 + n % cardinality(customers)], 'drill',
+SELECT CAST(lpad(to_hex((1000 * extract(epoch FROM now()))::bigint - $1 + n), 12, '0')
+    || '7' || substr(md5(n::text), 14, 3) || '8' || substr(md5(n::text), 18) AS uuid),
+    customers[1 + n % cardinality(customers)], customers[1 + n % cardinality(customers)], 'drill',
     (ARRAY['normal', 'normal', 'bulk', 'urgent'])[1 + n / cardinality(customers) % 4], 'small', $3, 'queued',
     now() + n * interval '1 ms', now() + interval '5 min'
 FROM generate_series(1, $1) AS n, (SELECT $2::uuid[] AS customers) AS c

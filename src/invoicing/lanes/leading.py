@@ -1,6 +1,7 @@
 """What the dispatcher that leads knows, and one round of deciding with it: look, choose, release, ask to give way."""
 
 import time
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from invoicing.lanes.model import (
 from invoicing.lanes.model.metering import Charge, Meter
 from invoicing.lanes.model.notice import Notices
 from invoicing.lanes.model.quota import Left
-from invoicing.lanes.model.room import ahead, free, lane_bounds, room
+from invoicing.lanes.model.room import Capacity, ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
 
@@ -67,6 +68,10 @@ class _UnderWay:
     runway: list[Waiting] = field(default_factory=list)
     released_at: Mapping[UUID, float] = field(default_factory=dict)
     """When those on the runways were released that lay there at the last look (seconds since the epoch)."""
+    lanes: Mapping[Lane, int] = field(default_factory=dict)
+    """How many run of each lane."""
+    turns: Sequence[float] = ()
+    """When running attempts have had enough to give way, the next one first."""
 
 
 class Lead:
@@ -90,6 +95,8 @@ class Lead:
         self._pauses: Mapping[str, float] = {}
         self._withdrawals = -1
         """What the ledger said of withdrawals when the pauses were read."""
+        self._left: tuple[Capacity, Left] | None = None
+        """What was free when what runs was read, on the workers that there were."""
         self._count_at = -1e9
         """When it is worth while again to read what is under way (seconds of the monotonic clock)."""
 
@@ -119,9 +126,9 @@ class Lead:
     async def round(self, connection: "asyncpg.Connection[Any]") -> Round:
         """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
         look, counted = await self._look(connection)
-        left = free(self._around.capacity, ((one.worker_id, one.lane.size) for one in self._under_way.running))
-        there = Counter(one.lane for one in self._under_way.runway)
-        there.update(one.lane for one in self._under_way.running)
+        left = self._free()
+        there = Counter(self._under_way.lanes)
+        there.update(one.lane for one in self._under_way.runway)
         bounds = lane_bounds(self._around.capacity, await self._paused(connection, look), there)
         if counted and await self._recall(connection, look.now, bounds):
             return Round(wait_s=0.0)
@@ -161,7 +168,10 @@ class Lead:
         running = [_running(job) for job in look.jobs if job.place is Place.RUNNING]
         runway = sorted((job for job in look.jobs if job.place is Place.RELEASED), key=lambda job: job.since)
         released_at = {job.job_id: job.since for job in runway}
-        self._under_way = _UnderWay(running, [self._outlook.waiting(job) for job in runway], released_at)
+        lanes = Counter(one.lane for one in running)
+        waiting = [self._outlook.waiting(job) for job in runway]
+        self._under_way = _UnderWay(running, waiting, released_at, lanes, self._turns(running))
+        self._left = None
         if runway:
             self._last_release = max(self._last_release, runway[-1].since)
         self.correct(self.meter.observe(running, self._under_way.runway, look.now))
@@ -173,6 +183,21 @@ class Lead:
             self.scheduler.runs(customer_id, count)
         self._busy = set(counts)
         self._asked &= {(one.job_id, one.attempt) for one in running if one.worker_id is not None}
+
+    def _free(self) -> Left:
+        """Count what is free on the workers: the same until what runs is read again, or workers change."""
+        capacity = self._around.capacity
+        if self._left is None or self._left[0] is not capacity:
+            held = ((one.worker_id, one.lane.size) for one in self._under_way.running)
+            self._left = capacity, free(capacity, held)
+        return self._left[1]
+
+    def _turns(self, running: Iterable[Running]) -> list[float]:
+        """List the moments at which running attempts, unless asked already, have had enough to give way."""
+        policy = self._around.policy
+        unasked = [one for one in running if (one.job_id, one.attempt) not in self._asked]
+        quanta = [one.since + policy.quantum_s for one in unasked]
+        return sorted(quanta + [one.since + policy.turn_s[one.lane.size] for one in unasked])
 
     async def _recall(self, connection: "asyncpg.Connection[Any]", now: float, bounds: Mapping[Lane, int]) -> bool:
         """Take back what stands still on the runway where somebody else would go first by now; tells whether it did.
@@ -285,11 +310,8 @@ class Lead:
         if look.next_due is not None:
             moments.append(look.next_due)
         if self._outlook or self._under_way.runway:
-            policy = self._around.policy
-            for one in self._under_way.running:
-                if (one.job_id, one.attempt) not in self._asked:
-                    turns = (one.since + policy.quantum_s, one.since + policy.turn_s[one.lane.size])
-                    moments += [moment for moment in turns if moment > look.now]
+            turns = self._under_way.turns
+            moments += turns[bisect_right(turns, look.now) :][:1]
         if self._outlook and self._count_at > time.monotonic():
             moments.append(look.now + self._count_at - time.monotonic())
         return max(0.001, min(moments) - look.now)

@@ -26,7 +26,8 @@ class Policies:
 
     def of(self, host: str | None) -> Policy:
         """Give the policy of the workers of a host."""
-        return applied(self.fleet, self.settings(scope_of(host))) if host else self.fleet
+        own = self.settings(scope_of(host)) if host else {}
+        return applied(self.fleet, own) if own else self.fleet
 
     def slots(self, host: str) -> int | None:
         """How many slots each worker of a host offers; None: as it was started."""

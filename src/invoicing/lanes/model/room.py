@@ -1,7 +1,9 @@
 """How many more jobs may be released: free slots of the fleet, and a short runway beyond them."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from uuid import UUID
 
 from invoicing.jobs.model import Size
@@ -29,19 +31,22 @@ class Capacity:
 
 def capacity(workers: Iterable[tuple[Worker, int, Policy]]) -> Capacity:
     """Add up what the workers offer that live and do not stop; each with its slots and the policy of its host."""
+    alike: dict[tuple[int, int, Sequence[str]], tuple[Policy, list[UUID]]] = {}
+    for worker, slots, policy in workers:
+        if worker.alive and not worker.stopping:
+            alike.setdefault((slots, id(policy), worker.lanes), (policy, []))[1].append(worker.id)
     by_worker: dict[UUID, Mapping[Size, int]] = {}
     served = dict.fromkeys(LANES, 0)
     idle = dict.fromkeys(SIZES, 0)
     total = 0
-    for worker, slots, policy in workers:
-        if worker.alive and not worker.stopping:
-            quota = by_worker[worker.id] = quotas(slots, policy)
-            total += slots
-            for size, count in _startable(quota).items():
-                idle[size] += count
-            names = set(worker.lanes)
-            for lane in LANES:
-                served[lane] += quota[lane.size] if lane.name in names else 0
+    for (slots, _, names), (policy, ids) in alike.items():
+        quota = quotas(slots, policy)
+        by_worker |= dict.fromkeys(ids, quota)
+        total += slots * len(ids)
+        for size, count in zip(SIZES, _startable(quota), strict=True):
+            idle[size] += count * len(ids)
+        for lane in LANES:
+            served[lane] += quota[lane.size] * len(ids) if lane.name in names else 0
     return Capacity(by_worker, idle, total, served)
 
 
@@ -50,18 +55,18 @@ def free(capacity: Capacity, held: Iterable[tuple[UUID | None, Size]]) -> Left:
 
     `held` are the slots that are taken: on which worker, and by which class.
     """
-    runs: dict[UUID | None, dict[Size, int]] = {}
+    runs: dict[UUID | None, list[int]] = {}
     for worker_id, size in held:
-        counts = runs.setdefault(worker_id, {})
-        counts[size] = counts.get(size, 0) + 1
-    found = dict(capacity.idle)
-    for worker_id, counts in runs.items():
-        quota = capacity.by_worker.get(worker_id) if worker_id else None
-        if quota is not None:
-            taken, idle = _startable(left_of(quota, counts)), _startable(quota)
-            for size in SIZES:
-                found[size] += taken[size] - idle[size]
-    return found
+        runs.setdefault(worker_id, [0] * len(SIZES))[SIZES.index(size)] += 1
+    offers = {id(quota): quota for quota in capacity.by_worker.values()}
+    alike = Counter((id(quota), tuple(runs[worker])) for worker, quota in capacity.by_worker.items() if worker in runs)
+    found = [capacity.idle[size] for size in SIZES]
+    for (offer, counts), workers in alike.items():
+        quota = offers[offer]
+        left = left_of(quota, dict(zip(SIZES, counts, strict=True)))
+        for place, (now, idle) in enumerate(zip(_startable(left), _startable(quota), strict=True)):
+            found[place] += workers * (now - idle)
+    return dict(zip(SIZES, found, strict=True))
 
 
 def ahead(capacity: Capacity, pace: Mapping[Size, float], policy: Policy) -> Left:
@@ -105,6 +110,6 @@ def room(free: Left, ahead: Left, released: Mapping[Size, int]) -> Left:
     return found
 
 
-def _startable(left: Mapping[Size, int]) -> Left:
+def _startable(left: Mapping[Size, int]) -> tuple[int, ...]:
     """How many of each class or larger may start, where each one also needs room in every smaller class."""
-    return {size: max(0, min(left[below] for below in SIZES[: place + 1])) for place, size in enumerate(SIZES)}
+    return tuple(max(0, least) for least in accumulate((left[size] for size in SIZES), min))
