@@ -14,7 +14,7 @@ BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "e
 PACED = ("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases")
 """Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
-SIZED = ("stored",)
+SIZED = ("stored", "reading")
 """Those whose `run(rows)` is told how much there is in the ledger."""
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(prog="python -m benchmarks", description=main.__doc__)
     asked.add_argument("names", nargs="*", metavar="NAME")
     asked.add_argument("--quick", action="store_true")
-    asked.add_argument("--rows", type=int, default=ROWS, help="finished jobs of the benchmark `stored`")
+    asked.add_argument("--rows", type=int, default=ROWS, help="finished jobs of the benchmarks `stored` and `reading`")
     given = asked.parse_args()
     names, pace = given.names, QUICK if given.quick else FULL
     known = (*BENCHMARKS, *PACED, *SIZED)
