@@ -18,7 +18,7 @@ from invoicing.jobs.api.desk import JOB_ID, job_id_of
 from invoicing.jobs.api.schemas import EtaBody, JobBody, LaneBody, PositionBody
 from invoicing.jobs.model import FINISHED, Eta, Job, Priority, PromiseChange, Size, State
 from invoicing.jobs.model.calendars import Calendar
-from invoicing.jobs.view import Explainer, job_view
+from invoicing.jobs.view import Explainer, Retell, history_in, job_view
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
@@ -111,6 +111,7 @@ class Bench:
     languages: Languages
     calendar: Callable[[Job], Calendar | None]
     """Says by which calendar a job's promise is counted."""
+    retell: Retell
 
     async def expedite(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:expedite`."""
@@ -150,7 +151,8 @@ class Bench:
             told = await promising.history(session, [done.after.job])
             await (session.rollback() if preview else session.commit())
         headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
-        return answer(_view(done, told.get(job_id, ()), preview=preview), 200, {**headers, **spoken.headers})
+        history = history_in(told.get(job_id, ()), self.retell, spoken.code)
+        return answer(_view(done, history, preview=preview), 200, {**headers, **spoken.headers})
 
 
 def _view(done: Done, told: Sequence[PromiseChange], *, preview: bool) -> dict[str, Any]:
