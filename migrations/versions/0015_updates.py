@@ -1,4 +1,4 @@
-"""updates: by when there will be news of a job is kept, and reasons are kept apart from their language."""
+"""updates: by when there is news of a job, reasons apart from their language, when the backlog was looked at."""
 
 from collections.abc import Sequence
 
@@ -45,10 +45,19 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_news_due_due"), "news_due", ["due"])
     op.execute(_REASON.format(written=_WITHOUT_WORDING, instead=_WITH_WORDING))
+    dispatching = op.create_table(
+        "dispatching",
+        sa.Column("single", sa.Boolean(), server_default="true", nullable=False),
+        sa.Column("looked_at", sa.DateTime(timezone=True)),
+        sa.CheckConstraint("single", name=op.f("ck_dispatching_single")),
+        sa.PrimaryKeyConstraint("single", name=op.f("pk_dispatching")),
+    )
+    op.bulk_insert(dispatching, [{"single": True}])
 
 
 def downgrade() -> None:
     """Undo it; reasons stay as they were told first."""
+    op.drop_table("dispatching")
     op.execute(_REASON.format(written=_WITH_WORDING, instead=_WITHOUT_WORDING))
     op.drop_table("news_due")
     for column in ("updates_missed", "updates_kept"):

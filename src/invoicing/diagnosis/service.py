@@ -124,6 +124,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
         pauses=await store.pauses(session),
         running=found.running,
         runways=found.runways,
+        dispatched_at=found.dispatched_at,
         places={job_id: place for job_id, place in ahead.items() if place is not None},
         caps=await store.caps(session, {job.customer_id for job in waiting}),
         attempts=await store.attempts(session, begun) if begun else {},

@@ -21,6 +21,7 @@ from invoicing.jobs.model import (
     Standing,
     State,
     TimelineEntry,
+    reason_of,
 )
 from invoicing.jobs.model.promises import Promised, kept_at_the_end, standing_of
 from invoicing.kit.db import Session
@@ -70,6 +71,14 @@ def reworded(reason: Reason, retell: Retell, language: str) -> Reason:
     if reason.wording is None:
         return reason
     return replace(reason, message=retell(reason.code, reason.wording, reason.fields or {}, language) or reason.message)
+
+
+def standing_in(standing: Standing, retell: Retell, language: str) -> Standing:
+    """Give what is known of a job in the reader's language, where it was explained in English to be written so."""
+    if standing.cause is None:
+        return standing
+    message = reworded(reason_of(standing.cause), retell, language).message
+    return replace(standing, cause=replace(standing.cause, message=message))
 
 
 def history_in(changes: Sequence[PromiseChange], retell: Retell, language: str) -> list[PromiseChange]:

@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     waiting.customer_limit,
     waiting.lane_saturated,
     waiting.starting,
+    waiting.not_handed_out,
     running.worker_lost,
     running.loop_blocked,
     running.cancel_pending,
