@@ -18,7 +18,7 @@ from invoicing.kit.listen import listening
 from invoicing.lanes.leading import Lead, Round
 from invoicing.lanes.model import BY_PARTS
 from invoicing.lanes.policies import CHANGED
-from invoicing.lanes.surroundings import accounts, fold, keep_accounts, surroundings
+from invoicing.lanes.surroundings import accounts, fold, keep_accounts, looked, surroundings
 from invoicing.transport import Transport
 from workers.settling import UNREACHABLE
 
@@ -43,6 +43,8 @@ class Dispatcher:
         self._look = asyncio.Event()
         self._stale = asyncio.Event()
         self._stopping = False
+        self._in_round_since: float | None = None
+        """None: waiting for something to decide."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -93,9 +95,11 @@ class Dispatcher:
             while not self._stopping:
                 woken = await self._wait(until - time.monotonic())
                 if not woken or lead.worth_a_round:
+                    self._in_round_since = time.monotonic()
                     done = await lead.round(connection)
                     until = time.monotonic() + done.wait_s
                     await self._put(done)
+                    self._in_round_since = None
 
     async def _rebuilt(self) -> Lead:
         """Begin with what the one kept that led before."""
@@ -134,12 +138,14 @@ class Dispatcher:
                     self._look.set()
 
     async def _keep_books(self, lead: Lead) -> None:
-        """Keep the accounts and fold the tallies."""
+        """Keep the accounts, fold the tallies, and write that somebody looks, or how long a round takes already."""
         while True:
             await asyncio.sleep(_BOOKS_EVERY_S)
             async with _supervised("books"), transaction(self._engine) as session:
                 await keep_accounts(session, lead.scheduler.counters())
                 await fold(session)
+                begun = self._in_round_since
+                await looked(session, 0.0 if begun is None else time.monotonic() - begun)
 
     async def _look_up_ends(self, lead: Lead) -> None:
         """Correct what was charged for attempts that ended."""

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.jobs import promising
+from invoicing.jobs import promising, updates
 from invoicing.jobs.model import Job, News
 from invoicing.jobs.promising import Place
 from invoicing.jobs.view import Explainer
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _EVERY_S = 2.0
 _COUNT_EVERY_S = 5.0
+_UPDATE_EVERY_S = 1.0
 _PAGE = 500
 _MOST_NEAR = 4
 """Pages of what is due soon in one round; of more than that, those due first."""
@@ -57,8 +58,29 @@ class Keeper:
         self._ended.set()
 
     async def run(self) -> None:
-        """Look after them, and count those that have ended, each at its own pace."""
-        await asyncio.gather(self._every(self._every_s, self.round), self._every(_COUNT_EVERY_S, self.count))
+        """Look after them, write what is due of news and count those that have ended, each at its own pace."""
+        await asyncio.gather(
+            self._every(self._every_s, self.round),
+            self._every(_UPDATE_EVERY_S, self.update),
+            self._every(_COUNT_EVERY_S, self.count),
+        )
+
+    async def update(self) -> int:
+        """Write an update of each job of which somebody was told that there will be news, and there is none yet."""
+        count, more = 0, True
+        while more and not self._ended.is_set():
+            async with transaction(self._engine) as session:
+                settled = await updates.settle(session, self._page)
+                owed = await updates.owed(session, self._page)
+            async with self._engine.connect() as session:
+                found = await updates.made(session, owed, self._explain)
+            async with transaction(self._engine) as session:
+                written = len(await updates.tell(session, found))
+            count += written
+            more = self._page in {settled, written}
+        if count:
+            log.info("told that there is no news", extra={"action": "updates.told", "count": count})
+        return count
 
     async def count(self) -> None:
         """Count how promises ended since the last count, whoever made it."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
+from invoicing.diagnosis import words
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
@@ -116,7 +117,7 @@ def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:
     url, _ = settings.servers()
     relays = [Relay(engine, url, Hooks(Egress(allowed=networks_of(settings.egress_allow))))]
     if settings.smtp_url is not None and settings.mail_from is not None:
-        mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from)
+        mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from, words.retell)
         relays.append(Relay(engine, url, mails, _MAILS))
     return relays
 

@@ -26,7 +26,7 @@ from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.waits import Ledgers, add_waits
 from invoicing.diagnosis.api.why import Oracle, add_why
-from invoicing.jobs import agreements
+from invoicing.jobs import agreements, noting
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.agreements import Agreements
@@ -43,6 +43,7 @@ from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.noting import Notebook
 from invoicing.jobs.submission import BatchLine, Submissions
 from invoicing.jobs.view import Explainer, Newcomer
 from invoicing.kit.db import make_engine
@@ -100,7 +101,7 @@ def create_app(
     acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)
     kinds = load()
     explain = explain or partial(diagnosis.explain, kinds=kinds)
-    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()))
+    desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()), words.retell, Notebook())
     predictor, agreed = Predictor(), Agreements()
     reception = Reception(
         desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body, agreed.promise
@@ -119,7 +120,9 @@ def create_app(
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
     previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
-    add_support(router, Bench(desk.gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds)))
+    add_support(
+        router, Bench(desk.gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds), words.retell)
+    )
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
@@ -139,9 +142,11 @@ def create_app(
             await stack.enter_async_context(refreshed(predictor, engine))
             await stack.enter_async_context(agreements.refreshed(agreed, engine))
             await stack.enter_async_context(admission.refreshed(doorkeeper))
+            await stack.enter_async_context(noting.kept(desk.notebook, engine))
             await acceptor.start()
             stack.push_async_callback(acceptor.stop)
             app.state.followers, app.state.doorkeeper, app.state.agreements = followers, doorkeeper, agreed
+            app.state.notebook = desk.notebook
             yield
             followers.end()
 

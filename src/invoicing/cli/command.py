@@ -21,6 +21,7 @@ _VERBS = {
     "retention": "retention",
     "verify": "verify",
     "waits": "waits",
+    "why": "jobs",
     "workers": "lanes",
     "webhooks": "webhooks",
     "scheduling": "scheduling",

@@ -1,4 +1,4 @@
-"""`jobs list | show | why | watch | cancel`: reading jobs, following one, ending one."""
+"""`jobs list | show | why | watch | cancel` and `why`: reading jobs, following one, ending one."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -38,6 +38,7 @@ def attach(app: typer.Typer) -> None:
     jobs.command("cancel")(cancel)
     acts.attach(jobs)
     app.add_typer(jobs, name="jobs", rich_help_panel="A running service")
+    app.command("why", rich_help_panel="A running service")(why)
 
 
 def list_jobs(
@@ -115,7 +116,7 @@ def why(
 ) -> None:
     """Say why a job is where it is, what happens next, who can act, and where all of its time went.
 
-    Example: `invoicing jobs why 270387a8071a`
+    Example: `invoicing why 270387a8071a`, or the same as `invoicing jobs why 270387a8071a`
     """
     with reach(home, url, key) as service:
         if language is not None:

@@ -45,7 +45,7 @@ def promises(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("customer", "kind"):
         table.add_column(column, no_wrap=True)
-    for column in ("kept", "missed", "share"):
+    for column in ("kept", "missed", "share", "news in time"):
         table.add_column(column, justify="right", no_wrap=True)
     for one in found["items"]:
         table.add_row(escape(one["customer"]), escape(one["kind"]), *_figures(one))
@@ -54,7 +54,10 @@ def promises(
     OUT.print(table)
 
 
-def _figures(share: Answer) -> tuple[str, str, str]:
+def _figures(one: Answer) -> tuple[str, str, str, str]:
+    return str(one["kept"]), str(one["missed"]), _percent(one["share"]), _percent(one["updates"]["share"])
+
+
+def _percent(share: float | None) -> str:
     """Never round a broken promise up to none."""
-    percent = int(share["share"] * 10_000) / 100
-    return str(share["kept"]), str(share["missed"]), f"{percent:g} %"
+    return "-" if share is None else f"{int(share * 10_000) / 100:g} %"

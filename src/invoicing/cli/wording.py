@@ -66,11 +66,12 @@ def sentences(job: Job) -> Iterator[str]:
         if cause.get("evidence"):
             yield "Evidence: " + ", ".join(f"{name} = {value}" for name, value in cause["evidence"].items()) + "."
         if cause.get("next_update_by"):
-            yield f"Something new will be known by {clock(cause['next_update_by'])}."
+            by = clock(cause["next_update_by"])
+            yield f"You hear of it again by {by}: it has changed by then, or you are told why not."
     if job.get("position"):
         lane = job["lane"]
         yield f"{job['position']['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
-    if job["state"] not in {"succeeded", "dead", "cancelled"}:
+    if not _is_over(job):
         yield eta_text(job.get("eta"))
     yield from _standing(job)
     yield from _outcome(job)
@@ -95,7 +96,7 @@ def progress_text(job: Job) -> str:
 
 def _how_far(job: Job) -> str:
     text = progress_text(job)
-    return f", {text}" if text and job["state"] not in {"succeeded", "dead", "cancelled"} else ""
+    return f", {text}" if text and not _is_over(job) else ""
 
 
 def _times(job: Job) -> Iterator[str]:
@@ -115,6 +116,8 @@ def _standing(job: Job) -> Iterator[str]:
             f"Normal for its kind and size: half take up to {span(normal['p50_s'])}, nine in ten up to "
             f"{span(normal['p90_s'])} ({normal['similar_jobs']} similar jobs); this one: {normal['verdict']}."
         )
+    elif not _is_over(job):
+        yield f"What is normal for its kind and size is not known yet: {_counted(normal.get('similar_jobs') or 0)}."
     promise = job.get("promise")
     if promise:
         moved = f" (before: {clock(promise['moved_from'])})" if promise.get("moved_from") else ""
@@ -122,6 +125,15 @@ def _standing(job: Job) -> Iterator[str]:
         yield from map(_told, promise.get("history") or ())
     if job.get("incident"):
         yield f"Touched by an incident: {job['incident']}"
+
+
+def _is_over(job: Job) -> bool:
+    return job["state"] in {"succeeded", "dead", "cancelled"}
+
+
+def _counted(similar: int) -> str:
+    few = {0: "no similar job has ended", 1: "one similar job has ended"}
+    return few.get(similar, f"{similar} similar jobs have ended")
 
 
 def _told(change: Mapping[str, Any]) -> str:

@@ -48,6 +48,7 @@ async def _lanes(session: Session) -> Snapshot:
         pauses={},
         running=found.running,
         runways=found.runways,
+        dispatched_at=found.dispatched_at,
         places={},
         caps=await store.caps(session, customers) if customers else {},
         attempts={},

@@ -76,6 +76,7 @@ _NOT_SIGNS = (
     Event.PROMISE_ON_TRACK,
     Event.PROMISE_MISSED,
     Event.PROMISE_MOVED,
+    Event.UPDATE,
 )
 """What is written while a job runs and says nothing about its work."""
 

@@ -19,7 +19,7 @@ from invoicing.diagnosis.model.durations import History, learn
 from invoicing.diagnosis.model.eta import expect, foresee, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
 from invoicing.diagnosis.model.margins import AllMargins, Of, margins
-from invoicing.diagnosis.words import FALLBACK, say
+from invoicing.diagnosis.words import FALLBACK, fields_of, say
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
@@ -124,6 +124,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
         pauses=await store.pauses(session),
         running=found.running,
         runways=found.runways,
+        dispatched_at=found.dispatched_at,
         places={job_id: place for job_id, place in ahead.items() if place is not None},
         caps=await store.caps(session, {job.customer_id for job in waiting}),
         attempts=await store.attempts(session, begun) if begun else {},
@@ -172,6 +173,8 @@ def _cause(check: Check, language: str) -> Cause:
         observed_at=check.observed_at,
         next_update_by=next_news(check),
         evidence=check.evidence,
+        wording=check.wording,
+        fields=fields_of(check),
     )
 
 

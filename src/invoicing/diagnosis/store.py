@@ -22,7 +22,7 @@ MOST_SIMILAR = 200
 """Finished jobs of a kind and magnitude that are learned from: enough for an order statistic of 99 %, quickly read."""
 
 _UNDER_WAY = text("""
-SELECT now() AS now, u.* FROM (SELECT 1) AS always LEFT JOIN (
+SELECT now() AS now, dispatching.looked_at, u.* FROM (SELECT 1) AS always LEFT JOIN dispatching ON true LEFT JOIN (
     SELECT j.id, j.customer_id, j.priority, j.size, j.predicted_s, a.started_at, NULL::timestamptz AS released_at,
         j.worker_id
     FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt WHERE j.state = 'running'
@@ -137,6 +137,8 @@ class UnderWay:
     now: datetime
     running: dict[Lane, tuple[RunningWork, ...]]
     runways: dict[Lane, tuple[Ticket, ...]]
+    dispatched_at: datetime | None
+    """When the backlog was last looked at."""
 
 
 async def under_way(session: Session) -> UnderWay:
@@ -157,6 +159,7 @@ async def under_way(session: Session) -> UnderWay:
         rows[0].now,
         {lane: tuple(found) for lane, found in running.items()},
         {lane: tuple(found) for lane, found in runways.items()},
+        rows[0].looked_at,
     )
 
 

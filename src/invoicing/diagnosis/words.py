@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from invoicing.diagnosis.model.causes import next_news
@@ -82,7 +83,37 @@ def codes() -> tuple[str, ...]:
 def say(check: Check, language: str = FALLBACK) -> str:
     """Tell a proven cause to the customer, in a language there is, else in English."""
     spoken = _spoken(language)
-    return _filled(spoken.words[check.code].messages[check.wording], check, spoken.form)
+    return _filled(spoken.words[check.code].messages[check.wording], check.evidence, spoken.form)
+
+
+def fields_of(check: Check) -> dict[str, Any]:
+    """Pick out of the evidence of a cause what its sentence names, which tells it again in any language."""
+    return {name: check.evidence[name] for name in _named(check.code, check.wording) if name in check.evidence}
+
+
+@cache
+def _named(code: str, wording: str) -> tuple[str, ...]:
+    """Name the fields of a sentence; all languages have the same."""
+    parsed = Formatter().parse(languages()[FALLBACK].words[code].messages[wording])
+    return tuple(name.partition("[")[0] for _, name, _, _ in parsed if name)
+
+
+def retell(code: str, wording: str, fields: Mapping[str, Any], language: str = FALLBACK) -> str | None:
+    """Tell again, in a language, a cause of which the fields were kept as JSON; None where the words are no more."""
+    spoken = _spoken(language)
+    words = spoken.words.get(code)
+    template = words.messages.get(wording) if words else None
+    if template is None:
+        return None
+    try:
+        return _filled(template, {name: _revived(name, value) for name, value in fields.items()}, spoken.form)
+    except (LookupError, ValueError):
+        return None
+
+
+def _revived(name: str, value: Any) -> Any:  # noqa: ANN401 - evidence is whatever JSON can say
+    """Read a moment as JSON has it; its name says that it is one."""
+    return datetime.fromisoformat(value) if isinstance(value, str) and name.endswith(("_at", "until")) else value
 
 
 def tell(check: Check, language: str = FALLBACK, audience: Audience = Audience.CUSTOMER) -> Told:
@@ -90,7 +121,8 @@ def tell(check: Check, language: str = FALLBACK, audience: Audience = Audience.C
     spoken = _spoken(language)
     words = spoken.words[check.code]
     following = words.next.get(check.wording) or words.next[ANY]
-    return Told(say(check, language), _filled(following, check, spoken.form), words.who[audience])
+    values = {"news_at": next_news(check), **check.evidence}
+    return Told(say(check, language), _filled(following, values, spoken.form), words.who[audience])
 
 
 def _spoken(language: str) -> Language:
@@ -108,8 +140,9 @@ def _words(texts: dict[str, Any]) -> Words:
     return Words(texts, following, {audience: who[audience] for audience in Audience})
 
 
-def _filled(template: str, check: Check, form: Form) -> str:
-    values = {"news_at": next_news(check), **check.evidence} if "{" in template else {}
+def _filled(template: str, values: Mapping[str, Any], form: Form) -> str:
+    if "{" not in template:
+        return template
     return template.format_map({name: _plain(name, value, form) for name, value in values.items()})
 
 

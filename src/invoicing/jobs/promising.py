@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from invoicing.jobs.model import Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing
+from invoicing.jobs.model import Job, News, Notice, PromiseChange, PromiseStatus, Standing, reason_of
 from invoicing.jobs.model.promises import Promised, standing_of
 from invoicing.jobs.store import promises as store
 from invoicing.jobs.store.promise_tallies import count
@@ -39,7 +39,7 @@ def notice_of(job: Job, standing: Standing, now: datetime) -> Notice | None:
         due=job.promise_due,
         likely=eta.likely if eta else None,
         latest=eta.latest if eta else None,
-        reason=Reason(cause.code, cause.message) if cause else None,
+        reason=reason_of(cause) if cause else None,
     )
 
 

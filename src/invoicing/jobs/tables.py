@@ -71,6 +71,7 @@ jobs = Table(
     Column("expedited_at", _when),
     Column("promise_status", Text, nullable=False, server_default=PromiseStatus.ON_TRACK),
     Column("promise_changed_at", _when),
+    Column("updates", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
@@ -214,11 +215,22 @@ promise_changes = Table(
     Column("latest", _when),
     Column("cause", Text),
     Column("message", Text),
+    Column("wording", Text),  # with `fields`: tells the cause in any language
+    Column("fields", JSONB),
     Column("by", Text, nullable=False, server_default="service"),
     Column("actor", Text),
     Column("reason", Text),
     CheckConstraint(_one_of("news", News), name="news"),
     CheckConstraint("(news = 'moved') = (moved_from IS NOT NULL)", name="moved_from"),
+)
+
+# until when whoever read a job at a revision was told that there will be news of it; gone once there was
+news_due = Table(
+    "news_due",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("due", _when, nullable=False, index=True),
 )
 
 # what is promised to a customer otherwise than its kind says; few rows, which the web processes hold in memory
@@ -244,6 +256,8 @@ promise_tallies = Table(
     Column("kind", Text, primary_key=True),
     Column("kept", Integer, nullable=False, server_default="0"),
     Column("missed", Integer, nullable=False, server_default="0"),
+    Column("updates_kept", Integer, nullable=False, server_default="0"),
+    Column("updates_missed", Integer, nullable=False, server_default="0"),
     Index("ix_promise_tallies_customer_id_hour", "customer_id", "hour"),
 )
 

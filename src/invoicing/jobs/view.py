@@ -1,6 +1,7 @@
 """A job as everyone sees it, and what of it is judged rather than stored."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any, Protocol
@@ -16,9 +17,11 @@ from invoicing.jobs.model import (
     NewJob,
     PromiseChange,
     PromiseStatus,
+    Reason,
     Standing,
     State,
     TimelineEntry,
+    reason_of,
 )
 from invoicing.jobs.model.promises import Promised, kept_at_the_end, standing_of
 from invoicing.kit.db import Session
@@ -34,6 +37,9 @@ class Explainer(Protocol):
 
 Newcomer = Callable[[Job, str], Standing]
 """Says of a job that was accepted this instant, in a language, what needs no look at the ledger: there is no time."""
+
+Retell = Callable[[str, str, Mapping[str, Any], str], str | None]
+"""Tells a cause again (its code, wording and fields) in a language; None where there are no words for it any more."""
 
 UNKNOWN = Standing()
 
@@ -58,6 +64,29 @@ def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:
     if likely_end is None:
         return _USUAL_PAUSE_S
     return max(1, min(_LONGEST_PAUSE_S, ceil((likely_end - now).total_seconds())))
+
+
+def reworded(reason: Reason, retell: Retell, language: str) -> Reason:
+    """Give a reason in the reader's language, as far as it can be told again; else as it was told first."""
+    if reason.wording is None:
+        return reason
+    return replace(reason, message=retell(reason.code, reason.wording, reason.fields or {}, language) or reason.message)
+
+
+def standing_in(standing: Standing, retell: Retell, language: str) -> Standing:
+    """Give what is known of a job in the reader's language, where it was explained in English to be written so."""
+    if standing.cause is None:
+        return standing
+    message = reworded(reason_of(standing.cause), retell, language).message
+    return replace(standing, cause=replace(standing.cause, message=message))
+
+
+def history_in(changes: Sequence[PromiseChange], retell: Retell, language: str) -> list[PromiseChange]:
+    """Give what was told of a promise in the reader's language."""
+    return [
+        replace(one, reason=reworded(one.reason, retell, language)) if one.reason is not None else one
+        for one in changes
+    ]
 
 
 def job_view(
@@ -171,15 +200,19 @@ def _artifact(job_id: UUID, artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def entry_view(entry: TimelineEntry) -> dict[str, Any]:
-    """Give a row of a timeline."""
+def entry_view(entry: TimelineEntry, retell: Retell, language: str) -> dict[str, Any]:
+    """Give a row of a timeline; where it says why, in the reader's language."""
+    data = {name: value for name, value in entry.data.items() if name not in _FOR_STAFF}
+    if data.get("reason"):
+        reason = reworded(Reason(**data["reason"]), retell, language)
+        data["reason"] = {"code": reason.code, "message": reason.message}
     return {
         "seq": entry.seq,
         "at": _utc(entry.at),
         "event": entry.event,
         "state": entry.state,
         "attempt": entry.attempt,
-        "data": {name: value for name, value in entry.data.items() if name not in _FOR_STAFF},
+        "data": data,
     }
 
 

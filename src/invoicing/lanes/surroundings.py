@@ -45,4 +45,9 @@ async def keep_accounts(session: Session, served: Mapping[UUID, float]) -> None:
     await store.keep_accounts(session, changed, kept.keys() - served.keys())
 
 
-__all__ = ["Surroundings", "accounts", "fold", "keep_accounts", "surroundings"]
+async def looked(session: Session, seconds_ago: float) -> None:
+    """Write when the backlog was looked at."""
+    await store.looked(session, seconds_ago)
+
+
+__all__ = ["Surroundings", "accounts", "fold", "keep_accounts", "looked", "surroundings"]

@@ -57,6 +57,15 @@ workers = Table(
     Column("lease_s", Double, nullable=False, server_default="10"),
 )
 
+# one row: when the dispatcher that leads last looked at the backlog
+dispatching = Table(
+    "dispatching",
+    metadata,
+    Column("single", Boolean, primary_key=True, server_default="true"),
+    Column("looked_at", _when),
+    CheckConstraint("single", name="single"),
+)
+
 tallies = Table(
     "tallies",
     metadata,

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from invoicing.kit.egress import Egress, EgressError
 from invoicing.kit.smtp import Mailer, SmtpError
-from invoicing.outbox.letters import letter_of
+from invoicing.outbox.letters import Retell, letter_of
 from invoicing.outbox.mailing import MAILTO
 from invoicing.outbox.model import (
     Answered,
@@ -68,6 +68,7 @@ class Mails:
 
     mailer: Mailer
     sender: str
+    retell: Retell
     channel: Channel = Channel.MAIL
     failures: int = 0
     open_until: datetime | None = None
@@ -81,7 +82,7 @@ class Mails:
     async def send(self, errand: Errand, now: Callable[[], datetime], chance: float) -> Outcome:
         """Send the words of a message; delivered is what the server has taken (250), and nothing else."""
         recipient = errand.url.removeprefix(MAILTO)
-        letter = letter_of(errand, self.sender, recipient)
+        letter = letter_of(errand, self.sender, recipient, self.retell)
         if self.open_until is not None:
             self.open_until = now() + timedelta(seconds=self.mailer.patience_s)  # one at a time
         try:

@@ -1,7 +1,7 @@
 """The words of mails: plain text in the language of the address, the same each time that a message is sent."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
@@ -22,6 +22,9 @@ class Language(StrEnum):
 
 Words = Mapping[str, str]
 
+Retell = Callable[[str, str, Mapping[str, Any], str], str | None]
+"""Tells a cause again (its code, wording and fields) in a language; None where there are no words for it any more."""
+
 _NUMBERED = frozenset({"number", "payable", "currency"})
 """What the result of an issued invoice has."""
 
@@ -33,6 +36,7 @@ _ENGLISH: Words = MappingProxyType(
         "job.promise_at_risk": "{job} may be later than promised",
         "job.promise_missed": "{job} is later than promised",
         "job.promise_moved": "{job} is promised for another time",
+        "job.update": "Where {job} stands",
         "other": "News of {job}",
         "job": "Your job {name}",
         "number": "Number: {number}, payable {payable} {currency}",
@@ -41,6 +45,7 @@ _ENGLISH: Words = MappingProxyType(
         "promised": "Promised for: {at}",
         "before": "Promised before for: {at}",
         "expected": "Expected now: {at}, at the latest {latest}",
+        "next": "You hear from us again by: {at}",
         "submitted": "Submitted: {at}",
         "ended": "Ended: {at}",
         "where": "Read it and fetch its files: GET {href}",
@@ -61,6 +66,7 @@ _GERMAN: Words = MappingProxyType(
         "job.promise_at_risk": "{job} wird vielleicht später fertig als zugesagt",
         "job.promise_missed": "{job} ist später dran als zugesagt",
         "job.promise_moved": "{job} ist für einen anderen Zeitpunkt zugesagt",
+        "job.update": "Stand: {job}",
         "other": "Neues zu {job}",
         "job": "Ihr Auftrag {name}",
         "number": "Nummer: {number}, zu zahlen {payable} {currency}",
@@ -69,6 +75,7 @@ _GERMAN: Words = MappingProxyType(
         "promised": "Zugesagt für: {at}",
         "before": "Vorher zugesagt für: {at}",
         "expected": "Jetzt erwartet: {at}, spätestens {latest}",
+        "next": "Sie hören wieder von uns bis: {at}",
         "submitted": "Eingereicht: {at}",
         "ended": "Beendet: {at}",
         "where": "Lesen und Dateien holen: GET {href}",
@@ -84,21 +91,31 @@ _GERMAN: Words = MappingProxyType(
 LANGUAGES: Mapping[str, Words] = MappingProxyType({Language.ENGLISH: _ENGLISH, Language.GERMAN: _GERMAN})
 
 
-def letter_of(errand: Errand, sender: str, recipient: str) -> EmailMessage:
+def letter_of(errand: Errand, sender: str, recipient: str, retell: Retell) -> EmailMessage:
     """Write the mail of a message: it is the same whenever it is written, so that a mail program shows it once."""
     said: Mapping[str, Any] = json.loads(errand.body)
+    data = said.get("data", {})
     language = Language(errand.language or Language.ENGLISH)
     words = LANGUAGES[language]
     letter = EmailMessage()
     letter["From"] = sender
     letter["To"] = recipient
-    letter["Subject"] = _subject(errand.event, said.get("data", {}), words)
+    letter["Subject"] = _subject(errand.event, data, words)
     letter["Date"] = format_datetime(_moment(said["timestamp"]))
     letter["Message-ID"] = f"<{errand.id}@{parseaddr(sender)[1].rpartition('@')[2]}>"
     letter["Auto-Submitted"] = "auto-generated"
-    letter.set_content(_text(errand, said.get("data", {}), words, recipient), cte="quoted-printable")
+    letter.set_content(_text(errand, _retold(data, retell, language), words, recipient), cte="quoted-printable")
     letter["Content-Language"] = language  # what came before the content would go with it
     return letter
+
+
+def _retold(data: Mapping[str, Any], retell: Retell, language: Language) -> Mapping[str, Any]:
+    """Put the reason into the language of the address, where it was kept apart from its words."""
+    reason = data.get("reason") or {}
+    if not reason.get("wording"):
+        return data
+    message = retell(reason["code"], reason["wording"], reason.get("fields") or {}, language)
+    return {**data, "reason": {**reason, "message": message or reason["message"]}}
 
 
 def _subject(event: str, data: Mapping[str, Any], words: Words) -> str:
@@ -120,7 +137,7 @@ def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str)
     if error.get("remedy"):
         lines.append(words["remedy"].format(remedy=_line(error["remedy"])))
     lines += _promised(data, words)
-    for word, name in (("submitted", "submitted_at"), ("ended", "finished_at")):
+    for word, name in (("next", "next_update_by"), ("submitted", "submitted_at"), ("ended", "finished_at")):
         if data.get(name):
             lines.append(words[word].format(at=_when(data[name])))
     if data.get("href"):

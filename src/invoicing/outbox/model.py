@@ -40,6 +40,8 @@ class WebhookEvent(StrEnum):
     PROMISE_AT_RISK = "job.promise_at_risk"
     PROMISE_MISSED = "job.promise_missed"
     PROMISE_MOVED = "job.promise_moved"
+    UPDATE = "job.update"
+    """That there is no news, and why; only to endpoints that name it."""
 
 
 TEST = "webhook.test"

@@ -29,6 +29,7 @@ from invoicing.outbox.model import (
 from invoicing.outbox.store import deliveries, endpoints
 from invoicing.outbox.store.deliveries import first_delivered
 from invoicing.outbox.store.endpoints import endpoints_of
+from invoicing.outbox.store.updates import tell_updates
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,7 @@ __all__ = [
     "remove",
     "resend",
     "rotate",
+    "tell_updates",
     "tenant",
     "test",
     "unknown",

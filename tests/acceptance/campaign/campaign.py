@@ -25,6 +25,8 @@ _PROBER = "prober"
 """A customer apart: nothing of its own is ever before its small jobs, so that they tell whether the service works."""
 
 _PROBE_EVERY_S = 1.0
+_LOOK_EVERY_S = 2.5
+"""Longer than a look at the lanes and the proofs that need a silence of two seconds."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,9 @@ async def _under_fire(terms: Terms, site: Site, hands: Hands, keys: Mapping[str,
             for number in range(terms.clients):
                 one = await client(f"client-{number}", CUSTOMERS[number % len(CUSTOMERS)])
                 group.create_task(one.work_until(stop, terms.jobs_apart))
+            for customer in CUSTOMERS:
+                watcher = await client(f"watch-{customer}", customer)
+                group.create_task(watcher.watch_until(stop, _LOOK_EVERY_S))
             prober = await client("probe", _PROBER)
             probing = group.create_task(prober.probe_until(stop, _PROBE_EVERY_S))
             await hands.carry_out(plan(terms.seed, terms.seconds, terms.faults_apart, terms.kinds))
@@ -130,6 +135,7 @@ async def _look(site: Site, keys: Mapping[str, str], log: Log, hands: Hands, hoo
             counted_waiting=await ledger.counted_waiting(),
             hooks=hooks.added,
             arrivals=list(hooks.arrivals),
+            sightings=log.sightings,
             kills=sum(one.kind.startswith(("kill", "cut")) for one in hands.happened),
         )
 

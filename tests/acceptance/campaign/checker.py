@@ -223,6 +223,15 @@ def _rude(seen: Seen) -> Found:
         yield "answers", f"{what}, {times} times"
 
 
+def _unexplained(seen: Seen) -> Found:
+    """Find jobs that were seen unexplained in two looks in a row: one is what an evaluation may take."""
+    before: dict[str, str] = {}
+    for one in seen.sightings:
+        if one.cause == before.get(one.job) == "unexplained":
+            yield one.job, f"was unexplained at {one.at:.0f} and in the look before"
+        before[one.job] = one.cause
+
+
 def _trace(job: Job) -> str:
     return " ".join(entry.event for entry in job.timeline[-12:] if entry.event != "progressed")
 
@@ -243,6 +252,7 @@ RULES: dict[str, Callable[[Seen], Found]] = {
     "miscounted": _miscounted,
     "hanging": _hanging,
     "rude": _rude,
+    "unexplained": _unexplained,
     "untold": untold,
     "told again": told_again,
     "told otherwise": told_otherwise,

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import httpx
 
-from .observed import FINAL, NOTHING_CAME, Answer, Request
+from .observed import FINAL, NOTHING_CAME, Answer, Request, Sighting
 from .work import Work, drawn, small_drill
 
 GIVES_UP_AFTER_S = 60.0
@@ -29,6 +29,7 @@ class Log:
     requests: list[Request] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     probes: list[Request] = field(default_factory=list)
+    sightings: list[Sighting] = field(default_factory=list)
 
 
 class Client:
@@ -66,6 +67,17 @@ class Client:
                 await asyncio.wait_for(stop.wait(), apart)
         while self._beside:
             await asyncio.wait(self._beside)
+
+    async def watch_until(self, stop: asyncio.Event, apart: float) -> None:
+        """Look at all unfinished jobs of the customer again and again, and write down why they are told to wait."""
+        params = {"state": "in_review,queued,running,retrying", "page_size": "200"}
+        while not stop.is_set():
+            at = time.time()
+            answer = await self._ask("GET", "/v1/jobs", params=params)
+            if answer is not None and answer.status_code == 200:
+                self._log.sightings += [Sighting(at, job["id"], job["cause"]["code"]) for job in answer.json()["items"]]
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), apart)
 
     def _begin(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

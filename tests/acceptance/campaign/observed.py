@@ -145,6 +145,16 @@ class Arrival:
 
 
 @dataclass(frozen=True)
+class Sighting:
+    """An unfinished job as its customer saw it at a moment."""
+
+    at: float
+    """When it was asked for (seconds since 1970)."""
+    job: str
+    cause: str
+
+
+@dataclass(frozen=True)
 class Seen:
     """All that was seen."""
 
@@ -158,5 +168,7 @@ class Seen:
     """How many jobs the ledger counts as waiting."""
     hooks: Sequence[Hook] = ()
     arrivals: Sequence[Arrival] = ()
+    sightings: Sequence[Sighting] = ()
+    """In the order in which they were made; each look sees all unfinished jobs of a customer."""
     kills: int = 0
     """How many processes were killed in which work may have run."""

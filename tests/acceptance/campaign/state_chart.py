@@ -24,7 +24,7 @@ CHANGES = {
 }
 """(from, event, to); the rows of the table that are reserved are left out: nothing makes them yet."""
 
-PROMISED = {"promise_at_risk", "promise_on_track", "promise_missed", "promise_moved"}
+PROMISED = {"promise_at_risk", "promise_on_track", "promise_missed", "promise_moved", "update"}
 STAYS = {
     "running": {"progressed", "reclassed", "cancel_requested"} | PROMISED,
     "queued": {"expedited", "moved", "reclassed"} | PROMISED,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from .checker import RULES, by_rule, violations
-from .observed import NOTHING_CAME, Answer, Arrival, Attempt, Entry, File, Hook, Job, Request, Seen, Series
+from .observed import NOTHING_CAME, Answer, Arrival, Attempt, Entry, File, Hook, Job, Request, Seen, Series, Sighting
 from .state_chart import BIRTH, CHANGES, STAYS
 
 HERE = Path(__file__).parent
@@ -253,11 +253,19 @@ PLANTED: dict[str, tuple[str, Callable[[Seen], Seen]]] = {
     ),
     "an internal error": ("rude", lambda seen: answered(seen, 500, None)),
     "no word of when to come again": ("rude", lambda seen: answered(seen, 503, None)),
+    "a job that stays unexplained": ("unexplained", lambda seen: seen_as(seen, "unexplained", "unexplained")),
 }
+
+
+def seen_as(seen: Seen, *causes: str) -> Seen:
+    """Let a job be seen with one cause after the other, and another one beside it."""
+    looks = enumerate(causes)
+    return replace(seen, sightings=[Sighting(at, job, cause) for at, cause in looks for job in ("job-1", f"{at}")])
 
 
 def test_where_all_went_well_nothing_is_found() -> None:
     assert violations(all_well()) == []
+    assert violations(seen_as(all_well(), "starting", "unexplained", "lane_saturated", "unexplained")) == []
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -126,10 +126,11 @@ async def test_the_share_of_promises_kept_is_counted_once_and_shown_to_each_as_f
     await counted(service)
     await counted(service)
     everybody = (await service.ops.get("/v1/promises")).json()
-    acme = {"customer": "acme", "kind": "drill", "kept": 1, "missed": 2, "share": 0.333333}
-    other = {"customer": "other", "kind": "drill", "kept": 1, "missed": 0, "share": 1.0}
+    news = {"updates": {"kept": 0, "missed": 0, "share": None}}
+    acme = {"customer": "acme", "kind": "drill", "kept": 1, "missed": 2, "share": 0.333333, **news}
+    other = {"customer": "other", "kind": "drill", "kept": 1, "missed": 0, "share": 1.0, **news}
     assert everybody["items"] == [acme, other]
-    assert everybody["total"] == {"kept": 2, "missed": 2, "share": 0.5}
+    assert everybody["total"] == {"kept": 2, "missed": 2, "share": 0.5, **news}
     assert (await service.support.get("/v1/promises", params={"customer": "other"})).json()["items"] == [other]
     assert (await service.other.get("/v1/promises")).json()["items"] == [other]
     assert (await service.other.get("/v1/promises", params={"customer": "acme"})).json()["items"] == []

@@ -14,7 +14,7 @@ from invoicing.diagnosis.accounting import why
 from invoicing.diagnosis.api.why import MOST_INTERVALS
 from invoicing.diagnosis.model.life import length_ms, to_ms
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Failed, JobError
+from invoicing.jobs.model import NEWS_WITHIN, Failed, JobError
 from invoicing.kit.db import transaction
 
 LATER = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -81,7 +81,7 @@ async def test_a_waiting_job_says_what_holds_what_comes_next_and_who_can_act(ser
     assert first["evidence"]["reason"] == "Leak."
     assert first["next"].startswith("At ")
     assert "operations team" in first["who"]
-    assert first["until"] == first["next_update_by"]
+    assert datetime.fromisoformat(first["next_update_by"]) == datetime.fromisoformat(first["until"]) + NEWS_WITHIN
     assert told["checks"] is None
     assert set(balanced(job, told)) <= {"paused", "starting"}
     german = await asked(service.acme, job["id"], headers={"Accept-Language": "de"})

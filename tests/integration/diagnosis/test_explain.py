@@ -17,7 +17,7 @@ from invoicing.diagnosis.model import margins
 from invoicing.diagnosis.service import explain
 from invoicing.diagnosis.tables import foreseen
 from invoicing.jobs.kinds import JobKind
-from invoicing.jobs.model import Job, Standing, State
+from invoicing.jobs.model import NEWS_WITHIN, Job, Standing, State
 from invoicing.jobs.store.read import job_of
 from invoicing.jobs.tables import attempts, jobs
 from invoicing.kit.db import Session, make_engine
@@ -140,7 +140,7 @@ async def test_a_paused_lane_says_until_when_but_not_who(session: Session, custo
     await pause(session, "normal-small", until, "The database moves.", "Erika Mustermann")
     cause = (await standing(session, job_id)).cause
     assert cause is not None
-    assert (cause.code, cause.next_update_by) == ("paused", until)
+    assert (cause.code, cause.next_update_by) == ("paused", until + NEWS_WITHIN)
     assert "Mustermann" not in repr(cause)
 
 

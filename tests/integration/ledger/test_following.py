@@ -7,14 +7,20 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from invoicing.diagnosis.words import retell
 from invoicing.jobs.api.events import live
 from invoicing.jobs.following import Followers
-from invoicing.jobs.model import Succeeded
+from invoicing.jobs.model import Succeeded, TimelineEntry
+from invoicing.jobs.view import entry_view
 from invoicing.kit.ids import new_id
 
 from ..book import Book
 
 MANY = 1_000
+
+
+def _shown(entry: TimelineEntry) -> dict[str, Any]:
+    return entry_view(entry, retell, "en")
 
 
 class Crowd:
@@ -26,7 +32,7 @@ class Crowd:
 
     async def follow(self, engine: AsyncEngine, followers: Followers, job_id: Any) -> list[bytes]:
         seen = []
-        async for line in live(engine, followers, job_id, 0):
+        async for line in live(engine, followers, job_id, 0, _shown):
             if line.startswith(b"id: "):
                 seen.append(line)
                 async with self.changed:

@@ -13,6 +13,7 @@ import trustme
 
 from invoicing.customers import service as customers
 from invoicing.customers.model import Principal, Role
+from invoicing.diagnosis.words import retell
 from invoicing.jobs.model import JobError, Rejected
 from invoicing.kit.clock import now
 from invoicing.kit.db import transaction
@@ -39,7 +40,7 @@ ERRAND = Errand(
 
 
 def mails(port: int, patience_s: float = 5.0) -> Mails:
-    return Mails(Mailer(SmtpServer("127.0.0.1", port, "none"), patience_s=patience_s), SENDER)
+    return Mails(Mailer(SmtpServer("127.0.0.1", port, "none"), patience_s=patience_s), SENDER, retell)
 
 
 @pytest.fixture
@@ -195,9 +196,9 @@ async def test_news_of_a_promise_says_what_was_promised_what_is_expected_and_why
     await confirmed(post, box, language="de", events=["job.promise_at_risk"])
     claim = await post.begin()
     await post.do(
-        "INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message) "
+        "INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message, wording, fields) "
         "VALUES (:id, 9, 'at_risk', '2026-11-30T12:00Z', '2026-11-30T12:30Z', '2026-11-30T13:00Z', 'paused', "
-        "'The lane is paused.')",
+        "'The lane is paused.', 'plain', jsonb_build_object('until', '2026-11-30T11:00:00Z', 'reason', 'Leak'))",
         id=claim.id,
     )
     await came(post, box, 2)
@@ -205,7 +206,7 @@ async def test_news_of_a_promise_says_what_was_promised_what_is_expected_and_why
     assert "wird vielleicht später fertig als zugesagt" in box.letters[1]["Subject"]
     assert "Zugesagt für: 2026-11-30 12:00 UTC" in text
     assert "Jetzt erwartet: 2026-11-30 12:30 UTC, spätestens 2026-11-30 13:00 UTC" in text
-    assert "Grund: The lane is paused." in text
+    assert "Grund: Unser Betrieb hat diese Warteschlange bis zum 30.11.2026, 11:00:00 UTC angehalten" in text
 
 
 async def test_a_server_that_is_away_is_left_alone_and_asked_with_one_mail_then() -> None:
@@ -260,7 +261,7 @@ async def test_a_password_is_told_to_the_named_server_alone_and_only_in_private(
 
     async def send(port: int, context: ssl.SSLContext | None) -> None:
         mailer = Mailer(replace(server, port=port), context=context, patience_s=5)
-        await mailer.send(SENDER, ADDRESS, letter_of(ERRAND, SENDER, ADDRESS))
+        await mailer.send(SENDER, ADDRESS, letter_of(ERRAND, SENDER, ADDRESS, retell))
 
     async with mailing(context=ours) as box:
         await send(box.port, theirs)

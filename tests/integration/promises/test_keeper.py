@@ -114,7 +114,8 @@ async def test_a_promise_at_risk_is_told_before_it_breaks_and_again_when_it_does
     assert (row["promise_status"], row["revision"]) == ("missed", 3)
     at_risk, missed = await bodies(book)
     assert (at_risk["type"], missed["type"]) == ("job.promise_at_risk", "job.promise_missed")
-    assert at_risk["data"]["reason"] == {"code": CAUSE, "message": "No worker serves its lane."}
+    told: dict[str, Any] = {"code": CAUSE, "message": "No worker serves its lane.", "wording": None, "fields": {}}
+    assert at_risk["data"]["reason"] == told
     assert datetime.fromisoformat(at_risk["data"]["expected"]["latest"]) > due_at
     assert missed["data"]["promise"]["status"] == "missed"
     assert await keeper.round() == 0

@@ -15,7 +15,7 @@ from .scenes import unrelated
 
 SHOWN_FIRST = (
     "in review", "timed", "no worker", "no capable worker", "loops blocked", "undelivered", "customer limit",
-    "saturated", "starting",
+    "saturated", "starting", "not handed out",
     "worker lost", "loop blocked", "cancel pending", "no progress", "slower than normal", "running normally",
     "died of it", "not told",
 )  # fmt: skip

@@ -87,6 +87,11 @@ def _undelivered(scene: Scene) -> None:
         scene.runways.setdefault(scene.lane, []).append(Ticket(scene.id(), STRANGER, released))
 
 
+def _not_handed_out(scene: Scene) -> None:
+    """Let nobody look at the backlog, from before the job waited or since, though a slot is free."""
+    scene.dispatched_at = ago(scene.between(2.1, 2_000))
+
+
 def _customer_limit(scene: Scene) -> None:
     """Let as many of the customer's jobs be under way as may, on workers that have many slots more than that."""
     limit = scene.chance.randint(1, 3)
@@ -238,6 +243,7 @@ WAITING_KIT = _plants(
     ("customer limit", Code.CUSTOMER_LIMIT, "release", _customer_limit),
     ("saturated", Code.LANE_SATURATED, "slots age", _saturated),
     ("starting", Code.STARTING, "slots age release", _starting),
+    ("not handed out", Code.UNDELIVERED, "slots age release", _not_handed_out),
     ("", Code.UNEXPLAINED, "state time age slots release pause workers kinds beats", _nothing),
 )
 

@@ -38,6 +38,7 @@ class Scene:
     history: History = field(default_factory=lambda: learn((), None))
     most_attempts: int | None = 3
     undelivered: tuple[Undelivered, ...] | None = None
+    dispatched_at: datetime | None = None
     ends: datetime | None = None
     """When the last of what ends at a known time does, and which code that has."""
     timed: Code | None = None
@@ -69,6 +70,7 @@ class Scene:
             runways={lane: tuple(tickets) for lane, tickets in self.runways.items()},
             places={} if self.place is None else {JOB: self.place},
             caps=self.caps,
+            dispatched_at=self.dispatched_at,
             attempts={} if self.attempt is None else {JOB: self.attempt},
             history=self.history,
             undelivered=None if self.undelivered is None else {JOB: self.undelivered},

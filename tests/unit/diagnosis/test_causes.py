@@ -14,7 +14,7 @@ from invoicing.diagnosis.model.check import Answer, Code
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import ALIVE_FOR, Ticket
 from invoicing.diagnosis.words import say
-from invoicing.jobs.model import Job, Priority, Size, State
+from invoicing.jobs.model import NEWS_WITHIN, Job, Priority, Size, State
 from invoicing.lanes import store as lanes_store
 from invoicing.lanes.model import Lane
 
@@ -216,10 +216,10 @@ def test_a_job_that_gave_way_says_since_when_and_how_far_it_is() -> None:
 
 def test_news_come_when_the_cause_ends_and_asking_again_does_not_put_them_off() -> None:
     until = waiting(due_at=ago(-60))
-    assert next_news(cause(until)) == ago(-60)
+    assert next_news(cause(until)) == ago(-60) + NEWS_WITHIN
     first = next_news(cause(waiting(60), NOBODY | DEAD))
     later = replace(cause(waiting(60), DEAD), observed_at=NOW + timedelta(seconds=10))
-    assert next_news(later) == first == ago(-51)
+    assert next_news(later) == first == ago(-51) + NEWS_WITHIN
 
 
 def test_a_job_that_moves_ends_when_its_own_rate_says() -> None:

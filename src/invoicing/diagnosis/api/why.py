@@ -37,7 +37,7 @@ class HoldingBody(BaseModel):
     since: datetime | None
     until: datetime | None = Field(description="When it is known to end, or to be dealt with.")
     observed_at: datetime
-    next_update_by: datetime
+    next_update_by: datetime | None = Field(description="Null where nothing more comes by itself.")
     next: str = Field(description="What happens next, and when.")
     who: str = Field(description="Who can act, by role.")
     evidence: dict[str, Any]
@@ -110,6 +110,9 @@ class Oracle:
             if job is None:
                 raise no_such_job()
             found = await why(session, job, self.kinds)
+        news = [by for check in found.causes if (by := next_news(check))]
+        if news and job.finished_at is None:
+            self.desk.notebook.note(job.id, job.revision, min(news))
         audience = Audience.CUSTOMER if principal.role is Role.CUSTOMER else Audience.STAFF
         headers = {**spoken.headers, "Cache-Control": "private, no-cache"}
         return answer(why_view(job, found, spoken.code, audience), 200, headers)
@@ -174,7 +177,7 @@ def _cause(check: Check, language: str, audience: Audience) -> dict[str, Any]:
         "since": check.since and _utc(check.since),
         "until": check.until and _utc(check.until),
         "observed_at": _utc(check.observed_at),
-        "next_update_by": _utc(next_news(check)),
+        "next_update_by": (by := next_news(check)) and _utc(by),
         "next": told.next,
         "who": told.who,
         "evidence": check.evidence,

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import floor
 from types import MappingProxyType
 
 from invoicing.diagnosis.model import ended, running, waiting
 from invoicing.diagnosis.model.check import Check, Code, Rule, proven
 from invoicing.diagnosis.model.facts import Facts
-from invoicing.jobs.model import FINISHED
+from invoicing.jobs.model import FINISHED, NEWS_WITHIN
 
 RULES: tuple[Rule, ...] = (
     waiting.in_review,
@@ -22,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     waiting.customer_limit,
     waiting.lane_saturated,
     waiting.starting,
+    waiting.not_handed_out,
     running.worker_lost,
     running.loop_blocked,
     running.cancel_pending,
@@ -57,14 +57,16 @@ NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
         Code.NO_PROGRESS: timedelta(minutes=1),
         Code.SLOWER_THAN_NORMAL: timedelta(minutes=5),
         Code.RUNNING_NORMALLY: timedelta(minutes=5),
-        Code.POISON: timedelta(days=1),
-        Code.BAD_INPUT: timedelta(days=1),
-        Code.ATTEMPTS_FAILED: timedelta(days=1),
-        Code.UNDELIVERED_RESULT: timedelta(hours=1),
         Code.UNEXPLAINED: timedelta(minutes=1),
     }
 )
-"""How often a cause that goes on is news, where it has no end of its own."""
+"""How often a cause that goes on is told again at first, where it has no end; a job that is over has none."""
+
+_RARER_AFTER = 8
+"""Beats after which, and of which then each is twice as long: whoever has waited for long is told as often as makes a
+difference, and a wait costs few updates more when it lasts twice as long."""
+
+_RAREST = timedelta(hours=1)
 
 
 def examine(facts: Facts) -> tuple[Check, ...]:
@@ -104,14 +106,25 @@ def unexplained(facts: Facts) -> Check:
     return proven(Code.UNEXPLAINED, facts, since, evidence=evidence)
 
 
-def next_news(check: Check) -> datetime:
-    """When the reader hears of it again: the end of the cause if it has one, else the next beat of its rhythm.
+def next_news(check: Check) -> datetime | None:
+    """Promise by when the reader hears of it again; None where nothing more comes by itself.
 
-    Beats are counted from the cause's beginning (where that is not known, by the clock), so that asking again does not
-    put them off.
+    That is soon after the end of the cause if it has one, else soon after the next beat of its rhythm. Beats are
+    counted from the cause's beginning (where that is not known, by the clock), so that asking again does not put them
+    off.
     """
-    now = check.observed_at
+    if check.code not in NEWS_EVERY:
+        return None
+    now, every = check.observed_at, NEWS_EVERY[check.code]
     if check.until is not None and check.until > now:
-        return check.until
-    every, start = NEWS_EVERY[check.code], check.since or _EPOCH
-    return start + every * (floor(max(now - start, timedelta(0)) / every) + 1)
+        return check.until + NEWS_WITHIN
+    start = check.since or now - (now - _EPOCH) % every
+    return start + _beat(max(now - start, timedelta(0)), every) + NEWS_WITHIN
+
+
+def _beat(elapsed: timedelta, every: timedelta) -> timedelta:
+    """Give the first beat behind a time; where beats become rarer one of either rhythm falls, so that none is lost."""
+    step = every
+    while elapsed >= _RARER_AFTER * step and 2 * step <= _RAREST:
+        step *= 2
+    return step * (elapsed // step + 1)

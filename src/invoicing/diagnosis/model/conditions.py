@@ -25,7 +25,9 @@ _SILENT_BEFORE = timedelta(seconds=8)
 _PROVEN_BEFORE = frozenset({Code.NO_WORKER, Code.LOOP_BLOCKED, Code.UNDELIVERED})
 """Causes whose rules prove when they began; all others count from the look that found them."""
 
-_TOLD = frozenset({"workers", "last_seen", "last_loop_beat_at", "released_at", "slots", "running", "limit"})
+_TOLD = frozenset(
+    {"workers", "last_seen", "last_loop_beat_at", "released_at", "looked_at", "slots", "running", "limit"}
+)
 """Of their evidence what concerns every job, and not the one that was asked about."""
 
 _NOBODY = UUID(int=0)
@@ -107,7 +109,7 @@ def _of_lanes(snapshot: Snapshot, floor: datetime) -> Iterator[_Found]:
         if offered:
             behind = Ahead(max(0, released - facts.free))
             able = replace(facts, job=replace(facts.job, kind=min(offered)), place=behind)
-            checks = (rule(able) for rule in (waiting.undelivered, waiting.lane_saturated))
+            checks = (rule(able) for rule in (waiting.undelivered, waiting.lane_saturated, waiting.not_handed_out))
             yield from (_Found(lane.name, check) for check in checks if check.holds)
 
 

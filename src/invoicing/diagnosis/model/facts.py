@@ -18,6 +18,9 @@ ALIVE_FOR = timedelta(seconds=8)
 SETTLED_FOR = timedelta(seconds=5)
 """What is younger than this may simply be under way between ledger, runway and worker: it proves nothing is stuck."""
 
+UNSEEN_FOR = timedelta(seconds=2)
+"""The backlog is looked at all the time and that is written every second: a gap of two proves that nobody does."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -81,6 +84,8 @@ class Snapshot:
     """How many jobs of a customer may run, where that is limited."""
     attempts: Mapping[UUID, Attempt]
     history: History
+    dispatched_at: datetime | None = None
+    """When the backlog was last seen to be looked at; None: not known."""
     policy_of: Callable[[str | None], Policy] = lambda _host: POLICY
     """The policy that holds on a host; None: for the fleet."""
     margins: AllMargins = field(default_factory=dict)
@@ -135,6 +140,8 @@ class Facts:
     similar: int
     margins: AllMargins
     """How the last ends fared that were foreseen, by class and stage."""
+    dispatched_at: datetime | None = None
+    """When the backlog was last seen to be looked at."""
     undelivered: tuple[Undelivered, ...] | None = None
     """None: not looked at."""
 
@@ -227,6 +234,7 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         history=snapshot.history,
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
         similar=snapshot.history.similar(job.kind, job.predicted_s),
+        dispatched_at=snapshot.dispatched_at,
         undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),
         margins=snapshot.margins,
     )

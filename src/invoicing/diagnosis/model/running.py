@@ -79,8 +79,8 @@ def patience(facts: Facts) -> timedelta:
     """Bound an attempt's silence: several of its own gaps or, before its first checkpoint, of its duration."""
     job = facts.job
     if job.progressed_at is not None and job.progressed_at >= facts.attempt_began:
-        # every checkpoint is a revision; two revisions of each attempt and the first one are not
-        reports = max(1, job.revision - 2 * job.attempt - 1)
+        # every checkpoint is a revision; two revisions of each attempt, the first one and updates are not
+        reports = max(1, job.revision - 2 * job.attempt - 1 - job.updates)
         gap = (job.progressed_at - facts.attempt_began).total_seconds() / reports
         return timedelta(seconds=max(QUIET_S, _MISSED_GAPS * gap))
     longest = facts.prediction.quantile(SLOW_BEYOND) if facts.prediction else 0.0

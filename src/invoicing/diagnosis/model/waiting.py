@@ -4,7 +4,7 @@ from itertools import chain
 from typing import Any
 
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
-from invoicing.diagnosis.model.facts import SETTLED_FOR, Facts
+from invoicing.diagnosis.model.facts import SETTLED_FOR, UNSEEN_FOR, Facts
 from invoicing.jobs.model import State
 from invoicing.jobs.model.losses import WORKER_LOST
 from invoicing.lanes.model import at_limit, holds_back
@@ -162,6 +162,19 @@ def starting(facts: Facts) -> Check:
     if facts.now - since >= SETTLED_FOR:
         return disproven(Code.STARTING, facts)
     return proven(Code.STARTING, facts, since, until=since + SETTLED_FOR, evidence={"free_slots": facts.free})
+
+
+def not_handed_out(facts: Facts) -> Check:
+    """Prove that a slot is free while nobody looks at the backlog, so that nothing is handed to a worker."""
+    looked_at = facts.dispatched_at
+    if not facts.due or not _capable(facts) or facts.free == 0 or facts.job.released_at is not None:
+        return disproven(Code.UNDELIVERED, facts)
+    if looked_at is None:
+        return unknown(Code.UNDELIVERED, facts)
+    if facts.now - looked_at < UNSEEN_FOR:
+        return disproven(Code.UNDELIVERED, facts)
+    evidence = {"looked_at": looked_at, "free_slots": facts.free}
+    return proven(Code.UNDELIVERED, facts, max(looked_at, facts.waiting_since), wording="backlog", evidence=evidence)
 
 
 def _capable(facts: Facts) -> bool:

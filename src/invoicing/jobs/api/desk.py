@@ -13,9 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Principal
 from invoicing.jobs import promising
-from invoicing.jobs.model import FINISHED, Artifact, Job, Standing
+from invoicing.jobs.model import FINISHED, Artifact, Event, Job, Standing, TimelineEntry
+from invoicing.jobs.noting import Notebook
 from invoicing.jobs.store import artifacts
-from invoicing.jobs.view import UNKNOWN, Explainer, job_view, pause_before_asking
+from invoicing.jobs.view import UNKNOWN, Explainer, Retell, entry_view, history_in, job_view, pause_before_asking
 from invoicing.kit.clock import now
 from invoicing.kit.db import Session
 from invoicing.kit.http.contract import Parameter
@@ -37,6 +38,8 @@ class Desk:
     engine: AsyncEngine
     explain: Explainer
     languages: Languages
+    retell: Retell
+    notebook: Notebook
 
     def spoken(self, request: Request) -> Spoken:
         """Choose the language of an answer."""
@@ -51,6 +54,8 @@ class Desk:
         files: Mapping[UUID, Sequence[Artifact]] = await artifacts.of_jobs(session, begun) if begun else {}
         promises = await promising.history(session, jobs)
         customer, moment = customer_of(principal), now()
+        for job in jobs:
+            self._note(job, standings.get(job.id, UNKNOWN))
         return [
             job_view(
                 job,
@@ -58,10 +63,21 @@ class Desk:
                 standings.get(job.id, UNKNOWN),
                 files.get(job.id, ()),
                 moment,
-                promises.get(job.id, ()),
+                history_in(promises.get(job.id, ()), self.retell, spoken.code),
             )
             for job in jobs
         ]
+
+    def _note(self, job: Job, standing: Standing) -> None:
+        """Remember what the reader is told this moment: by when there will be news."""
+        if job.state not in FINISHED and standing.cause and standing.cause.next_update_by:
+            self.notebook.note(job.id, job.revision, standing.cause.next_update_by)
+
+    def told(self, job_id: UUID, entry: TimelineEntry, spoken: Spoken) -> dict[str, Any]:
+        """Show a row of a job's timeline; an update names the time of the next."""
+        if entry.event is Event.UPDATE:
+            self.notebook.note(job_id, entry.seq, datetime.fromisoformat(entry.data["next_update_by"]))
+        return entry_view(entry, self.retell, spoken.code)
 
 
 def customer_of(principal: Principal) -> str:

@@ -1,6 +1,6 @@
 """Following a job: its timeline as a page, or live as server-sent events, always read from the table itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,11 +16,11 @@ from invoicing.jobs.api.schemas import EntryPage
 from invoicing.jobs.following import Followers
 from invoicing.jobs.model import FINISHED, TimelineEntry
 from invoicing.jobs.store import read
-from invoicing.jobs.view import entry_view
 from invoicing.kit.cursor import place_of, token_of
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import prefers
+from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Spoken
 from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN, page_size_of, query_whole, wrong
 from invoicing.kit.problems import Problem
 
@@ -29,6 +29,9 @@ STREAM = "text/event-stream"
 _KEEP_ALIVE_S = 15.0
 _AT_ONCE = 200
 _RECONNECT_MS = 2_000
+
+Show = Callable[[TimelineEntry], dict[str, Any]]
+"""Shows a row of a timeline to one reader."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,14 @@ class Teller:
     async def events(self, request: Request) -> Response:
         """Answer `GET /v1/jobs/{job_id}/events`, in the form that Accept names."""
         principal = await self.desk.gate.customer(request, "application/json", STREAM)
-        tenant, job_id = tenant_of(principal), job_id_of(request)
+        tenant, job_id, spoken = tenant_of(principal), job_id_of(request), self.desk.spoken(request)
         after = query_whole(request, "after") or 0
         seen = _last_event_id(request)
         if prefers(request.headers.get("accept"), STREAM):
-            return await self._stream(tenant, job_id, after if seen is None else seen)
-        return await self._page(tenant, job_id, after, request)
+            return await self._stream(tenant, job_id, after if seen is None else seen, spoken)
+        return await self._page(tenant, job_id, after, request, spoken)
 
-    async def _page(self, tenant: UUID, job_id: UUID, after: int, request: Request) -> Response:
+    async def _page(self, tenant: UUID, job_id: UUID, after: int, request: Request, spoken: Spoken) -> Response:
         owner, size = f"{tenant}{job_id}", page_size_of(request)
         token, begun = request.query_params.get("page_token"), after
         if token:
@@ -60,9 +63,10 @@ class Teller:
         more = None
         if len(found) > size:
             more = token_of(owner, {"after": begun, "seq": found[size - 1].seq})
-        return answer({"items": [entry_view(entry) for entry in found[:size]], "next_page_token": more})
+        items = [self.desk.told(job_id, entry, spoken) for entry in found[:size]]
+        return answer({"items": items, "next_page_token": more}, 200, dict(spoken.headers))
 
-    async def _stream(self, tenant: UUID, job_id: UUID, after: int) -> Response:
+    async def _stream(self, tenant: UUID, job_id: UUID, after: int, spoken: Spoken) -> Response:
         async with self.desk.engine.connect() as session:
             found = await read.revision_of(session, tenant, job_id)
         if found is None:
@@ -70,8 +74,9 @@ class Teller:
         revision, state = found
         if state in FINISHED and after >= revision:
             return Response(None, 204)  # tells an EventSource not to come back
-        lines = live(self.desk.engine, self.followers, job_id, after)
-        return StreamingResponse(lines, 200, {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}, STREAM)
+        lines = live(self.desk.engine, self.followers, job_id, after, partial(self.desk.told, job_id, spoken=spoken))
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", **spoken.headers}
+        return StreamingResponse(lines, 200, headers, STREAM)
 
 
 def _continued(owner: str, token: str, asked: int | None) -> tuple[int, int]:
@@ -97,7 +102,7 @@ def _last_event_id(request: Request) -> int | None:
     return int(given)
 
 
-async def live(engine: AsyncEngine, followers: Followers, job_id: UUID, after: int) -> AsyncIterator[bytes]:
+async def live(engine: AsyncEngine, followers: Followers, job_id: UUID, after: int, show: Show) -> AsyncIterator[bytes]:
     """Give a job's events from behind `after` until its end, as they happen.
 
     The place in the timeline is the only memory: a row is told when it is read behind the last one told, so none is
@@ -113,7 +118,7 @@ async def live(engine: AsyncEngine, followers: Followers, job_id: UUID, after: i
         while not followers.ending:
             found = await followers.look(job_id, after, partial(look, after))
             for entry in found:
-                yield event_bytes(entry)
+                yield event_bytes(entry, show)
                 after = entry.seq
             if found and found[-1].state in FINISHED and len(found) < _AT_ONCE:
                 return
@@ -121,9 +126,9 @@ async def live(engine: AsyncEngine, followers: Followers, job_id: UUID, after: i
                 yield b": still here\n\n"
 
 
-def event_bytes(entry: TimelineEntry) -> bytes:
+def event_bytes(entry: TimelineEntry, show: Show) -> bytes:
     """Write an entry as a server-sent event; JSON has no line breaks, so its data is one line."""
-    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, entry.event.encode(), to_json(entry_view(entry)))
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (entry.seq, entry.event.encode(), to_json(show(entry)))
 
 
 def add_events(router: Router, teller: Teller) -> None:
@@ -143,9 +148,10 @@ def add_events(router: Router, teller: Teller) -> None:
             Parameter("header", "Last-Event-ID", "The last event seen, as EventSource says.", whole | {"minimum": 0}),
             PAGE_SIZE,
             PAGE_TOKEN,
+            ACCEPT_LANGUAGE,
         ],
         answers={
-            200: Given("The timeline.", {"application/json": EntryPage, STREAM: {"type": "string"}}),
+            200: Given("The timeline.", {"application/json": EntryPage, STREAM: {"type": "string"}}, LANGUAGE_HEADERS),
             204: Given("To a stream's reader that has seen the last event: nothing more will come."),
         },
         problems=[400, 404],

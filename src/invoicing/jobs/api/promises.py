@@ -1,5 +1,6 @@
 """How many promises were kept, by customer and kind; a customer sees its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
-from invoicing.jobs.store.promise_tallies import shares
+from invoicing.jobs.store.promise_tallies import Share, shares
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
@@ -22,12 +23,21 @@ _USUAL = timedelta(days=7)
 _MOST = 1_000
 
 
+class NewsKeptBody(BaseModel):
+    """How often there was news of a job by the time that was told (`cause.next_update_by`)."""
+
+    kept: int
+    missed: int
+    share: float | None = Field(description="Kept / both; null where there were none.")
+
+
 class KeptBody(BaseModel):
     """How the promises of jobs that ended in that time stood at their end."""
 
     kept: int
     missed: int = Field(description="Ended late, or died. One that its customer cancelled in time is not counted.")
     share: float | None = Field(description="Kept / both; null where there were none.")
+    updates: NewsKeptBody
 
 
 class CustomerKeptBody(KeptBody):
@@ -64,12 +74,17 @@ class Scoreboard:
         named = {"customer": query_text(request, "customer"), "kind": query_text(request, "kind")}
         async with self.engine.connect() as session:
             found = await shares(session, since, until, _MOST, customer_id=principal.customer_id, **named)
-        items = [{"customer": one.customer, "kind": one.kind, **_view(one.kept, one.missed)} for one in found]
-        total = _view(sum(one.kept for one in found), sum(one.missed for one in found))
+        items = [{"customer": one.customer, "kind": one.kind, **_view([one])} for one in found]
+        total = _view(found)
         return answer({"since": since, "until": until, "total": total, "items": items, "next_page_token": None})
 
 
-def _view(kept: int, missed: int) -> dict[str, Any]:
+def _view(found: Sequence[Share]) -> dict[str, Any]:
+    updates = _share(sum(one.updates_kept for one in found), sum(one.updates_missed for one in found))
+    return {**_share(sum(one.kept for one in found), sum(one.missed for one in found)), "updates": updates}
+
+
+def _share(kept: int, missed: int) -> dict[str, Any]:
     share = round(kept / (kept + missed), 6) if kept + missed else None
     return {"kept": kept, "missed": missed, "share": share}
 

@@ -99,7 +99,9 @@ class CauseBody(BaseModel):
     message: str
     since: datetime | None
     observed_at: datetime
-    next_update_by: datetime | None
+    next_update_by: datetime | None = Field(
+        description="By then it has changed, or an `update` on its timeline says why not. Null: accepted this instant."
+    )
     evidence: dict[str, Any]
 
 

@@ -15,12 +15,14 @@ from invoicing.jobs.model.outcomes import (
     jitter,
     judge,
 )
-from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason
+from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason, reason_of
 from invoicing.jobs.model.standing import Cause, Correction, Eta, Normal, Standing
 from invoicing.jobs.model.states import FINISHED, TRANSITIONS, WAITING, Event, Priority, Size, State
+from invoicing.jobs.model.updates import NEWS_WITHIN, Owed, Update
 
 __all__ = [
     "FINISHED",
+    "NEWS_WITHIN",
     "TRANSITIONS",
     "WAITING",
     "YIELD",
@@ -41,6 +43,7 @@ __all__ = [
     "Normal",
     "Notice",
     "Outcome",
+    "Owed",
     "Priority",
     "Progress",
     "PromiseChange",
@@ -54,7 +57,9 @@ __all__ = [
     "State",
     "Succeeded",
     "TimelineEntry",
+    "Update",
     "Verdict",
     "jitter",
     "judge",
+    "reason_of",
 ]

@@ -50,7 +50,8 @@ class Tries:
 NO_TRIES = Tries()
 
 _PROMISES = {Event.PROMISE_AT_RISK, Event.PROMISE_ON_TRACK, Event.PROMISE_MISSED, Event.PROMISE_MOVED}
-_STAY = frozenset({Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED, Event.EXPEDITED, Event.MOVED, *_PROMISES})
+_TOLD = {*_PROMISES, Event.UPDATE}
+_STAY = frozenset({Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED, Event.EXPEDITED, Event.MOVED, *_TOLD})
 _LEADS_TO: Mapping[Event, State] = {
     Event.STARTED: State.RUNNING,
     Event.SUCCEEDED: State.SUCCEEDED,

@@ -66,6 +66,8 @@ class Job:
     """How its promise stood when that was last told; once it is finished, its end says more."""
     promise_changed_at: datetime | None = None
     """When its promise was last told of; None: never yet."""
+    updates: int = 0
+    """How often it was told that there is no news, because somebody was promised some."""
 
     @property
     def progress(self) -> Progress | None:

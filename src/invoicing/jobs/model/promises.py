@@ -1,11 +1,13 @@
 """How a promise stands: by what is expected while its job goes on, and by what happened once it has ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
-from invoicing.jobs.model.standing import Eta
+from invoicing.jobs.model.standing import Cause, Eta
 from invoicing.jobs.model.states import State
 
 
@@ -70,6 +72,15 @@ class Reason:
 
     code: str
     message: str
+    """In English, as it was told first."""
+    wording: str | None = None
+    """None: it was told before sentences were kept apart from their language."""
+    fields: Mapping[str, Any] | None = None
+
+
+def reason_of(cause: Cause) -> Reason:
+    """Keep of a cause what tells it again, in any language."""
+    return Reason(cause.code, cause.message, cause.wording, cause.fields)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What is known about a job beyond its row: why it does not move, when it should end, what is normal."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,10 @@ class Cause:
     observed_at: datetime
     next_update_by: datetime | None
     evidence: Mapping[str, Any]
+    wording: str | None = None
+    """Which of the sentences about its code fits; with `fields` it can be told again in another language."""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    """The part of the evidence that its sentence names."""
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ class Event(StrEnum):
     PROMISE_ON_TRACK = "promise_on_track"
     PROMISE_MISSED = "promise_missed"
     PROMISE_MOVED = "promise_moved"
+    UPDATE = "update"
 
 
 class Priority(StrEnum):

@@ -49,7 +49,7 @@ WITH RECURSIVE place AS (
     SELECT date_trunc('hour', finished_at), customer_id, kind,
         count(*) FILTER (WHERE state = 'succeeded' AND finished_at <= promise_due),
         count(*) FILTER (WHERE state = 'dead' OR finished_at > promise_due)
-    FROM ended GROUP BY 1, 2, 3
+    FROM ended GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (hour, customer_id, kind) DO UPDATE
         SET kept = t.kept + excluded.kept, missed = t.missed + excluded.missed
 ), reached AS (
@@ -61,23 +61,26 @@ SELECT horizon > upto AS more FROM span
 """)
 
 _SHARES = text("""
-SELECT c.slug AS customer, t.kind, sum(t.kept) AS kept, sum(t.missed) AS missed
+SELECT c.slug AS customer, t.kind, sum(t.kept) AS kept, sum(t.missed) AS missed, sum(t.updates_kept) AS updates_kept,
+    sum(t.updates_missed) AS updates_missed
 FROM promise_tallies t JOIN customers c ON c.id = t.customer_id
 WHERE t.hour >= date_trunc('hour', CAST(:since AS timestamptz)) AND t.hour < :until
   AND (CAST(:customer_id AS uuid) IS NULL OR t.customer_id = :customer_id)
   AND (CAST(:customer AS text) IS NULL OR c.slug = :customer) AND (CAST(:kind AS text) IS NULL OR t.kind = :kind)
-GROUP BY c.slug, t.kind HAVING sum(t.kept) + sum(t.missed) > 0
-ORDER BY sum(t.missed) DESC, c.slug, t.kind LIMIT :most
+GROUP BY c.slug, t.kind HAVING sum(t.kept + t.missed + t.updates_kept + t.updates_missed) > 0
+ORDER BY sum(t.missed) DESC, sum(t.updates_missed) DESC, c.slug, t.kind LIMIT :most
 """)
 
 
 class Share(NamedTuple):
-    """How the promises of a customer's jobs of a kind ended."""
+    """How the promises of a customer's jobs of a kind ended, and those of a time by which there would be news."""
 
     customer: str
     kind: str
     kept: int
     missed: int
+    updates_kept: int
+    updates_missed: int
 
 
 async def count(session: Session) -> bool:
@@ -99,4 +102,4 @@ async def shares(
     """Add up whole hours of a time, those with the most misses first; of one customer alone where it is named."""
     asked = {"since": since, "until": until, "customer_id": customer_id, "customer": customer, "kind": kind}
     rows = await session.execute(_SHARES, {**asked, "most": most})
-    return [Share(row.customer, row.kind, int(row.kept), int(row.missed)) for row in rows]
+    return [Share(row.customer, row.kind, *map(int, row[2:])) for row in rows]

@@ -4,6 +4,7 @@ A message to the job's endpoints is written with the history, in the same transa
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ import asyncpg
 from pydantic_core import to_json
 from sqlalchemy import DateTime, bindparam, select, text, tuple_
 
-from invoicing.jobs.model import Event, Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing
+from invoicing.jobs.model import Event, Job, News, Notice, PromiseChange, PromiseStatus, Reason, Standing, reason_of
 from invoicing.jobs.store.acts import Signed
 from invoicing.jobs.store.channels import TOLD_JOBS
 from invoicing.jobs.store.read import job_of
@@ -35,8 +36,8 @@ _NOTE = f"""
 WITH noted AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-        $8::text[], $9::text[], $10::text[]
-    ) AS n(id, news, event, was, due, likely, latest, cause, message, data)
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[]
+    ) AS n(id, news, event, was, due, likely, latest, cause, message, wording, fields, data)
 ), free AS MATERIALIZED (
     SELECT noted.* FROM noted JOIN jobs ON jobs.id = noted.id
     WHERE jobs.finished_at IS NULL AND jobs.promise_status = noted.was AND jobs.promise_due = noted.due
@@ -46,13 +47,13 @@ WITH noted AS (
     UPDATE jobs SET promise_status = free.news, promise_changed_at = now(), revision = revision + 1
     FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt, free.news, free.event, free.due, free.likely,
-        free.latest, free.cause, free.message, free.data
+        free.latest, free.cause, free.message, free.wording, free.fields, free.data
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, event, state, attempt, data::jsonb FROM changed
 ), kept AS (
-    INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message)
-    SELECT id, revision, news, due, likely, latest, cause, message FROM changed
+    INSERT INTO promise_changes (job_id, seq, news, due, likely, latest, cause, message, wording, fields)
+    SELECT id, revision, news, due, likely, latest, cause, message, wording, fields::jsonb FROM changed
 ), followers AS ({TOLD_JOBS})
 SELECT id FROM changed LEFT JOIN followers ON true
 """
@@ -66,8 +67,11 @@ WITH changed AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, revision, 'promise_moved', state, attempt, CAST(:data AS jsonb) FROM changed
 ), kept AS (
-    INSERT INTO promise_changes (job_id, seq, news, due, moved_from, likely, latest, cause, message, by, actor, reason)
-    SELECT id, revision, 'moved', :due, :was, :likely, :latest, :cause, :message, :by, :actor, :reason FROM changed
+    INSERT INTO promise_changes (
+        job_id, seq, news, due, moved_from, likely, latest, cause, message, wording, fields, by, actor, reason
+    )
+    SELECT id, revision, 'moved', :due, :was, :likely, :latest, :cause, :message, :wording, CAST(:fields AS jsonb),
+        :by, :actor, :reason FROM changed
 ), followers AS ({TOLD_JOBS})
 SELECT id FROM changed LEFT JOIN followers ON true
 """).bindparams(*(bindparam(name, type_=DateTime(timezone=True)) for name in ("due", "was", "likely", "latest")))
@@ -106,6 +110,8 @@ async def note(connection: "asyncpg.Connection[Any]", notices: Sequence[Notice])
         [one.latest for one in notices],
         [one.reason and one.reason.code for one in notices],
         [one.reason and one.reason.message for one in notices],
+        [one.reason and one.reason.wording for one in notices],
+        [_written(one.reason) for one in notices],
         [to_json(told(one.due, one.likely, one.latest, one.reason)).decode() for one in notices],
     )
     return {row["id"] for row in rows}
@@ -118,7 +124,7 @@ async def move(session: Session, job: Job, due: datetime, standing: Standing, si
     """
     eta, cause = standing.eta, standing.cause
     likely, latest = (eta.likely, eta.latest) if eta else (None, None)
-    reason = Reason(cause.code, cause.message) if cause else None
+    reason = reason_of(cause) if cause else None
     data = told(due, likely, latest, reason) | {"moved_from": rfc3339(job.promise_due), "by": signed.role}
     values = {
         "id": job.id,
@@ -128,6 +134,8 @@ async def move(session: Session, job: Job, due: datetime, standing: Standing, si
         "latest": latest,
         "cause": reason and reason.code,
         "message": reason and reason.message,
+        "wording": reason and reason.wording,
+        "fields": _written(reason),
         "by": signed.role,
         "actor": signed.actor,
         "reason": signed.reason,
@@ -139,8 +147,11 @@ async def move(session: Session, job: Job, due: datetime, standing: Standing, si
 def told(due: datetime, likely: datetime | None, latest: datetime | None, reason: Reason | None) -> dict[str, Any]:
     """Give what a row of the timeline says of a promise."""
     expected = {"likely": rfc3339(likely), "latest": rfc3339(latest)} if likely and latest else None
-    why = {"code": reason.code, "message": reason.message} if reason else None
-    return {"due": rfc3339(due), "expected": expected, "reason": why}
+    return {"due": rfc3339(due), "expected": expected, "reason": asdict(reason) if reason else None}
+
+
+def _written(reason: Reason | None) -> str | None:
+    return to_json(reason.fields).decode() if reason and reason.fields is not None else None
 
 
 async def history(session: Session, job_ids: Collection[UUID]) -> dict[UUID, list[PromiseChange]]:
@@ -157,7 +168,7 @@ async def history(session: Session, job_ids: Collection[UUID]) -> dict[UUID, lis
             moved_from=row.moved_from,
             likely=row.likely,
             latest=row.latest,
-            reason=Reason(row.cause, row.message) if row.cause else None,
+            reason=Reason(row.cause, row.message, row.wording, row.fields) if row.cause else None,
             by=row.by,
         )
         found.setdefault(row.job_id, []).append(change)

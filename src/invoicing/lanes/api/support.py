@@ -16,9 +16,9 @@ from invoicing.jobs import promising
 from invoicing.jobs import service as ledger
 from invoicing.jobs.api.desk import JOB_ID, job_id_of
 from invoicing.jobs.api.schemas import EtaBody, JobBody, LaneBody, PositionBody
-from invoicing.jobs.model import FINISHED, Eta, Job, Priority, PromiseChange, Size, State
+from invoicing.jobs.model import FINISHED, Eta, Job, Priority, PromiseChange, Size, Standing, State
 from invoicing.jobs.model.calendars import Calendar
-from invoicing.jobs.view import Explainer, job_view
+from invoicing.jobs.view import Explainer, Retell, history_in, job_view, standing_in
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
@@ -111,6 +111,7 @@ class Bench:
     languages: Languages
     calendar: Callable[[Job], Calendar | None]
     """Says by which calendar a job's promise is counted."""
+    retell: Retell
 
     async def expedite(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:expedite`."""
@@ -137,7 +138,6 @@ class Bench:
         principal = await self.gate.staff(request, Role.SUPPORT, Role.OPS)
         job_id, preview = job_id_of(request), query_flag(request, "dry_run")
         spoken = self.languages.asked_for(request.headers.get("accept-language"))
-        explain = partial(self.explain, language=spoken.code)
         sent = request.headers.get("idempotency-key")
         key = None if sent is None else idempotency_key(sent)
         asked = await form(request, model)
@@ -146,15 +146,17 @@ class Bench:
             job = await ledger.found(session, job_id)
             if isinstance(wish, Promise) and job is not None:
                 refuse_promise(wish.due, self.calendar(job), now())
-            done = await act(session, principal, job, wish, asked.reason, explain, key)
+            done = await act(session, principal, job, wish, asked.reason, self.explain, key)
             told = await promising.history(session, [done.after.job])
             await (session.rollback() if preview else session.commit())
         headers = {"Idempotency-Replayed": "true"} if done.replayed else {}
-        return answer(_view(done, told.get(job_id, ()), preview=preview), 200, {**headers, **spoken.headers})
+        history = history_in(told.get(job_id, ()), self.retell, spoken.code)
+        standing = standing_in(done.after.standing, self.retell, spoken.code)
+        return answer(_view(done, standing, history, preview=preview), 200, {**headers, **spoken.headers})
 
 
-def _view(done: Done, told: Sequence[PromiseChange], *, preview: bool) -> dict[str, Any]:
-    job = job_view(done.after.job, done.customer, done.after.standing, (), now(), told)
+def _view(done: Done, standing: Standing, told: Sequence[PromiseChange], *, preview: bool) -> dict[str, Any]:
+    job = job_view(done.after.job, done.customer, standing, (), now(), told)
     before, after = _standing(done.before), _standing(done.after)
     return {"dry_run": preview, "changed": done.changed, "before": before, "after": after, "job": job}
 

@@ -1,6 +1,6 @@
 """Statements about pauses, workers and what waits, a file for each noun."""
 
-from invoicing.lanes.store.accounts import accounts, keep_accounts
+from invoicing.lanes.store.accounts import accounts, keep_accounts, looked
 from invoicing.lanes.store.pauses import active_pauses, database_time, pause, paused, resume
 from invoicing.lanes.store.policies import CHANGED, Override, lock_overrides, overrides, write_override
 from invoicing.lanes.store.served import served
@@ -21,6 +21,7 @@ __all__ = [
     "keep_accounts",
     "leave",
     "lock_overrides",
+    "looked",
     "overrides",
     "pause",
     "paused",

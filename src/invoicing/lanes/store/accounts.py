@@ -1,6 +1,7 @@
-"""Statements about what each customer was given."""
+"""Statements about what each customer was given, and that somebody gives."""
 
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import text
@@ -15,6 +16,8 @@ ON CONFLICT (customer_id) DO UPDATE SET served_s = excluded.served_s, updated_at
 
 _FORGET = text("DELETE FROM accounts WHERE customer_id = ANY(:customers)")
 
+_LOOKED = text("UPDATE dispatching SET looked_at = now() - CAST(:ago AS interval)")
+
 
 async def accounts(session: Session) -> dict[UUID, float]:
     """Read what each customer was given (seconds of slot, divided by weight)."""
@@ -28,3 +31,8 @@ async def keep_accounts(session: Session, changed: Mapping[UUID, float], gone: C
         await session.execute(_KEEP, {"customers": list(changed), "served": list(changed.values())})
     if gone:
         await session.execute(_FORGET, {"customers": list(gone)})
+
+
+async def looked(session: Session, seconds_ago: float) -> None:
+    """Write when the backlog was looked at last, by the ledger's clock."""
+    await session.execute(_LOOKED, {"ago": timedelta(seconds=seconds_ago)})
