@@ -79,6 +79,8 @@ class LaneWorker(Worker):
         self._transport = transport
         self._kinds = kinds
         self._nursery = nursery
+        self.heartbeat: Heartbeat | None = None
+        """While it is supported."""
         self._slots = slots
         """As it was started; `terms` say what holds now."""
         self._lease = lease
@@ -114,7 +116,7 @@ class LaneWorker(Worker):
     async def supported(self) -> AsyncIterator[Heartbeat]:
         """Do all that `perform` needs around it while the block runs: leases, limits, orders to stop, settlements."""
         self._settler.start()
-        heartbeat = self._heartbeat()
+        self.heartbeat = heartbeat = self._new_heartbeat()
         heartbeat.start()
         guard = asyncio.create_task(self._guard.run(), name="guard")
         try:
@@ -240,7 +242,7 @@ class LaneWorker(Worker):
                 log.warning("no wake-ups: %s", error, extra={"action": "worker.wake_lost"})
                 await asyncio.sleep(_BACKOFF_S)
 
-    def _heartbeat(self) -> Heartbeat:
+    def _new_heartbeat(self) -> Heartbeat:
         return Heartbeat(
             self._url,
             self.worker_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 
@@ -21,6 +22,7 @@ from invoicing.jobs.model import (
     judge,
 )
 from workers.attempts import Attempt, Key, Pack, packed
+from workers.endings import told
 from workers.nursery import Nursery
 from workers.sandbox import ChildGone, ChildProcess
 from workers.settling import Settler
@@ -51,6 +53,10 @@ class Runner:
         """All whose lease is to be renewed: until their end is written."""
         self.packs: dict[Key, Pack] = {}
         """Those that have a child or wait for one, by each of their attempts that is open."""
+        self.ended_as: Counter[tuple[str, str, str]] = Counter()
+        """How many ended so far: by kind, outcome and cause."""
+        self.late = 0
+        """How many of those ended too late to change anything: others had their jobs by then."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def running(self) -> dict[Size, int]:
@@ -191,12 +197,14 @@ class Runner:
             for attempt, _ in ended:
                 self.attempts.pop(attempt.key, None)
         if late := [str(one.job_id) for one in settlements if one.job_id not in settled]:
+            self.late += len(late)
             log.info("late attempts changed nothing", extra={"action": "attempt.late", "job_ids": late})
         log.info("attempts ended", extra={"action": "attempt.ended", **_summary(settlements, ended)})
 
     def _settlement(self, pack: Pack, attempt: Attempt, outcome: Outcome) -> Settlement:
         claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
         outcome = _meant(pack, attempt, outcome)
+        self.ended_as["unknown" if attempt.kind is None else claim.kind, *told(outcome)] += 1
         verdict = judge(outcome, claim.failures, policy, jitter())
         took = pack.took.get(attempt.key)
         if isinstance(outcome, Interrupted) and outcome.why == YIELD:

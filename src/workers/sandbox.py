@@ -89,6 +89,8 @@ class ChildProcess:
         self._slate = slate
         self._reader = reader
         self._writer = writer
+        self.ended_for: JobError | None = None
+        """What its attempt failed with, once it was gone in the middle of one."""
         self._to_be_frozen = False
         self._killed_for: JobError | None = None
 
@@ -153,7 +155,8 @@ class ChildProcess:
                 all_said = message["all_said"]
         except (EOFError, ConnectionError, ValueError, LookupError) as error:
             await self._reap()
-            raise ChildGone(self._killed_for or self._died()) from error
+            self.ended_for = self._killed_for or self._died()
+            raise ChildGone(self.ended_for) from error
         finally:
             if not all_said:
                 self.kill()  # what it would still say must never be taken for the outcome of another attempt

@@ -17,6 +17,7 @@ from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
 from invoicing.app.metrics import Meter, add_metrics
 from invoicing.app.pages import Pages
+from invoicing.app.traffic import Traffic
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.api.limits import LimitsOffice, add_limits
@@ -126,7 +127,9 @@ def create_app(
     add_promises(router, Scoreboard(desk.gate, engine))
     add_waits(router, Ledgers(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
-    add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
+    traffic = Traffic()
+    signals, post = SignalBox(engine), PostSignals(engine)
+    add_metrics(router, Meter(desk.gate, signals, post, traffic, reception.outcomes, settings.metrics_token))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -145,12 +148,13 @@ def create_app(
             yield
             followers.end()
 
-    return _application(router, lifespan)
+    return _application(router, traffic, lifespan)
 
 
-def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
+def _application(router: Router, traffic: Traffic, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
     app = Application(
         router,
+        traffic,
         title="invoicing",
         version=version("invoicing"),
         summary="Asynchronous e-invoices and back-office jobs.",

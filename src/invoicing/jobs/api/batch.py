@@ -159,8 +159,10 @@ class BatchReception:
     ) -> dict[str, Any]:
         if one.accepted is None or one.new is None:
             problem = one.problem or Problem("internal", "The line was lost.")
+            self.reception.outcomes[problem.code] += 1
             body = problem_body(problem, support_reference(request))
             return {"line": one.line.number, "status": problem.status, "problem": body}
+        self.reception.outcomes["replayed" if one.accepted.replayed else "accepted"] += 1
         if one.accepted.replayed:
             view = shown.get(one.accepted.job_id)
         else:

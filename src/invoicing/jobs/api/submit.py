@@ -1,7 +1,8 @@
 """Submitting: the answer leaves after the commit."""
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Reception:
     newcomer: Newcomer
     largest: int
     agreed: Agreed = as_usual
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """What became of requests for jobs so far: `accepted`, `replayed`, or the code they were refused with."""
 
     async def submit(self, request: Request) -> Response:
         """Answer `POST /v1/jobs`."""
@@ -66,6 +69,7 @@ class Reception:
         async with received(request, self.largest) as body:
             origin = Origin(tenant_of(principal), principal.key_id, key, body.sha256)
             new, accepted = await self.take_in(origin, body)
+        self.outcomes["replayed" if accepted.replayed else "accepted"] += 1
         if accepted.replayed or new is None:
             return await self._replayed(principal, accepted, spoken)
         return self._accepted(principal, as_accepted(new, accepted), spoken)
@@ -77,6 +81,7 @@ class Reception:
         except Problem as problem:
             earlier = None if problem.status == TOO_MANY else await self._earlier(origin)  # else it was looked up
             if earlier is None:
+                self.outcomes[problem.code] += 1
                 raise
             return None, earlier
 
