@@ -38,6 +38,8 @@ class Settings:
     metrics_token: str | None = field(default=None, repr=False)
     deadman_url: str | None = field(default=None, repr=False)
     egress_allow: str = ""
+    traces: float = 0.0
+    """The share of jobs whose trace is told over OTLP/HTTP."""
     keep: str = ""
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
@@ -105,6 +107,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_token=_secret(env, "INVOICING_METRICS_TOKEN"),
         deadman_url=_url(env, "INVOICING_DEADMAN_URL"),
         egress_allow=_networks(env, "INVOICING_EGRESS_ALLOW"),
+        traces=_traces(env),
         keep=_periods(env, "INVOICING_KEEP"),
         smtp_url=smtp_url,
         mail_from=mail_from,
@@ -116,6 +119,23 @@ def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int)
     if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
         raise SettingError(f"{name}={text!r}: must be a whole number from {low} to {high}, for example {default}")
     return int(text)
+
+
+def _traces(env: Mapping[str, str]) -> float:
+    """Read whether to trace as OpenTelemetry's own variables say it; all others of them are read by its packages."""
+    to = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp"
+    sampler = env.get("OTEL_TRACES_SAMPLER") or "always_on"
+    if not to or off or "always_off" in sampler:
+        return 0.0
+    return _share(env, "OTEL_TRACES_SAMPLER_ARG") if "ratio" in sampler else 1.0
+
+
+def _share(env: Mapping[str, str], name: str) -> float:
+    text = env.get(name) or "1"
+    if re.fullmatch(r"0?\.\d{1,9}|[01](\.0*)?", text) is None:
+        raise SettingError(f"{name}={text!r}: must be a share from 0 to 1, for example 0.1")
+    return float(text)
 
 
 def _port(env: Mapping[str, str], name: str) -> int | None:

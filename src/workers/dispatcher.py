@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
+from invoicing.jobs.tracing import Traces
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.kit.tallies import Timings
@@ -38,8 +39,9 @@ _LEADER = text("SELECT pg_try_advisory_lock(hashtext('invoicing.dispatcher'))")
 class Dispatcher:
     """Releases jobs from the ledger to the runways; several may run, one leads."""
 
-    def __init__(self, engine: AsyncEngine, url: str, transport: Transport) -> None:
+    def __init__(self, engine: AsyncEngine, url: str, transport: Transport, traces: Traces | None = None) -> None:
         """Move jobs from a ledger into Redis."""
+        self._traces = traces
         self._engine = engine
         self._url = url
         self._transport = transport
@@ -106,12 +108,13 @@ class Dispatcher:
             while not self._stopping:
                 woken = await self._wait(until - time.monotonic())
                 if not woken or lead.worth_a_round:
-                    began = time.monotonic()
+                    began, began_ns = time.monotonic(), time.time_ns()
                     done = await lead.round(connection)
                     ended = time.monotonic()
                     self.rounds.add(ended - began)
                     until = ended + done.wait_s
                     await self._put(done)
+                    self._trace(done, began_ns)
 
     async def _rebuilt(self) -> Lead:
         """Begin with what the one kept that led before."""
@@ -139,6 +142,11 @@ class Dispatcher:
         except (RedisError, OSError) as error:
             self.failed["put"] += 1
             log.warning("cannot reach Redis: %s", error, extra={"action": "dispatcher.put_failed"})
+
+    def _trace(self, done: Round, began_ns: int) -> None:
+        if self._traces is not None:
+            for one in done.released:
+                self._traces.release(one.job_id, one.attempt, one.lane, began_ns)
 
     async def _refresh(self, lead: Lead) -> None:
         """Notice workers that come and go, another policy, other weights and caps."""

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import YIELD, Claim, Size
+from invoicing.jobs.tracing import Traces
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
@@ -59,6 +60,7 @@ class LaneWorker(Worker):
         slots: int,
         *,
         lease: timedelta = LEASE,
+        traces: Traces | None = None,
     ) -> None:
         """Serve every lane."""
         super().__init__(
@@ -88,7 +90,7 @@ class LaneWorker(Worker):
         self._look = asyncio.Event()
         self._settler = Settler(engine)
         self.terms = Terms(slots)
-        self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set)
+        self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set, traces)
         telling = Telling(engine)
         self._giving_way = GivingWay(self.runner, nursery, self.terms, telling, self._look.set)
         self._guard = Guard(self.runner, self._giving_way, self.terms, telling, self._look.set)

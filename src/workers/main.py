@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
+from invoicing.jobs.tracing import close, traces_of
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
@@ -82,29 +83,35 @@ def lease_of(settings: Settings) -> timedelta:
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
-    around = Surroundings(url, settings.drills, of_kinds)
+    traces = traces_of("worker", settings.traces)
+    around = Surroundings(url, settings.drills, of_kinds, traced=traces is not None)
     nursery = Nursery(around, Terms(settings.slots).children, launched=launched_ahead())
     async with _servers(settings, "worker") as (engine, transport):
         try:
             load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child
             kinds, _ = await asyncio.gather(asyncio.to_thread(load), nursery.start())
             lane_worker = LaneWorker(
-                new_id(), engine, url, transport, kinds, nursery, settings.slots, lease=lease_of(settings)
+                *(new_id(), engine, url, transport, kinds, nursery, settings.slots),
+                lease=lease_of(settings),
+                traces=traces,
             )
             stop_on_signals(lane_worker)
             with _exposed(settings, OfAWorker(lane_worker, nursery)):
                 await lane_worker.main()
         finally:
             await nursery.close()
+            await close(traces)
 
 
 async def _dispatcher(settings: Settings) -> None:
     url, _ = settings.servers()
+    traces = traces_of("dispatcher", settings.traces)
     async with _servers(settings, "dispatcher") as (engine, transport):
-        process = Dispatcher(engine, url, transport)
+        process = Dispatcher(engine, url, transport, traces)
         _on_signals(process.stop)
         with _exposed(settings, OfADispatcher(process)):
             await process.run()
+        await close(traces)
 
 
 async def _watchdog(settings: Settings) -> None:

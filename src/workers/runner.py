@@ -5,6 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from time import time_ns
 
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import (
@@ -21,6 +22,7 @@ from invoicing.jobs.model import (
     jitter,
     judge,
 )
+from invoicing.jobs.tracing import Traces
 from workers.attempts import Attempt, Key, Pack, packed
 from workers.endings import told
 from workers.nursery import Nursery
@@ -41,7 +43,13 @@ class Runner:
     """Runs packs of attempts; every kind passes here."""
 
     def __init__(
-        self, kinds: Kinds, nursery: Nursery, settler: Settler, terms: Terms, changed: Callable[[], None]
+        self,
+        kinds: Kinds,
+        nursery: Nursery,
+        settler: Settler,
+        terms: Terms,
+        changed: Callable[[], None],
+        traces: Traces | None = None,
     ) -> None:
         """Work with children; `changed` is called when a slot became free."""
         self._kinds = kinds
@@ -49,6 +57,7 @@ class Runner:
         self._settler = settler
         self._terms = terms
         self._changed = changed
+        self._traces = traces
         self.attempts: dict[Key, Attempt] = {}
         """All whose lease is to be renewed: until their end is written."""
         self.packs: dict[Key, Pack] = {}
@@ -69,7 +78,8 @@ class Runner:
 
     def begin(self, claims: Sequence[Claim]) -> list[Pack]:
         """Hold claimed jobs, and put them into the packs in which they run."""
-        attempts = [Attempt(claim, self._kinds.get(claim.kind)) for claim in claims]
+        now = 0 if self._traces is None else time_ns()
+        attempts = [Attempt(claim, self._kinds.get(claim.kind), now) for claim in claims]
         packs = packed(attempts)
         self.attempts.update((attempt.key, attempt) for attempt in attempts)
         self.packs.update((attempt.key, pack) for pack in packs for attempt in pack.given)
@@ -152,6 +162,7 @@ class Runner:
         if child is None:
             return {key: _stopped(attempt, _UNPACKED) for key, attempt in pack.open.items()}
         pack.child, pack.began = child, asyncio.get_running_loop().time()
+        child.traces = self._traces
         try:
             async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:
                 async for ended in said:
@@ -204,7 +215,10 @@ class Runner:
     def _settlement(self, pack: Pack, attempt: Attempt, outcome: Outcome) -> Settlement:
         claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
         outcome = _meant(pack, attempt, outcome)
-        self.ended_as["unknown" if attempt.kind is None else claim.kind, *told(outcome)] += 1
+        kind, ended = "unknown" if attempt.kind is None else claim.kind, told(outcome)
+        self.ended_as[kind, *ended] += 1
+        if self._traces is not None:
+            self._traces.attempt(claim, attempt.began_ns, *ended)
         verdict = judge(outcome, claim.failures, policy, jitter())
         took = pack.took.get(attempt.key)
         if isinstance(outcome, Interrupted) and outcome.why == YIELD:

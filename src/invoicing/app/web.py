@@ -45,6 +45,7 @@ from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.submission import BatchLine, Submissions
+from invoicing.jobs.tracing import close, traces_of
 from invoicing.jobs.view import Explainer, Newcomer
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import networks_of
@@ -103,8 +104,17 @@ def create_app(
     explain = explain or partial(diagnosis.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()))
     predictor, agreed = Predictor(), Agreements()
+    traffic, traces = Traffic(), traces_of("web", settings.traces)
     reception = Reception(
-        desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body, agreed.promise
+        desk,
+        Submissions(kinds),
+        acceptor,
+        intake,
+        predictor.place,
+        newcomer,
+        settings.largest_body,
+        agreed.promise,
+        traces=traces,
     )
     router = Router()
     add_submit(router, reception)
@@ -127,15 +137,17 @@ def create_app(
     add_promises(router, Scoreboard(desk.gate, engine))
     add_waits(router, Ledgers(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
-    traffic = Traffic()
-    signals, post = SignalBox(engine), PostSignals(engine)
-    add_metrics(router, Meter(desk.gate, signals, post, traffic, reception.outcomes, settings.metrics_token))
+    add_metrics(
+        router,
+        Meter(desk.gate, SignalBox(engine), PostSignals(engine), traffic, reception.outcomes, settings.metrics_token),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
             stack.callback(intake.close)
+            stack.push_async_callback(close, traces)
             await stack.enter_async_context(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )

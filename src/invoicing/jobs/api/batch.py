@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import islice
+from time import time_ns
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -114,10 +115,13 @@ class BatchReception:
     async def _accepted(self, request: Request, one: _Taken, unknown: Collection[str]) -> _Taken:
         if one.new is None:
             return one
+        began_ns = time_ns()
         try:
             if one.new.webhook is not None and one.new.webhook in unknown:
                 return _Taken(one.line, one.new, await self._before(one.new))
-            return _Taken(one.line, one.new, await self.reception.acceptor.accept(one.new))
+            accepted = await self.reception.acceptor.accept(one.new)
+            self.reception.trace(request, one.new, accepted, began_ns)
+            return _Taken(one.line, one.new, accepted)
         except Exception as error:  # noqa: BLE001 - a line that cannot be stored fails alone
             return _Taken(one.line, problem=problem_of(error, support_reference(request)))
 

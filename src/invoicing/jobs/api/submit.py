@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from invoicing.jobs.submission import (
     as_usual,
     new_job,
 )
+from invoicing.jobs.tracing import CALLER, Traces
 from invoicing.jobs.view import Newcomer, as_accepted, job_view
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import PROBLEM, answer
@@ -59,9 +61,11 @@ class Reception:
     agreed: Agreed = as_usual
     outcomes: Counter[str] = field(default_factory=Counter)
     """What became of requests for jobs so far: `accepted`, `replayed`, or the code they were refused with."""
+    traces: Traces | None = None
 
     async def submit(self, request: Request) -> Response:
         """Answer `POST /v1/jobs`."""
+        began_ns = time_ns()
         principal = await self.desk.gate.customer(request)
         key = idempotency_key(request.headers.get("idempotency-key"))
         json_expected(request)
@@ -70,9 +74,15 @@ class Reception:
             origin = Origin(tenant_of(principal), principal.key_id, key, body.sha256)
             new, accepted = await self.take_in(origin, body)
         self.outcomes["replayed" if accepted.replayed else "accepted"] += 1
+        self.trace(request, new, accepted, began_ns)
         if accepted.replayed or new is None:
             return await self._replayed(principal, accepted, spoken)
         return self._accepted(principal, as_accepted(new, accepted), spoken)
+
+    def trace(self, request: Request, new: NewJob | None, accepted: Accepted, began_ns: int) -> None:
+        """Tell that a job was made, where that is told."""
+        if self.traces is not None and new is not None and not accepted.replayed:
+            self.traces.request(new, began_ns, request.headers.get(CALLER))
 
     async def take_in(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
         """Check a request and make it durable; one that was accepted before is not refused by what changed since."""
