@@ -29,6 +29,9 @@ _FORGET_EVERY_S = 3600.0
 _SHARE = 0.1
 """At most this share of its time is spent adding up; in a rush the sums come later."""
 
+_BOOK_PATIENCE_S = 60.0
+"""What counts as its period when it is judged whether it gets on: after a slow step its pause is nine times as long."""
+
 _STALE = 5.0
 """After so many rounds without a look of its own, others have looked: what was seen here last says nothing."""
 
@@ -44,6 +47,7 @@ class Observer:
         self._looked_at = 0.0
         self._ended = asyncio.Event()
         self._pulses = pulses or Pulses()
+        self._booking = self._pulses.of("book", _BOOK_PATIENCE_S)
 
     def stop(self) -> None:
         """End after the rounds that are under way."""
@@ -80,7 +84,7 @@ class Observer:
             began = time.monotonic()
             async with transaction(self._engine) as session:
                 booked = await booking.book(session)
-            self._pulses.of("book", _BOOK_EVERY_S).get_on()
+            self._booking.get_on()
             await self._pause((time.monotonic() - began) * (1 / _SHARE - 1))
 
     async def forget(self) -> None:
