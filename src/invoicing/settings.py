@@ -33,8 +33,13 @@ class Settings:
     log_level: str = "INFO"
     rules_dir: Path | None = None
     largest_body: int = 64 * 1024 * 1024
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
     metrics_token: str | None = field(default=None, repr=False)
+    deadman_url: str | None = field(default=None, repr=False)
     egress_allow: str = ""
+    traces: float = 0.0
+    """The share of jobs whose trace is told over OTLP/HTTP."""
     keep: str = ""
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
@@ -62,7 +67,13 @@ VARIABLES = {
     "INVOICING_LOG_LEVEL": "DEBUG, INFO, WARNING or ERROR (default INFO)",
     "INVOICING_RULES_DIR": "folder of further compiled rules (ubl/*.xslt, cii/*.xslt) that every invoice must satisfy",
     "INVOICING_LARGEST_BODY": "bytes of the largest request that is taken in (default 67108864: 64 MiB)",
+    "INVOICING_METRICS_HOST": "address on which dispatcher, workers and watchdog serve /metrics (default 127.0.0.1); "
+    "any but one of this machine's own needs INVOICING_METRICS_TOKEN",
+    "INVOICING_METRICS_PORT": "port of it, unset: none. Each process needs one of its own; `invoicing up` counts on "
+    "from it, or takes free ones for 0: run.json tells them",
     "INVOICING_METRICS_TOKEN": "lets a monitoring system read /metrics without a key; 16 characters or more",
+    "INVOICING_DEADMAN_URL": "URL that the watchdog asks (GET) every minute while all its loops get on: what is there "
+    "raises the alarm when it is not asked. It may be where webhooks may be",
     "INVOICING_EGRESS_ALLOW": "networks (CIDR, with commas) beside the public internet that webhooks may go to, over "
     "plain http too; for development: 127.0.0.0/8",
     "INVOICING_SMTP_URL": "server that mails are handed to, for web and watchdog: smtps://user:password@host:465, "
@@ -91,8 +102,12 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         rules_dir=Path(rules) if rules else None,
         largest_body=_whole(env, "INVOICING_LARGEST_BODY", 64 * 1024 * 1024, 1024, 1024**3),
+        metrics_host=_metrics_host(env, "INVOICING_METRICS_HOST", "INVOICING_METRICS_TOKEN"),
+        metrics_port=_port(env, "INVOICING_METRICS_PORT"),
         metrics_token=_secret(env, "INVOICING_METRICS_TOKEN"),
+        deadman_url=_url(env, "INVOICING_DEADMAN_URL"),
         egress_allow=_networks(env, "INVOICING_EGRESS_ALLOW"),
+        traces=_traces(env),
         keep=_periods(env, "INVOICING_KEEP"),
         smtp_url=smtp_url,
         mail_from=mail_from,
@@ -104,6 +119,43 @@ def _whole(env: Mapping[str, str], name: str, default: int, low: int, high: int)
     if not text.isascii() or not text.isdigit() or len(text) > 12 or not low <= int(text) <= high:
         raise SettingError(f"{name}={text!r}: must be a whole number from {low} to {high}, for example {default}")
     return int(text)
+
+
+def _traces(env: Mapping[str, str]) -> float:
+    """Read whether to trace as OpenTelemetry's own variables say it; all others of them are read by its packages."""
+    to = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp"
+    sampler = env.get("OTEL_TRACES_SAMPLER") or "always_on"
+    if not to or off or "always_off" in sampler:
+        return 0.0
+    return _share(env, "OTEL_TRACES_SAMPLER_ARG") if "ratio" in sampler else 1.0
+
+
+def _share(env: Mapping[str, str], name: str) -> float:
+    text = env.get(name) or "1"
+    if re.fullmatch(r"0?\.\d{1,9}|[01](\.0*)?", text) is None:
+        raise SettingError(f"{name}={text!r}: must be a share from 0 to 1, for example 0.1")
+    return float(text)
+
+
+def _port(env: Mapping[str, str], name: str) -> int | None:
+    return _whole(env, name, 9100, 0, 65535) if env.get(name) else None
+
+
+def _metrics_host(env: Mapping[str, str], name: str, token: str) -> str:
+    """Whoever can reach it from elsewhere needs the token."""
+    host = env.get(name) or "127.0.0.1"
+    if host not in {"127.0.0.1", "::1", "localhost"} and not env.get(token):
+        raise SettingError(f"{name}={host!r}: must be 127.0.0.1, ::1 or localhost, or {token} must be set, too")
+    return host
+
+
+def _url(env: Mapping[str, str], name: str) -> str | None:
+    """Check the outset; what is wrong is said without the URL, as whoever knows it may use it."""
+    url = env.get(name) or None
+    if url is not None and re.fullmatch(r"https?://[!-~]+", url) is None:
+        raise SettingError(f"{name}: must be a URL that begins with https://")
+    return url
 
 
 def _secret(env: Mapping[str, str], name: str) -> str | None:

@@ -22,6 +22,8 @@ class Attempt:
     claim: Claim
     kind: JobKind | None
     """None where this build does not know it."""
+    began_ns: int = 0
+    """When it was claimed (nanoseconds since the epoch), where that is told."""
     stopping: str | None = None
     lost: bool = False
 

@@ -29,6 +29,7 @@ from workers.messages import (
     WARMING,
     attempt_of,
     claims_of,
+    kept_message,
     line,
     read,
     surroundings_of,
@@ -63,6 +64,7 @@ class Child:
         self._told: dict[tuple[UUID, int], str | None] = {}
         """Why attempts of the present order must stop, even where they have not begun."""
         self._dropped = False
+        self._traced = False
         self._ended = LastWords()
         self._speaking = threading.Lock()
         self._stillness = Stillness(lambda: self._say(STILL))
@@ -74,6 +76,7 @@ class Child:
         if not told:  # the worker ended before it had anything to tell
             return
         around = surroundings_of(read(told))
+        self._traced = around.traced
         engine = make_engine(
             around.database_url, pool_size=2, overflow=0, name="invoicing-child", by_key=True, patience_s=_PATIENCE_S
         )
@@ -145,6 +148,9 @@ class Child:
         with self._speaking:
             self._channel.sendall(self._ended.take(all_said=all_said))
 
+    def _say_kept(self, attempt: tuple[UUID, int], number: int, began_ns: int, ended_ns: int) -> None:
+        self._say(kept_message(attempt, number, began_ns, ended_ns))
+
     def _pass_on(self) -> None:
         """Tell the attempt to stop; called by each thread after its half, so that neither order of them loses it."""
         current = self._current
@@ -156,7 +162,8 @@ class Child:
         if kind is None:
             return Failed(JobError("unknown_kind", f"This build does not know the kind {claim.kind}."))
         try:
-            job = FencedPerformance(engine, claim, settings, self._stillness)
+            kept = self._say_kept if self._traced else None
+            job = FencedPerformance(engine, claim, settings, self._stillness, kept)
             self._current = job
             self._pass_on()
             return await kind.perform(job, _payload(kind, await job.body(), split=claim.split))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,8 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
+from invoicing.jobs.tracing import Traces
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
+from invoicing.kit.tallies import Timings
 from invoicing.lanes.leading import Lead, Round
 from invoicing.lanes.model import BY_PARTS
 from invoicing.lanes.policies import CHANGED
@@ -29,14 +32,16 @@ _SURROUNDINGS_EVERY_S = 0.5
 _BOOKS_EVERY_S = 1.0
 _ENDS_EVERY_S = 0.25
 _MOST_ENDS = 2_000
+_ROUND_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 _LEADER = text("SELECT pg_try_advisory_lock(hashtext('invoicing.dispatcher'))")
 
 
 class Dispatcher:
     """Releases jobs from the ledger to the runways; several may run, one leads."""
 
-    def __init__(self, engine: AsyncEngine, url: str, transport: Transport) -> None:
+    def __init__(self, engine: AsyncEngine, url: str, transport: Transport, traces: Traces | None = None) -> None:
         """Move jobs from a ledger into Redis."""
+        self._traces = traces
         self._engine = engine
         self._url = url
         self._transport = transport
@@ -45,6 +50,12 @@ class Dispatcher:
         self._stopping = False
         self._in_round_since: float | None = None
         """None: waiting for something to decide."""
+        self.leads = False
+        self.rounds = Timings(_ROUND_BOUNDS_S)
+        self.released: Counter[tuple[str, str]] = Counter()
+        """Jobs put on the runways so far, by priority and size."""
+        self.failed: Counter[str] = Counter()
+        """How often so far it could not lead, or not put what it had released."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -58,9 +69,13 @@ class Dispatcher:
                 async with self._lead() as session:
                     if session is not None:
                         log.info("leading", extra={"action": "dispatcher.leading"})
+                        self.leads = True
                         await self._dispatch(session)
             except UNREACHABLE as error:
+                self.failed["lead"] += 1
                 log.warning("cannot lead: %s", error, extra={"action": "dispatcher.lead_failed"})
+            finally:
+                self.leads = False
             await self._wait(_BACKOFF_S)
 
     @asynccontextmanager
@@ -95,11 +110,15 @@ class Dispatcher:
             while not self._stopping:
                 woken = await self._wait(until - time.monotonic())
                 if not woken or lead.worth_a_round:
-                    self._in_round_since = time.monotonic()
+                    began, began_ns = time.monotonic(), time.time_ns()
+                    self._in_round_since = began
                     done = await lead.round(connection)
-                    until = time.monotonic() + done.wait_s
+                    ended = time.monotonic()
+                    self.rounds.add(ended - began)
+                    until = ended + done.wait_s
                     await self._put(done)
                     self._in_round_since = None
+                    self._trace(done, began_ns)
 
     async def _rebuilt(self) -> Lead:
         """Begin with what the one kept that led before."""
@@ -121,10 +140,17 @@ class Dispatcher:
         if not done.released:
             return
         tickets = [(BY_PARTS[one.lane].name, one.ticket, one.at) for one in done.released]
+        self.released.update(one.lane for one in done.released)
         try:
             await self._transport.put(tickets, done.work_s)
         except (RedisError, OSError) as error:
+            self.failed["put"] += 1
             log.warning("cannot reach Redis: %s", error, extra={"action": "dispatcher.put_failed"})
+
+    def _trace(self, done: Round, began_ns: int) -> None:
+        if self._traces is not None:
+            for one in done.released:
+                self._traces.release(one.job_id, one.attempt, one.lane, began_ns)
 
     async def _refresh(self, lead: Lead) -> None:
         """Notice workers that come and go, another policy, other weights and caps."""

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -56,6 +57,10 @@ class Heartbeat:
         self._lease = lease
         self._loop = asyncio.get_running_loop()
         self._loop_beat = time.monotonic()
+        self.beats: Counter[str] = Counter()
+        """How many beats were written so far, and how many were not."""
+        self.renewed = 0
+        """Leases renewed so far."""
         self._stopping = False
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -85,9 +90,13 @@ class Heartbeat:
                     async with asyncio.timeout(self._lease.total_seconds() / 2), engine.begin() as session:
                         await self._beat(session)
                 except UNREACHABLE as error:
+                    self.beats["failed"] += 1
                     log.warning("no heartbeat: %s", error, extra={"action": "heartbeat.failed"})
                 except Exception:  # without this thread every lease runs out, while the worker goes on to take jobs
+                    self.beats["failed"] += 1
                     log.exception("no heartbeat", extra={"action": "heartbeat.failed"})
+                else:
+                    self.beats["done"] += 1
                 await asyncio.to_thread(self._ended.wait, self._every_s)
         finally:
             await engine.dispose()
@@ -99,6 +108,7 @@ class Heartbeat:
             await self._register(session)
         asked = self._running()
         held = await ledger.renew(await driver(session), self._worker_id, asked, self._lease)
+        self.renewed += len(held)
         self._in_loop(lambda: self._held(asked, held))
 
     def _in_loop(self, call: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ a short one, and a promise is looked at the more often the nearer it is.
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,6 +20,7 @@ from invoicing.jobs.model import Job, News
 from invoicing.jobs.promising import Place
 from invoicing.jobs.view import Explainer
 from invoicing.kit.db import transaction
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,13 @@ class Keeper:
     """Runs its rounds until told to stop; one that fails is logged and comes again."""
 
     def __init__(
-        self, engine: AsyncEngine, explain: Explainer, *, every_s: float = _EVERY_S, page: int = _PAGE
+        self,
+        engine: AsyncEngine,
+        explain: Explainer,
+        *,
+        every_s: float = _EVERY_S,
+        page: int = _PAGE,
+        pulses: Pulses | None = None,
     ) -> None:
         """Look after the promises of a ledger, judged by how jobs are explained."""
         self._engine = engine
@@ -52,6 +60,9 @@ class Keeper:
         """Where the look at what is due later goes on."""
         self._turn_ends: datetime | None = None
         self._ended = asyncio.Event()
+        self._pulses = pulses or Pulses()
+        self.told: Counter[str] = Counter()
+        """Promises told of so far, by what was told."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -60,9 +71,9 @@ class Keeper:
     async def run(self) -> None:
         """Look after them, write what is due of news and count those that have ended, each at its own pace."""
         await asyncio.gather(
-            self._every(self._every_s, self.round),
-            self._every(_UPDATE_EVERY_S, self.update),
-            self._every(_COUNT_EVERY_S, self.count),
+            self._every("promises", self._every_s, self.round),
+            self._every("updates", _UPDATE_EVERY_S, self.update),
+            self._every("count_promises", _COUNT_EVERY_S, self.count),
         )
 
     async def update(self) -> int:
@@ -88,11 +99,14 @@ class Keeper:
         while more and not self._ended.is_set():
             async with transaction(self._engine) as session:
                 more = await promising.count(session)
+            self._pulses.of("count_promises", _COUNT_EVERY_S).get_on()
 
-    async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+        pulse = self._pulses.of(name, seconds)
         while not self._ended.is_set():
             try:
-                await round_()
+                with pulse.round():
+                    await round_()
             except UNREACHABLE as error:
                 log.warning("cannot look after promises now: %s", error, extra={"action": "promises.failed"})
             except Exception:
@@ -140,5 +154,6 @@ class Keeper:
         for news in News:
             count = sum(notice.news is news and notice.job_id in told for notice in notices)
             if count:
+                self.told[news] += count
                 log.info("told of promises", extra={"action": f"promises.{news}", "count": count})
         return len(told)

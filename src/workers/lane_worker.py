@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import YIELD, Claim, Size
+from invoicing.jobs.tracing import Traces
 from invoicing.kit.db import Session, driver, transaction
 from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
@@ -59,6 +60,7 @@ class LaneWorker(Worker):
         slots: int,
         *,
         lease: timedelta = LEASE,
+        traces: Traces | None = None,
     ) -> None:
         """Serve every lane."""
         super().__init__(
@@ -79,6 +81,8 @@ class LaneWorker(Worker):
         self._transport = transport
         self._kinds = kinds
         self._nursery = nursery
+        self.heartbeat: Heartbeat | None = None
+        """While it is supported."""
         self._slots = slots
         """As it was started; `terms` say what holds now."""
         self._lease = lease
@@ -86,7 +90,7 @@ class LaneWorker(Worker):
         self._look = asyncio.Event()
         self._settler = Settler(engine)
         self.terms = Terms(slots)
-        self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set)
+        self.runner = Runner(kinds, nursery, self._settler, self.terms, self._look.set, traces)
         telling = Telling(engine)
         self._giving_way = GivingWay(self.runner, nursery, self.terms, telling, self._look.set)
         self._guard = Guard(self.runner, self._giving_way, self.terms, telling, self._look.set)
@@ -114,7 +118,7 @@ class LaneWorker(Worker):
     async def supported(self) -> AsyncIterator[Heartbeat]:
         """Do all that `perform` needs around it while the block runs: leases, limits, orders to stop, settlements."""
         self._settler.start()
-        heartbeat = self._heartbeat()
+        self.heartbeat = heartbeat = self._new_heartbeat()
         heartbeat.start()
         guard = asyncio.create_task(self._guard.run(), name="guard")
         try:
@@ -240,7 +244,7 @@ class LaneWorker(Worker):
                 log.warning("no wake-ups: %s", error, extra={"action": "worker.wake_lost"})
                 await asyncio.sleep(_BACKOFF_S)
 
-    def _heartbeat(self) -> Heartbeat:
+    def _new_heartbeat(self) -> Heartbeat:
         return Heartbeat(
             self._url,
             self.worker_id,

@@ -13,6 +13,7 @@ from invoicing.kit.bell import Bell
 from invoicing.kit.db import transaction, url_of
 from invoicing.kit.listen import listening
 from invoicing.lanes.learning import Lesson, learn_on
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ _GATHER_S = 0.03
 class Learner:
     """Runs its rounds until told to stop; one that fails is logged and comes again."""
 
-    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S, pulses: Pulses | None = None) -> None:
         """Learn from a ledger."""
         self._engine = engine
         self._every_s = every_s
@@ -34,6 +35,7 @@ class Learner:
         self._outgrown: set[UUID] = set()
         """Jobs that outgrew their class since the last round; they may have given way already."""
         self._stopping = False
+        self._pulse = (pulses or Pulses()).of("learn", every_s)
 
     def stop(self) -> None:
         """End after the round that is under way."""
@@ -54,7 +56,8 @@ class Learner:
     async def _learn_for_ever(self) -> None:
         while not self._stopping:
             try:
-                lesson = await self.round()
+                with self._pulse.round():
+                    lesson = await self.round()
             except UNREACHABLE as error:
                 lesson = Lesson()
                 log.warning("cannot learn now: %s", error, extra={"action": "learning.failed"})

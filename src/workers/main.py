@@ -3,27 +3,32 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
 import uvloop
+from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.jobs.tracing import close, traces_of
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import Egress, networks_of
+from invoicing.kit.exposing import LoopLag, exposed
 from invoicing.kit.ids import new_id
 from invoicing.kit.smtp import Mailer, server_of
 from invoicing.outbox.carrying import Hooks, Mails
 from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
+from workers.deadman import Deadman
 from workers.dispatcher import Dispatcher
+from workers.figures import OfADispatcher, OfAWatchdog, OfAWorker
 from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
@@ -32,6 +37,7 @@ from workers.messages import Surroundings
 from workers.nursery import Nursery
 from workers.observer import Observer
 from workers.outbox import Relay
+from workers.pulse import Pulses
 from workers.retention import Sweeper, settled
 from workers.terms import Terms
 from workers.watchdog import Watchdog
@@ -78,48 +84,75 @@ def lease_of(settings: Settings) -> timedelta:
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
     of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
-    around = Surroundings(url, settings.drills, of_kinds)
+    traces = traces_of("worker", settings.traces)
+    around = Surroundings(url, settings.drills, of_kinds, traced=traces is not None)
     nursery = Nursery(around, Terms(settings.slots).children, launched=launched_ahead())
     async with _servers(settings, "worker") as (engine, transport):
         try:
             load = partial(load_kinds, drills=settings.drills)  # takes most of a second, as does the first child
             kinds, _ = await asyncio.gather(asyncio.to_thread(load), nursery.start())
             lane_worker = LaneWorker(
-                new_id(), engine, url, transport, kinds, nursery, settings.slots, lease=lease_of(settings)
+                *(new_id(), engine, url, transport, kinds, nursery, settings.slots),
+                lease=lease_of(settings),
+                traces=traces,
             )
             stop_on_signals(lane_worker)
-            await lane_worker.main()
+            with _exposed(settings, OfAWorker(lane_worker, nursery)):
+                await lane_worker.main()
         finally:
             await nursery.close()
+            await close(traces)
 
 
 async def _dispatcher(settings: Settings) -> None:
     url, _ = settings.servers()
+    traces = traces_of("dispatcher", settings.traces)
     async with _servers(settings, "dispatcher") as (engine, transport):
-        process = Dispatcher(engine, url, transport)
+        process = Dispatcher(engine, url, transport, traces)
         _on_signals(process.stop)
-        await process.run()
+        with _exposed(settings, OfADispatcher(process)):
+            await process.run()
+        await close(traces)
 
 
 async def _watchdog(settings: Settings) -> None:
     async with _servers(settings, "watchdog") as (engine, transport):
-        load = partial(load_kinds, drills=True)
-        sweeper = Sweeper(engine, partial(settled, load, settings.keep))
-        process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
-        keeper, observer = Keeper(engine, diagnosis.explain), Observer(engine)
-        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *_relays(settings, engine)]
+        load, pulses = partial(load_kinds, drills=True), Pulses()
+        sweeper = Sweeper(engine, partial(settled, load, settings.keep), pulses=pulses)
+        process = Watchdog(engine, transport, load, lease=lease_of(settings), pulses=pulses)
+        learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
+        observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
+        deadman = _deadman(settings, pulses)
+        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
-        await asyncio.gather(*(loop.run() for loop in loops))
+        with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):
+            await asyncio.gather(*(loop.run() for loop in loops))
 
 
-def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:
+def _relays(settings: Settings, engine: AsyncEngine, pulses: Pulses) -> list[Relay]:
     """Send over every channel that is set up."""
     url, _ = settings.servers()
-    relays = [Relay(engine, url, Hooks(Egress(allowed=networks_of(settings.egress_allow))))]
+    relays = [Relay(engine, url, Hooks(_egress(settings)), pulses=pulses)]
     if settings.smtp_url is not None and settings.mail_from is not None:
         mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from, words.retell)
-        relays.append(Relay(engine, url, mails, _MAILS))
+        relays.append(Relay(engine, url, mails, _MAILS, pulses))
     return relays
+
+
+def _egress(settings: Settings) -> Egress:
+    return Egress(allowed=networks_of(settings.egress_allow))
+
+
+def _deadman(settings: Settings, pulses: Pulses) -> Deadman | None:
+    return None if settings.deadman_url is None else Deadman(settings.deadman_url, _egress(settings), pulses.late)
+
+
+def _exposed(settings: Settings, process: Collector) -> AbstractContextManager[object]:
+    """Tell a monitoring system of a process while the block runs, where a port is set for that."""
+    if settings.metrics_port is None:
+        return nullcontext()
+    told = (process, LoopLag(asyncio.get_running_loop()))
+    return exposed(told, settings.metrics_host, settings.metrics_port, settings.metrics_token)
 
 
 @asynccontextmanager

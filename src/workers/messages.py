@@ -33,6 +33,8 @@ class Surroundings:
     database_url: str
     drills: bool
     settings: Mapping[str, str]
+    traced: bool = False
+    """Whether it is to say when an attempt has kept what it did."""
 
 
 FREEZE, THAW, DROP = ({"freeze": True}, {"freeze": False}, {"drop": True})
@@ -56,6 +58,11 @@ def warm_message(failed: Mapping[str, str]) -> dict[str, Any]:
     return {"warming": False, "failed": failed}
 
 
+def kept_message(attempt: tuple[UUID, int], number: int, began_ns: int, ended_ns: int) -> dict[str, Any]:
+    """Tell the worker of an attempt's checkpoint: the so-many-th, and when it was written (nanoseconds)."""
+    return {"kept": number, "began_ns": began_ns, "ended_ns": ended_ns, "id": attempt[0], "attempt": attempt[1]}
+
+
 def line(message: Mapping[str, Any]) -> bytes:
     """Write a message."""
     return to_json(message) + b"\n"
@@ -69,7 +76,7 @@ def read(text: bytes) -> dict[str, Any]:
 
 def surroundings_of(message: Mapping[str, Any]) -> Surroundings:
     """Read the first message that a child gets."""
-    return Surroundings(message["database_url"], message["drills"], message["settings"])
+    return Surroundings(message["database_url"], message["drills"], message["settings"], message["traced"])
 
 
 def perform_message(claims: Sequence[Claim]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 from invoicing.jobs.model import Size
@@ -35,6 +36,10 @@ class Nursery:
         """Want so many children, and start none yet; `launched` becomes the first."""
         self.came: Callable[[], None] = lambda: None
         """Called when a child came to hand."""
+        self.started = 0
+        """Children started so far."""
+        self.killed: Counter[str] = Counter()
+        """How many were ended so far while they performed, or died by themselves, by the code of what it made fail."""
         self._around = around
         self._program = program
         self._launched = launched
@@ -102,6 +107,8 @@ class Nursery:
         """Take a child back after its attempt; one that is spent or dead is replaced, and one too many ends."""
         self._busy.discard(child)
         self._aside.discard(child)
+        if child.ended_for is not None:
+            self.killed[child.ended_for.code] += 1
         child.renice(0)
         spare: ChildProcess | None = child
         if _is_fit(child):
@@ -115,6 +122,11 @@ class Nursery:
         self._stir()
         if spare is not None:
             await spare.close()
+
+    def counts(self) -> dict[str, int]:
+        """Count the children by what they are doing; from any thread."""
+        busy, aside = len(self._busy), len(self._aside)
+        return {"idle": len(self._idle), "busy": busy - aside, "aside": aside, "warming": self._warming is not None}
 
     async def close(self) -> None:
         """End every child."""
@@ -171,6 +183,7 @@ class Nursery:
                 continue
             finally:
                 self._loading = False
+            self.started += 1
             self._idle.append(child)
             await self._announce()
             self._stir()

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.diagnosis import booking, observing
 from invoicing.diagnosis.observing import Held
 from invoicing.kit.db import transaction
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ _FORGET_EVERY_S = 3600.0
 _SHARE = 0.1
 """At most this share of its time is spent adding up; in a rush the sums come later."""
 
+_BOOK_PATIENCE_S = 60.0
+"""What counts as its period when it is judged whether it gets on: after a slow step its pause is nine times as long."""
+
 _STALE = 5.0
 """After so many rounds without a look of its own, others have looked: what was seen here last says nothing."""
 
@@ -34,13 +39,15 @@ _STALE = 5.0
 class Observer:
     """Runs its rounds until told to stop."""
 
-    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S, pulses: Pulses | None = None) -> None:
         """Observe the lanes of a ledger."""
         self._engine = engine
         self._every_s = every_s
         self._held: Held = {}
         self._looked_at = 0.0
         self._ended = asyncio.Event()
+        self._pulses = pulses or Pulses()
+        self._booking = self._pulses.of("book", _BOOK_PATIENCE_S)
 
     def stop(self) -> None:
         """End after the rounds that are under way."""
@@ -49,10 +56,17 @@ class Observer:
     async def run(self) -> None:
         """Look, add up and forget, each at its own pace."""
         await asyncio.gather(
-            self._every(self._every_s, self.look),
-            self._every(_BOOK_EVERY_S, self.book),
-            self._every(_FORGET_EVERY_S, self.forget),
+            self._every("look", self._every_s, self.look),
+            self._every("book", _BOOK_EVERY_S, self.book),
+            self._every("forget_conditions", _FORGET_EVERY_S, self.forget),
         )
+
+    def open(self) -> Counter[str] | None:
+        """Count the conditions that hold by cause; None where another looks, and knows better."""
+        held, looked_at = self._held, self._looked_at
+        if time.monotonic() - looked_at >= _STALE * self._every_s:
+            return None
+        return Counter(str(cause) for _, cause in list(held))
 
     async def look(self) -> None:
         """Look at the lanes once."""
@@ -70,6 +84,7 @@ class Observer:
             began = time.monotonic()
             async with transaction(self._engine) as session:
                 booked = await booking.book(session)
+            self._booking.get_on()
             await self._pause((time.monotonic() - began) * (1 / _SHARE - 1))
 
     async def forget(self) -> None:
@@ -81,10 +96,12 @@ class Observer:
         async with transaction(self._engine) as session:
             await booking.forget(session)
 
-    async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+        pulse = self._pulses.of(name, seconds)
         while not self._ended.is_set():
             try:
-                await round_()
+                with pulse.round():
+                    await round_()
             except UNREACHABLE as error:
                 log.warning("cannot keep the wait ledger now: %s", error, extra={"action": "waits.failed"})
             except Exception:

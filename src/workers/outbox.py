@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,6 +19,7 @@ from invoicing.outbox import relaying
 from invoicing.outbox.carrying import Carrier
 from invoicing.outbox.model import Errand, Outcome, Unanswered
 from invoicing.outbox.relaying import Bounds
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,14 @@ _AFTER_A_FAILURE_S = 1.0
 class Relay:
     """Runs until told to stop; it then finishes what is under way."""
 
-    def __init__(self, engine: AsyncEngine, url: str, carrier: Carrier, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        url: str,
+        carrier: Carrier,
+        bounds: Bounds | None = None,
+        pulses: Pulses | None = None,
+    ) -> None:
         """Deliver the messages of a ledger (`url` is for its notifications) that a carrier takes."""
         self._engine = engine
         self._url = url
@@ -40,6 +49,11 @@ class Relay:
         self._ended = asyncio.Event()
         self._woken = asyncio.Event()
         self._sending: dict[asyncio.Task[None], Errand] = {}
+        pulses = pulses or Pulses()
+        self._relaying = pulses.of(f"relay_{carrier.channel}", _LONGEST_SLEEP_S)
+        self._expiring = pulses.of(f"expire_{carrier.channel}", _EXPIRE_EVERY_S)
+        self.tried: Counter[tuple[str, str]] = Counter()
+        """Tries to deliver so far, by channel and what became of the message by them."""
 
     def stop(self) -> None:
         """Take nothing more."""
@@ -61,10 +75,11 @@ class Relay:
     async def _round(self) -> float:
         """Start what may be sent now; gives the seconds after which there may be more, unless somebody calls before."""
         try:
-            if await self.start_due():
-                return 0.0
-            async with self._engine.connect() as session:
-                due = await relaying.next_due(session, self._carrier.channel)
+            with self._relaying.round():
+                if await self.start_due():
+                    return 0.0
+                async with self._engine.connect() as session:
+                    due = await relaying.next_due(session, self._carrier.channel)
         except UNREACHABLE as error:
             log.warning("cannot see what is to be delivered: %s", error, extra={"action": "outbox.round_failed"})
             return _AFTER_A_FAILURE_S
@@ -112,14 +127,16 @@ class Relay:
     async def _conclude(self, errand: Errand, outcome: Outcome) -> None:
         async with transaction(self._engine) as session:
             verdict, current = await relaying.conclude(session, errand, outcome, random.random())  # noqa: S311 - jitter
+        self.tried[self._carrier.channel, verdict.outcome] += 1
         told = {"outcome": verdict.outcome, "status": verdict.status, "state": verdict.state, "current": current}
         log.info("tried to deliver a message", extra={**_named(errand, "outbox.tried"), **told})
 
     async def _expire_now_and_then(self) -> None:
         while not self._ended.is_set():
             try:
-                async with transaction(self._engine) as session:
-                    expired = await relaying.expire(session)
+                with self._expiring.round():
+                    async with transaction(self._engine) as session:
+                        expired = await relaying.expire(session)
                 if expired:
                     log.warning("gave messages up", extra={"action": "outbox.expired", "count": expired})
             except UNREACHABLE as error:

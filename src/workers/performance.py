@@ -1,8 +1,10 @@
 """One attempt as its kind sees it, inside the child process: fenced steps, checkpoints, payload and result files."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from time import time_ns
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,12 +17,22 @@ from workers.stillness import Stillness
 
 LEDGER_AWAY = "ledger_away"
 
+Kept = Callable[[tuple[UUID, int], int, int, int], None]
+"""Is told of an attempt's checkpoint: the attempt, the so-many-th, when it began and ended (nanoseconds)."""
+
 
 class FencedPerformance:
     """What `perform` is given; implements `invoicing.jobs.kinds.Performance` on the ledger."""
 
-    def __init__(self, engine: AsyncEngine, claim: Claim, settings: Mapping[str, str], stillness: Stillness) -> None:
-        """Stand for one attempt, which begins where the last one stopped."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        claim: Claim,
+        settings: Mapping[str, str],
+        stillness: Stillness,
+        kept: Kept | None = None,
+    ) -> None:
+        """Stand for one attempt, which begins where the last one stopped; `kept` is told of its checkpoints."""
         self.job_id = claim.id
         self.customer_id = claim.customer_id
         self.reference = claim.reference
@@ -32,6 +44,8 @@ class FencedPerformance:
         self._body = claim.body
         self._split = claim.split
         self._stillness = stillness
+        self._kept = kept
+        self._checkpoints = 0
         self._stop: str | None = None
 
     def stop(self, why: str | None) -> None:
@@ -43,7 +57,7 @@ class FencedPerformance:
         self, progress: Progress | None = None, saved: Mapping[str, Any] | None = None, *, irrevocable: bool = False
     ) -> AsyncIterator[Session]:
         """Open a fenced transaction that commits the block's writes with progress and what to keep."""
-        in_block = False
+        in_block, began_ns = False, time_ns()
         try:
             with self._stillness.open():
                 async with transaction(self._engine) as session:
@@ -61,8 +75,15 @@ class FencedPerformance:
             if _not_its_fault(error) and (isinstance(error, DBAPIError) or not in_block):  # not a file that it misses
                 raise StopRequested(LEDGER_AWAY) from error
             raise
-        if self._stop is not None and (saved is not None or progress is not None):
-            raise StopRequested(self._stop)
+        if saved is not None or progress is not None:
+            self._tell_kept(began_ns)
+            if self._stop is not None:
+                raise StopRequested(self._stop)
+
+    def _tell_kept(self, began_ns: int) -> None:
+        if self._kept is not None:
+            self._checkpoints += 1
+            self._kept((self.job_id, self.attempt), self._checkpoints, began_ns, time_ns())
 
     async def _fence(self, session: Session) -> None:
         cancel_requested = await ledger.fence(session, self.job_id, self.attempt)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import retention
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.retention import KeepError, Rule
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class Sweeper:
         every_s: float = _EVERY_S,
         share: float = _SHARE,
         batch: int = retention.BATCH,
+        pulses: Pulses | None = None,
     ) -> None:
         """Sweep a ledger by rules, asked for in a thread (kinds take long to load); a share of 1 makes no pauses."""
         self._engine = engine
@@ -56,6 +58,7 @@ class Sweeper:
         self._share = share
         self._batch = batch
         self._ended = asyncio.Event()
+        self._pulse = (pulses or Pulses()).of("sweep", every_s)
 
     def stop(self) -> None:
         """End after the step that is under way."""
@@ -65,7 +68,8 @@ class Sweeper:
         """Sweep, and again an hour later."""
         while not self._ended.is_set():
             try:
-                swept = await self.round()
+                with self._pulse.round():
+                    swept = await self.round()
                 if swept.jobs or swept.keys or swept.messages:
                     log.info("removed what was kept long enough", extra={"action": "retention.swept", **vars(swept)})
             except UNREACHABLE as error:
@@ -89,6 +93,7 @@ class Sweeper:
         began = time.monotonic()
         async for done in steps:
             took = time.monotonic() - began
+            self._pulse.get_on()
             yield done
             await self._pause(took * (1 / self._share - 1))
             if self._ended.is_set():

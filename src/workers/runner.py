@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
+from time import time_ns
 
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import (
@@ -20,7 +22,9 @@ from invoicing.jobs.model import (
     jitter,
     judge,
 )
+from invoicing.jobs.tracing import Traces
 from workers.attempts import Attempt, Key, Pack, packed
+from workers.endings import told
 from workers.nursery import Nursery
 from workers.sandbox import ChildGone, ChildProcess
 from workers.settling import Settler
@@ -39,7 +43,13 @@ class Runner:
     """Runs packs of attempts; every kind passes here."""
 
     def __init__(
-        self, kinds: Kinds, nursery: Nursery, settler: Settler, terms: Terms, changed: Callable[[], None]
+        self,
+        kinds: Kinds,
+        nursery: Nursery,
+        settler: Settler,
+        terms: Terms,
+        changed: Callable[[], None],
+        traces: Traces | None = None,
     ) -> None:
         """Work with children; `changed` is called when a slot became free."""
         self._kinds = kinds
@@ -47,10 +57,15 @@ class Runner:
         self._settler = settler
         self._terms = terms
         self._changed = changed
+        self._traces = traces
         self.attempts: dict[Key, Attempt] = {}
         """All whose lease is to be renewed: until their end is written."""
         self.packs: dict[Key, Pack] = {}
         """Those that have a child or wait for one, by each of their attempts that is open."""
+        self.ended_as: Counter[tuple[str, str, str]] = Counter()
+        """How many ended so far: by kind, outcome and cause."""
+        self.late = 0
+        """How many of those ended too late to change anything: others had their jobs by then."""
         self._writing: set[asyncio.Task[None]] = set()
 
     def running(self) -> dict[Size, int]:
@@ -63,7 +78,8 @@ class Runner:
 
     def begin(self, claims: Sequence[Claim]) -> list[Pack]:
         """Hold claimed jobs, and put them into the packs in which they run."""
-        attempts = [Attempt(claim, self._kinds.get(claim.kind)) for claim in claims]
+        now = 0 if self._traces is None else time_ns()
+        attempts = [Attempt(claim, self._kinds.get(claim.kind), now) for claim in claims]
         packs = packed(attempts)
         self.attempts.update((attempt.key, attempt) for attempt in attempts)
         self.packs.update((attempt.key, pack) for pack in packs for attempt in pack.given)
@@ -146,6 +162,7 @@ class Runner:
         if child is None:
             return {key: _stopped(attempt, _UNPACKED) for key, attempt in pack.open.items()}
         pack.child, pack.began = child, asyncio.get_running_loop().time()
+        child.traces = self._traces
         try:
             async with aclosing(child.perform([attempt.claim for attempt in pack.given])) as said:
                 async for ended in said:
@@ -191,12 +208,17 @@ class Runner:
             for attempt, _ in ended:
                 self.attempts.pop(attempt.key, None)
         if late := [str(one.job_id) for one in settlements if one.job_id not in settled]:
+            self.late += len(late)
             log.info("late attempts changed nothing", extra={"action": "attempt.late", "job_ids": late})
         log.info("attempts ended", extra={"action": "attempt.ended", **_summary(settlements, ended)})
 
     def _settlement(self, pack: Pack, attempt: Attempt, outcome: Outcome) -> Settlement:
         claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
         outcome = _meant(pack, attempt, outcome)
+        kind, ended = "unknown" if attempt.kind is None else claim.kind, told(outcome)
+        self.ended_as[kind, *ended] += 1
+        if self._traces is not None:
+            self._traces.attempt(claim, attempt.began_ns, *ended)
         verdict = judge(outcome, claim.failures, policy, jitter())
         took = pack.took.get(attempt.key)
         if isinstance(outcome, Interrupted) and outcome.why == YIELD:

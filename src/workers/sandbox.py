@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 from invoicing.jobs.model import Claim, JobError, Outcome
+from invoicing.jobs.tracing import Traces
 from workers.launching import PROGRAM, Launched, launch
 from workers.messages import (
     DROP,
@@ -89,6 +90,10 @@ class ChildProcess:
         self._slate = slate
         self._reader = reader
         self._writer = writer
+        self.traces: Traces | None = None
+        """Who wants to know of checkpoints; the child speaks of them only where it was told to."""
+        self.ended_for: JobError | None = None
+        """What its attempt failed with, once it was gone in the middle of one."""
         self._to_be_frozen = False
         self._killed_for: JobError | None = None
 
@@ -146,6 +151,9 @@ class ChildProcess:
                 if message == STILL:
                     self._stand_still()
                     continue
+                if "kept" in message:
+                    self._note_checkpoint(message)
+                    continue
                 if "warming" in message:
                     self._note_warming(message)
                     continue
@@ -153,7 +161,8 @@ class ChildProcess:
                 all_said = message["all_said"]
         except (EOFError, ConnectionError, ValueError, LookupError) as error:
             await self._reap()
-            raise ChildGone(self._killed_for or self._died()) from error
+            self.ended_for = self._killed_for or self._died()
+            raise ChildGone(self.ended_for) from error
         finally:
             if not all_said:
                 self.kill()  # what it would still say must never be taken for the outcome of another attempt
@@ -190,6 +199,10 @@ class ChildProcess:
         if self._to_be_frozen and Why.FROZEN not in self.standstill.since:
             self.standstill.begin(Why.FROZEN, asyncio.get_running_loop().time())
             self._signal(signal.SIGSTOP)
+
+    def _note_checkpoint(self, message: Mapping[str, Any]) -> None:
+        if self.traces is not None:
+            self.traces.checkpoint(*attempt_of(message), message["kept"], message["began_ns"], message["ended_ns"])
 
     def _note_warming(self, message: Mapping[str, Any]) -> None:
         now = asyncio.get_running_loop().time()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
@@ -20,6 +21,7 @@ from invoicing.lanes import service as lanes
 from invoicing.lanes.model import Lane
 from invoicing.transport import Transport
 from workers.heartbeat import LEASE
+from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 from workers.vigil import Vigil
 
@@ -51,6 +53,7 @@ class Watchdog:
         lease: timedelta = LEASE,
         every_s: float = _EVERY_S,
         unclaimed_for: timedelta = _UNCLAIMED_FOR,
+        pulses: Pulses | None = None,
     ) -> None:
         """Watch a ledger and the runways; a ticket may stay unclaimed for a while before it is looked for.
 
@@ -66,6 +69,11 @@ class Watchdog:
         self._transport = transport
         self._ended = asyncio.Event()
         self._missing: set[tuple[UUID, int]] = set()
+        self._pulses = pulses or Pulses()
+        self.rescued: Counter[str] = Counter()
+        """Jobs taken from lost workers so far: back into the queue, or under quarantine."""
+        self.healed = 0
+        """Tickets put on the runway again so far."""
 
     def stop(self) -> None:
         """End after the rounds that are under way."""
@@ -75,10 +83,10 @@ class Watchdog:
         """Rescue, reconcile and forget, each at its own pace."""
         await asyncio.gather(
             self._learn_policies(),
-            self._every(self._every_s, self.rescue),
-            self._every(self._every_s, self.reconcile),
-            self._every(_FORGET_EVERY_S, self.forget),
-            self._every(_FORESEE_EVERY_S, self.foresee),
+            self._every("rescue", self._every_s, self.rescue),
+            self._every("reconcile", self._every_s, self.reconcile),
+            self._every("forget_workers", _FORGET_EVERY_S, self.forget),
+            self._every("foresee", _FORESEE_EVERY_S, self.foresee),
         )
 
     async def rescue(self) -> None:
@@ -93,6 +101,7 @@ class Watchdog:
         async with self._engine.connect() as session:
             rescued = await ledger.rescue(await driver(session), watch, self._policies)
         for job_id, state in rescued.items():
+            self.rescued["quarantined" if state is State.DEAD else "queued"] += 1
             if state is State.DEAD:
                 log.error("put under quarantine", extra={"action": "job.quarantined", "job_id": str(job_id)})
             else:
@@ -117,6 +126,7 @@ class Watchdog:
         self._missing = {one.ticket for one in missing}
         if again:
             await self._transport.put([(Lane(*one.lane).name, one.ticket, one.at) for one in again])
+            self.healed += len(again)
             log.warning(
                 "put lost tickets on the runway again",
                 extra={"action": "runway.healed", "count": len(again)},
@@ -132,10 +142,12 @@ class Watchdog:
         async with transaction(self._engine) as session:
             await diagnosis.foresee_some(session)
 
-    async def _every(self, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
+    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
+        pulse = self._pulses.of(name, seconds)
         while not self._ended.is_set():
             try:
-                await round_()
+                with pulse.round():
+                    await round_()
             except (RedisError, *UNREACHABLE) as error:
                 log.warning("a round failed: %s", error, extra={"action": "watchdog.round_failed"})
             except Exception:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,9 +15,16 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ..architecture.told import asked, labels_asked
 
 COMMAND = [sys.executable, "-P", "-m", "invoicing.cli"]
 EVERYTHING = {"web", "worker-1", "dispatcher", "watchdog", "postgres", "redis"}
+TOKEN = "a-token-of-monitoring"
+README = (Path(__file__).parents[2] / "deploy" / "README.md").read_text()
+
+ENDINGS = {"gauge": [""], "counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -32,7 +40,7 @@ class Started:
                 [*COMMAND, "up", "--home", str(home), "--port", "0", "--drills", *more],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(),
+                env=environment(INVOICING_METRICS_PORT="0", INVOICING_METRICS_TOKEN=TOKEN),
                 start_new_session=True,
             )
         self.started = psutil.Process(self.process.pid).create_time()
@@ -112,6 +120,35 @@ def test_ready_means_that_everything_runs_and_every_key_works(up: Started) -> No
     assert up.get("/v1/jobs", "customer").status_code == 200
     assert [up.get("/v1/lanes", role).status_code for role in ("support", "ops", "admin")] == [200, 200, 200]
     assert up.get("/v1/lanes", "customer").status_code == 403
+
+
+def test_every_process_tells_of_itself_and_monitoring_asks_for_what_is_told_and_explained(up: Started) -> None:
+    where = {each["name"]: each["metrics"] for each in up.told["processes"] if "metrics" in each}
+    assert where.keys() == EVERYTHING - {"postgres", "redis"}
+    told: set[str] = set()
+    labels: dict[str, set[str]] = {}
+    for url in where.values():
+        until(lambda url=url: refuses(url), 30)  # type: ignore[misc]  # the type of a default is not inferred
+        answer = httpx.get(url, headers={"Authorization": f"Bearer {TOKEN}"})
+        assert answer.status_code == 200
+        for family in text_string_to_metric_families(answer.text):
+            told |= {family.name + ending for ending in ENDINGS[family.type]}
+            for sample in family.samples:
+                labels.setdefault(sample.name, set()).update(sample.labels)
+    assert asked() <= told
+    for name, chosen in labels_asked().items():
+        assert chosen <= labels.get(name, chosen), name
+    ours = {name for name in told if name.startswith("invoicing_")}
+    explained = set(re.findall(r"`(invoicing_\w+)`", README))
+    assert explained <= ours | {name.removesuffix("_bucket") for name in ours}
+    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in ours} <= explained
+
+
+def refuses(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 401
+    except httpx.TransportError:  # it is the last to begin
+        return False
 
 
 def test_the_lines_that_are_printed_issue_an_invoice(up: Started, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from invoicing.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
+MONITORING = DEPLOY / "monitoring"
 SCHEMAS: dict[str, Any] = json.loads((Path(__file__).parent / "schema" / "kubernetes.json").read_text())
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 FILES = sorted((DEPLOY / "kubernetes").rglob("*.yaml"))
@@ -107,7 +108,7 @@ def test_two_dispatchers_run_on_two_hosts_so_that_one_may_die() -> None:
 
 
 def test_settings_are_known_by_name() -> None:
-    text = "".join(file.read_text() for file in [*FILES, *DEPLOY.rglob("*.md"), *(DEPLOY / "monitoring").iterdir()])
+    text = "".join(file.read_text() for file in [*FILES, *DEPLOY.rglob("*.md"), *MONITORING.iterdir()])
     named = set(re.findall(r"INVOICING_\w+", text))
     assert named >= {"INVOICING_SLOTS", "INVOICING_METRICS_TOKEN", "INVOICING_DATABASE_URL", "INVOICING_REDIS_URL"}
     assert named <= VARIABLES.keys()
@@ -120,8 +121,9 @@ def test_the_number_of_workers_is_the_scalers_alone() -> None:
 
 @pytest.mark.parametrize("scaler", SCALERS, ids=lambda each: each["kind"])
 def test_a_scaler_divides_the_slots_wanted_by_the_slots_of_a_worker(scaler: dict[str, Any]) -> None:
-    (setting,) = container(DEPLOYED["invoicing-worker"])["env"]
-    assert setting["name"] == "INVOICING_SLOTS"
+    (slots,) = (
+        each["value"] for each in container(DEPLOYED["invoicing-worker"])["env"] if each["name"] == "INVOICING_SLOTS"
+    )
     if scaler["kind"] == "HorizontalPodAutoscaler":
         (source,) = (each["external"] for each in scaler["spec"]["metrics"])
         figure, divisor = source["metric"]["name"], source["target"]["averageValue"]
@@ -130,19 +132,32 @@ def test_a_scaler_divides_the_slots_wanted_by_the_slots_of_a_worker(scaler: dict
         told = trigger["metadata"]
         assert told.keys() <= TRIGGERS[trigger["type"]]
         figure, divisor = told.get("query") or told["valueLocation"], told.get("threshold") or told["targetValue"]
-    assert divisor == setting["value"]
+    assert divisor == slots
     assert re.fullmatch(r"(max\()?invoicing_slots_wanted\)?", figure)
     assert "invoicing_slots_wanted" in series()
 
 
-def test_monitoring_asks_for_series_that_there_are_where_they_are() -> None:
-    prometheus = yaml.safe_load((DEPLOY / "monitoring" / "prometheus.yaml").read_text())
+def test_monitoring_asks_every_process_where_it_tells_of_itself() -> None:
+    prometheus = yaml.safe_load((MONITORING / "prometheus.yaml").read_text())
     (job,) = prometheus["scrape_configs"]
     assert job["metrics_path"] == "/metrics"
     assert job["authorization"]["type"] == "Bearer"
-    (service,) = (each for each in EVERY if each["kind"] == "Service")
-    port = service["spec"]["ports"][0]["port"]
-    assert job["static_configs"][0]["targets"] == [f"{service['metadata']['name']}.invoicing:{port}"]
-    adapter = yaml.safe_load((DEPLOY / "monitoring" / "prometheus-adapter.yaml").read_text())
+    asked = {(name, each["port"]) for each in job["dns_sd_configs"] for name in each["names"]}
+    headless = [each for each in EVERY if each["kind"] == "Service" and each["spec"].get("clusterIP") == "None"]
+    assert asked == {(f"{each['metadata']['name']}.invoicing", each["spec"]["ports"][0]["port"]) for each in headless}
+    for service in headless:
+        deployment = next(
+            each for each in DEPLOYED.values() if each["metadata"]["labels"] == service["spec"]["selector"]
+        )
+        (port,) = container(deployment)["ports"]
+        assert (port["name"], port["containerPort"]) == (
+            service["spec"]["ports"][0]["targetPort"], service["spec"]["ports"][0]["port"]
+        )  # fmt: skip
+        own = {each["name"]: each["value"] for each in container(deployment).get("env", ())}
+        assert own.get("INVOICING_METRICS_PORT", "8000") == str(port["containerPort"])
+    assert {each["spec"]["selector"]["app.kubernetes.io/name"] for each in headless} == DEPLOYED.keys()
+
+
+def test_scaling_asks_for_series_that_there_are() -> None:
+    adapter = yaml.safe_load((MONITORING / "prometheus-adapter.yaml").read_text())
     assert {rule["seriesQuery"] for rule in adapter["externalRules"]} <= series()
-    assert set(re.findall(r"invoicing_\w+", (DEPLOY / "README.md").read_text())) <= series()

@@ -20,6 +20,8 @@ def test_every_variable_changes_something(name: str) -> None:
     others["INVOICING_LEASE_S"] = "3"
     others["INVOICING_METRICS_TOKEN"] = "0123456789abcdef"
     others["INVOICING_EGRESS_ALLOW"] = "127.0.0.0/8"
+    others["INVOICING_METRICS_HOST"] = "::1"
+    others["INVOICING_DEADMAN_URL"] = "https://example.com/ping"
     others["INVOICING_KEEP"] = "invoice.issue=12y"
     others["INVOICING_MAIL_FROM"] = "invoices@example.com"
     others["INVOICING_SMTP_URL"] = "smtps://mail.example.com"
@@ -52,6 +54,45 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 def test_a_wrong_value_is_refused_by_name_with_the_rule(name: str, value: str) -> None:
     with pytest.raises(SettingError, match=rf"{name}='.*': must be "):
         read({name: value})
+
+
+def test_figures_are_not_shown_to_a_network_without_a_token() -> None:
+    with pytest.raises(SettingError, match="INVOICING_METRICS_TOKEN must be set"):
+        read({"INVOICING_METRICS_HOST": "0.0.0.0"})
+    assert (
+        read({"INVOICING_METRICS_HOST": "0.0.0.0", "INVOICING_METRICS_TOKEN": "0123456789abcdef"}).metrics_port is None
+    )
+    assert read({"INVOICING_METRICS_PORT": "0"}).metrics_port == 0
+
+
+TO = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"}
+
+
+@pytest.mark.parametrize(
+    ("given", "share"),
+    [
+        ({}, 0.0), (TO, 1.0), ({"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://collector/v1/traces"}, 1.0),
+        (TO | {"OTEL_SDK_DISABLED": "true"}, 0.0), (TO | {"OTEL_TRACES_EXPORTER": "none"}, 0.0),
+        (TO | {"OTEL_TRACES_SAMPLER": "always_off"}, 0.0), (TO | {"OTEL_TRACES_SAMPLER": "parentbased_always_on"}, 1.0),
+        (TO | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.25"}, 0.25),
+        (TO | {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio"}, 1.0),
+    ],
+)  # fmt: skip
+def test_traces_are_told_as_opentelemetrys_own_variables_say(given: dict[str, str], share: float) -> None:
+    assert read(given).traces == share
+
+
+@pytest.mark.parametrize("share", ["2", "-1", "half", "1e-3", "nan"])
+def test_a_share_of_traces_that_is_none_is_refused(share: str) -> None:
+    with pytest.raises(SettingError, match="OTEL_TRACES_SAMPLER_ARG"):
+        read(TO | {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": share})
+
+
+def test_a_deadman_url_is_a_secret_and_is_not_repeated() -> None:
+    with pytest.raises(SettingError) as refused:
+        read({"INVOICING_DEADMAN_URL": "ftp://example.com/s3cr3t"})
+    assert "s3cr3t" not in str(refused.value)
+    assert "s3cr3t" not in repr(read({"INVOICING_DEADMAN_URL": "https://example.com/s3cr3t"}))
 
 
 @pytest.mark.parametrize(

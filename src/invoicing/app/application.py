@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from invoicing.kit.http.contract import Direct, Endpoint, Router
-from invoicing.kit.http.edge import Edge, on_http_exception
+from invoicing.kit.http.edge import Counting, Edge, on_http_exception
 
 
 class Application(FastAPI):
@@ -19,14 +19,16 @@ class Application(FastAPI):
     wrong method or address, take the usual way.
     """
 
-    def __init__(self, router: Router, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own options
+    def __init__(self, router: Router, counting: Counting, **options: Any) -> None:  # noqa: ANN401 - FastAPI's own options
         """Take the routes over as they are; including them would put a second matching before each."""
         super().__init__(**options)
-        self.add_middleware(Edge)
+        self.add_middleware(Edge, counting=counting)
         self.add_exception_handler(HTTPException, on_http_exception)
         self.router.routes.extend(router.routes)
         direct = [route for route in router.routes if isinstance(route, Direct) and "{" not in route.path]
-        self._fixed = {(method, route.path): _entrance(route) for route in direct for method in route.methods or ()}
+        self._fixed = {
+            (method, route.path): _entrance(route, counting) for route in direct for method in route.methods or ()
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
@@ -38,11 +40,11 @@ class Application(FastAPI):
             await entrance(scope, receive, send)
 
 
-def _entrance(route: APIRoute) -> ASGIApp:
+def _entrance(route: APIRoute, counting: Counting) -> ASGIApp:
     endpoint: Endpoint = route.endpoint
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         response = await endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
 
-    return Edge(serve)
+    return Edge(serve, counting, route.path)

@@ -1,17 +1,18 @@
 """`GET /metrics`: lanes and outbox as Prometheus reads them; the same few series however many customers."""
 
-import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request, Response
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from invoicing.app.traffic import Traffic, families_of_traffic
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
+from invoicing.kit.exposing import bears
 from invoicing.kit.http.contract import Given, Router
 from invoicing.lanes.model.signals import Signal, Signals
 from invoicing.lanes.signals import SignalBox
@@ -54,23 +55,23 @@ class Meter:
     gate: Gate
     box: SignalBox
     post: outbox.SignalBox
+    traffic: Traffic
+    submits: Mapping[str, int]
+    """What became of requests for jobs."""
     token: str | None
     """Lets a monitoring system in that holds no key of the service."""
 
     async def metrics(self, request: Request) -> Response:
         """Answer `GET /metrics`."""
-        if not self._knows_the_token(request):
+        given = request.headers.get("authorization", "")
+        if self.token is None or not bears(given, self.token):
             await self.gate.staff(request, Role.OPS, media_types=(TEXT, OPEN_METRICS))
         registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         registry.register(_Collected(await self.box.signals(), await self.post.signals()))
+        registry.register(_Answered(self.traffic, self.submits))
         write, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(write(registry), media_type=media_type)
-
-    def _knows_the_token(self, request: Request) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if self.token is None or scheme.lower() != "bearer":
-            return False
-        return secrets.compare_digest(given.strip().encode(), self.token.encode())
 
 
 class _Collected(Collector):
@@ -83,6 +84,17 @@ class _Collected(Collector):
         """Give every family."""
         yield from families(self._signals)
         yield from families_of_channels(self._post)
+
+
+class _Answered(Collector):
+    """What this process answered, as families of its own."""
+
+    def __init__(self, traffic: Traffic, submits: Mapping[str, int]) -> None:
+        self._traffic, self._submits = traffic, submits
+
+    def collect(self) -> Iterable[Metric]:
+        """Give every family."""
+        return families_of_traffic(self._traffic, self._submits)
 
 
 def families(signals: Signals) -> Iterator[Metric]:
@@ -144,7 +156,7 @@ def add_metrics(router: Router, meter: Meter) -> None:
         name="getMetrics",
         summary="Read what waits and what serves it, for monitoring and scaling (ops)",
         text="Open to INVOICING_METRICS_TOKEN, too, where it is set. One series for each lane or channel, none for a "
-        "customer. Read from tallies, at most once a second.",
+        "customer; and what this one process answered, by route. Read from tallies, at most once a second.",
         tag="health",
         answers={200: Given("The signals.", {TEXT: text, OPEN_METRICS: text})},
     )

@@ -17,6 +17,7 @@ from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
 from invoicing.app.metrics import Meter, add_metrics
 from invoicing.app.pages import Pages
+from invoicing.app.traffic import Traffic
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.api.limits import LimitsOffice, add_limits
@@ -45,6 +46,7 @@ from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.noting import Notebook
 from invoicing.jobs.submission import BatchLine, Submissions
+from invoicing.jobs.tracing import close, traces_of
 from invoicing.jobs.view import Explainer, Newcomer
 from invoicing.kit.db import make_engine
 from invoicing.kit.egress import networks_of
@@ -103,8 +105,17 @@ def create_app(
     explain = explain or partial(diagnosis.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()), words.retell, Notebook())
     predictor, agreed = Predictor(), Agreements()
+    traffic, traces = Traffic(), traces_of("web", settings.traces)
     reception = Reception(
-        desk, Submissions(kinds), acceptor, intake, predictor.place, newcomer, settings.largest_body, agreed.promise
+        desk,
+        Submissions(kinds),
+        acceptor,
+        intake,
+        predictor.place,
+        newcomer,
+        settings.largest_body,
+        agreed.promise,
+        traces=traces,
     )
     router = Router()
     add_submit(router, reception)
@@ -129,13 +140,17 @@ def create_app(
     add_promises(router, Scoreboard(desk.gate, engine))
     add_waits(router, Ledgers(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
-    add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
+    add_metrics(
+        router,
+        Meter(desk.gate, SignalBox(engine), PostSignals(engine), traffic, reception.outcomes, settings.metrics_token),
+    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
             stack.callback(intake.close)
+            stack.push_async_callback(close, traces)
             await stack.enter_async_context(
                 listening(settings.database_url or "", [ledger.JOBS], followers.told, missed=followers.tell_all)
             )
@@ -150,12 +165,13 @@ def create_app(
             yield
             followers.end()
 
-    return _application(router, lifespan)
+    return _application(router, traffic, lifespan)
 
 
-def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
+def _application(router: Router, traffic: Traffic, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported
     app = Application(
         router,
+        traffic,
         title="invoicing",
         version=version("invoicing"),
         summary="Asynchronous e-invoices and back-office jobs.",

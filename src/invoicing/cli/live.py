@@ -103,7 +103,9 @@ class Up:
 
     def _write_run_file(self) -> None:
         database_url, redis_url = self._supervisor.settings.servers()
-        self._run_file.write(address(self._supervisor.settings), database_url, redis_url, self._supervisor.processes())
+        supervisor = self._supervisor
+        url, told = address(supervisor.settings), supervisor.metrics()
+        self._run_file.write(url, database_url, redis_url, supervisor.processes(), told)
 
     def _end(self) -> None:
         """Drain the parts, then stop the servers; a second signal cuts the draining short."""

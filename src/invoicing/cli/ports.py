@@ -35,8 +35,13 @@ def free_port(host: str) -> int:
 
 def address(settings: Settings) -> str:
     """Give the URL under which this machine reaches the web process."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104 - compared, not bound
-    return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
+    return f"http://{host_in_url(settings.host)}:{settings.port}"
+
+
+def host_in_url(host: str) -> str:
+    """Write a host that something listens on as this machine reaches it."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, host)  # noqa: S104 - compared, not bound
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def answers(url: str) -> bool:

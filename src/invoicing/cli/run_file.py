@@ -1,7 +1,7 @@
 """`run.json`: what runs where, for people's tools; it is there exactly while the service answers."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,23 @@ class RunFile:
         """Name the file of a home folder."""
         return cls(home / "run.json")
 
-    def write(self, url: str, database_url: str, redis_url: str, processes: Sequence[tuple[str, str, int]]) -> None:
-        """Replace it in one step; `processes` are (name, role, pid)."""
+    def write(
+        self,
+        url: str,
+        database_url: str,
+        redis_url: str,
+        processes: Sequence[tuple[str, str, int]],
+        metrics: Mapping[str, str],
+    ) -> None:
+        """Replace it in one step; `processes` are (name, role, pid), `metrics` URLs by name."""
         told = {
             "url": url,
             "database_url": database_url,
             "redis_url": redis_url,
-            "processes": [{"name": name, "role": role, "pid": pid} for name, role, pid in processes],
+            "processes": [
+                {"name": name, "role": role, "pid": pid} | ({"metrics": metrics[name]} if name in metrics else {})
+                for name, role, pid in processes
+            ],
         }
         write_text(self.path, json.dumps(told, indent=2))
 

@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from invoicing.cli.part import WEB
 from invoicing.cli.parts import Leftovers, Part, Running
+from invoicing.cli.ports import address, free_port, host_in_url
 from invoicing.kit.embedded import EmbeddedServerError
 from invoicing.kit.embedded.process import wait_until
 from invoicing.kit.embedded.server import EmbeddedServer
@@ -37,6 +39,8 @@ class Upkeep:
     deaths: int = 0
     due: float | None = None
     """When to start it again; None while it runs."""
+    metrics_port: int | None = None
+    """Where it tells of itself; the web process does so where it answers everything else."""
 
 
 class Supervisor:
@@ -76,7 +80,8 @@ class Supervisor:
         self._settings = settings
         for upkeep in self.kept:
             if not upkeep.told:
-                upkeep.running.go(settings)
+                upkeep.metrics_port = self._next_metrics_port(upkeep.part)
+                upkeep.running.go(self._settings_of(upkeep))
                 upkeep.told = True
 
     @property
@@ -90,6 +95,15 @@ class Supervisor:
         parts = [(kept.part.name, kept.part.role, kept.running.pid) for kept in self.kept if kept.due is None]
         servers = [(server.name, server.name, server.pid) for server in self._servers.values()]
         return [*parts, *((name, role, pid) for name, role, pid in servers if pid is not None)]
+
+    def metrics(self) -> dict[str, str]:
+        """Give the URLs of what tells a monitoring system of itself, by name; none where that is off."""
+        if self.settings.metrics_port is None:
+            return {}
+        host = host_in_url(self.settings.metrics_host)
+        ports = {kept.part.name: kept.metrics_port for kept in self.kept if kept.metrics_port is not None}
+        webs = {kept.part.name: f"{address(self.settings)}/metrics" for kept in self.kept if kept.part.role == WEB}
+        return webs | {name: f"http://{host}:{port}/metrics" for name, port in ports.items()}
 
     def away(self) -> list[str]:
         """Name what does not run and will be started again."""
@@ -132,6 +146,16 @@ class Supervisor:
         for server in reversed(list(self._servers.values())):
             server.stop()
 
+    def _settings_of(self, upkeep: Upkeep) -> Settings:
+        return replace(self.settings, metrics_port=upkeep.metrics_port)
+
+    def _next_metrics_port(self, part: Part) -> int | None:
+        first = self.settings.metrics_port
+        if first is None or part.role == WEB:
+            return None
+        port = first + sum(kept.metrics_port is not None for kept in self.kept)
+        return port if first and port < 65536 else free_port(self.settings.metrics_host)
+
     def _start(self, part: Part) -> Running:
         return Running(part, self._logs / f"{part.name}.log", self._leftovers.descriptor)
 
@@ -146,7 +170,7 @@ class Supervisor:
     def _start_again(self, upkeep: Upkeep) -> None:
         upkeep.running.kill()  # what it may have left in its session
         upkeep.running = self._start(upkeep.part)
-        upkeep.running.go(self.settings)
+        upkeep.running.go(self._settings_of(upkeep))
         upkeep.due = None
         self._tell(f"{upkeep.part.name} started again (pid {upkeep.running.pid})")
 

@@ -182,25 +182,32 @@ class Egress:
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
         """Send a body and wait for the answer, whatever its status; raises `EgressError` when there is none."""
+        return await self._ask(url, "POST", headers, body)
+
+    async def get(self, url: str, headers: Mapping[str, str]) -> Reply:
+        """Ask without a body, by the same rules."""
+        return await self._ask(url, "GET", headers, b"")
+
+    async def _ask(self, url: str, method: str, headers: Mapping[str, str], body: bytes) -> Reply:
         target = target_of(url, self._allowed)
         try:
             async with asyncio.timeout(self._patience_s):
-                return await self._first(target, await self._judged(target), headers, body)
+                return await self._first(target, await self._judged(target), method, headers, body)
         except TimeoutError as error:
             raise EgressError("timeout", f"There was no whole answer within {self._patience_s:g} seconds.") from error
 
     async def _first(
-        self, target: Target, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
+        self, target: Target, addresses: Sequence[Address], method: str, headers: Mapping[str, str], body: bytes
     ) -> Reply:
         """Ask the first address that takes a connection: where none was made, nothing was sent."""
         *others, last = addresses[:_MOST_TRIED]
         for address in others:
             try:
-                return await self._post(target, address, headers, body)
+                return await self._send(target, address, method, headers, body)
             except EgressError as error:
                 if error.code != "connect":
                     raise
-        return await self._post(target, last, headers, body)
+        return await self._send(target, last, method, headers, body)
 
     async def _judged(self, target: Target) -> Sequence[Address]:
         """Find the addresses to connect to; a name of which one address is not allowed is refused with all of them."""
@@ -219,10 +226,12 @@ class Egress:
                 )
         return found
 
-    async def _post(self, target: Target, address: Address, headers: Mapping[str, str], body: bytes) -> Reply:
+    async def _send(
+        self, target: Target, address: Address, method: str, headers: Mapping[str, str], body: bytes
+    ) -> Reply:
         host = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
         request = httpx.Request(
-            "POST",
+            method,
             f"{target.scheme}://{host}:{target.port}{target.path}",
             headers={"Host": target.authority, "Accept-Encoding": "identity", "Connection": "close", **headers},
             content=body,

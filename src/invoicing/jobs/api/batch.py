@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from itertools import islice
+from time import time_ns
 from typing import Any, BinaryIO
 from uuid import UUID
 
@@ -114,10 +115,13 @@ class BatchReception:
     async def _accepted(self, request: Request, one: _Taken, unknown: Collection[str]) -> _Taken:
         if one.new is None:
             return one
+        began_ns = time_ns()
         try:
             if one.new.webhook is not None and one.new.webhook in unknown:
                 return _Taken(one.line, one.new, await self._before(one.new))
-            return _Taken(one.line, one.new, await self.reception.acceptor.accept(one.new))
+            accepted = await self.reception.acceptor.accept(one.new)
+            self.reception.trace(request, one.new, accepted, began_ns)
+            return _Taken(one.line, one.new, accepted)
         except Exception as error:  # noqa: BLE001 - a line that cannot be stored fails alone
             return _Taken(one.line, problem=problem_of(error, support_reference(request)))
 
@@ -159,8 +163,10 @@ class BatchReception:
     ) -> dict[str, Any]:
         if one.accepted is None or one.new is None:
             problem = one.problem or Problem("internal", "The line was lost.")
+            self.reception.outcomes[problem.code] += 1
             body = problem_body(problem, support_reference(request))
             return {"line": one.line.number, "status": problem.status, "problem": body}
+        self.reception.outcomes["replayed" if one.accepted.replayed else "accepted"] += 1
         if one.accepted.replayed:
             view = shown.get(one.accepted.job_id)
         else:

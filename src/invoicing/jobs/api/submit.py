@@ -1,9 +1,11 @@
 """Submitting: the answer leaves after the commit."""
 
+from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from time import time_ns
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +27,7 @@ from invoicing.jobs.submission import (
     as_usual,
     new_job,
 )
+from invoicing.jobs.tracing import CALLER, Traces
 from invoicing.jobs.view import Newcomer, as_accepted, job_view
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import PROBLEM, answer
@@ -56,9 +59,13 @@ class Reception:
     newcomer: Newcomer
     largest: int
     agreed: Agreed = as_usual
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """What became of requests for jobs so far: `accepted`, `replayed`, or the code they were refused with."""
+    traces: Traces | None = None
 
     async def submit(self, request: Request) -> Response:
         """Answer `POST /v1/jobs`."""
+        began_ns = time_ns()
         principal = await self.desk.gate.customer(request)
         key = idempotency_key(request.headers.get("idempotency-key"))
         json_expected(request)
@@ -66,9 +73,16 @@ class Reception:
         async with received(request, self.largest) as body:
             origin = Origin(tenant_of(principal), principal.key_id, key, body.sha256)
             new, accepted = await self.take_in(origin, body)
+        self.outcomes["replayed" if accepted.replayed else "accepted"] += 1
+        self.trace(request, new, accepted, began_ns)
         if accepted.replayed or new is None:
             return await self._replayed(principal, accepted, spoken)
         return self._accepted(principal, as_accepted(new, accepted), spoken)
+
+    def trace(self, request: Request, new: NewJob | None, accepted: Accepted, began_ns: int) -> None:
+        """Tell that a job was made, where that is told."""
+        if self.traces is not None and new is not None and not accepted.replayed:
+            self.traces.request(new, began_ns, request.headers.get(CALLER))
 
     async def take_in(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
         """Check a request and make it durable; one that was accepted before is not refused by what changed since."""
@@ -77,6 +91,7 @@ class Reception:
         except Problem as problem:
             earlier = None if problem.status == TOO_MANY else await self._earlier(origin)  # else it was looked up
             if earlier is None:
+                self.outcomes[problem.code] += 1
                 raise
             return None, earlier
 

@@ -2,7 +2,9 @@
 
 import logging
 import secrets
+import time
 from collections.abc import Iterable
+from typing import Protocol
 
 from fastapi import Request, Response
 from starlette.exceptions import HTTPException
@@ -54,12 +56,24 @@ def set_headers(request: Request, headers: Iterable[tuple[bytes, bytes]]) -> Non
     request.scope[_HEADERS][:] = headers
 
 
+class Counting(Protocol):
+    """Counts what is answered."""
+
+    def note(self, route: str | None, method: str, status: int, seconds: float) -> None:
+        """Count an answer that begins; no route: there is nothing at the address."""
+
+    def refused(self, code: str) -> None:
+        """Count a problem that is answered with."""
+
+
 class Edge:
     """Pure ASGI: nothing is buffered and no task is started for it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap an application."""
+    def __init__(self, app: ASGIApp, counting: Counting, route: str | None = None) -> None:
+        """Wrap an application, or what answers one route."""
         self._app = app
+        self._counting = counting
+        self._route = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; turn whatever is raised before the answer has begun into a problem."""
@@ -69,12 +83,14 @@ class Edge:
         reference = scope[_REFERENCE] = secrets.token_hex(8)
         added: list[tuple[bytes, bytes]] = []
         scope[_HEADERS] = added
-        begun = False
+        begun, since = False, time.perf_counter()
 
         async def dressed(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
+                took = time.perf_counter() - since
+                self._counting.note(self._route or _route(scope), scope["method"], message["status"], took)
                 message["headers"] = _dress(message["headers"], reference, added)
             await send(message)
 
@@ -86,7 +102,15 @@ class Edge:
             if begun:
                 log.exception("an answer broke off", extra={"action": "http.broken", "support_reference": reference})
                 raise
-            await refusal(problem_of(error, reference), reference)(scope, receive, dressed)
+            problem = problem_of(error, reference)
+            self._counting.refused(problem.code)
+            await refusal(problem, reference)(scope, receive, dressed)
+
+
+def _route(scope: Scope) -> str | None:
+    """Give the template of the route that was found, such as `/v1/jobs/{job_id}`."""
+    path: str | None = getattr(scope.get("route"), "path_format", None)
+    return path
 
 
 def _dress(
