@@ -34,6 +34,7 @@ from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
 from invoicing.jobs.api.artifacts import Archive, add_artifacts
 from invoicing.jobs.api.batch import BatchReception, add_batch
 from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.estimate import Estimator, add_estimate, drafts_of
 from invoicing.jobs.api.events import Teller, add_events
 from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds
 from invoicing.jobs.api.list import Lister, add_list
@@ -113,6 +114,8 @@ def create_app(
     add_events(router, Teller(desk, followers))
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
+    suppose = partial(diagnosis.suppose, kinds=kinds)
+    add_estimate(router, Estimator(reception, kinds, suppose, doorkeeper.foretell, drafts_of(kinds)))
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction, agreed.promise))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))

@@ -68,8 +68,7 @@ def sentences(job: Job) -> Iterator[str]:
         if cause.get("next_update_by"):
             yield f"Something new will be known by {clock(cause['next_update_by'])}."
     if job.get("position"):
-        lane = job["lane"]
-        yield f"{job['position']['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
+        yield position_text(job["position"], job["lane"])
     if job["state"] not in {"succeeded", "dead", "cancelled"}:
         yield eta_text(job.get("eta"))
     yield from _standing(job)
@@ -85,6 +84,11 @@ def eta_text(eta: Mapping[str, Any] | None) -> str:
         f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
         f"{clock(eta['likely'])} (from {eta['similar_jobs']} similar jobs{sure})."
     )
+
+
+def position_text(position: Mapping[str, Any], lane: Mapping[str, Any]) -> str:
+    """Say how many jobs start before it."""
+    return f"{position['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
 
 
 def progress_text(job: Job) -> str:

@@ -22,9 +22,10 @@ from invoicing.diagnosis.model.margins import AllMargins, Of, margins
 from invoicing.diagnosis.words import FALLBACK, say
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
+from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
+from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
-from invoicing.lanes.positions import positions
+from invoicing.lanes.positions import Positions, positions, with_newcomer
 
 LEARN_AGAIN_AFTER_S = 15.0
 """How old what was learned from finished jobs may be: normal times change slowly, and learning reads many rows."""
@@ -77,6 +78,16 @@ def _welcome(language: str) -> str:
     return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
 
 
+async def suppose(
+    session: Session, new: NewJob, kinds: Kinds = NO_KINDS, *, language: str = FALLBACK
+) -> tuple[Job, Standing]:
+    """Say how a job would stand if it were accepted now, with the row that it would have; writes nothing."""
+    at = await store.clock(session)
+    job = as_accepted(new, Accepted(new.id, replayed=False, submitted_at=at))
+    snapshot = await look(session, [job], line=await with_newcomer(session, job))
+    return job, _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language)
+
+
 async def checks(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> tuple[Check, ...]:
     """Ask every rule about one job: a statement more than it takes to explain it, for what could not be delivered."""
     return examine(await facts_about(session, job, kinds))
@@ -88,10 +99,17 @@ async def facts_about(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> Fa
     return facts_of(snapshot, job, _attempts_allowed(job, kinds))
 
 
-async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, deliveries: bool = False) -> Snapshot:
+async def look(
+    session: Session,
+    jobs: Sequence[Job],
+    *,
+    fresh: bool = False,
+    deliveries: bool = False,
+    line: Positions | None = None,
+) -> Snapshot:
     """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished.
 
-    With `deliveries` also what could not be delivered of those that are finished.
+    With `deliveries` also what could not be delivered of those that are finished. With a `line` their places are its.
     """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
@@ -114,7 +132,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
             undelivered=undelivered,
             margins=learned.margins,
         )
-    line = await positions(session, waiting, fresh=fresh)
+    line = line or await positions(session, waiting, fresh=fresh)
     found = await store.under_way(session)
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -40,6 +40,21 @@ _REST = 8
 
 
 @dataclass(frozen=True)
+class Scene:
+    """All that decides who starts before whom, as it was read at one moment."""
+
+    look: Look
+    cut: frozenset[QueueName]
+    """The queues that go on behind what was looked at."""
+    every_queue: bool
+    policies: Policies
+    allotments: Mapping[UUID, Allotment]
+    served: Mapping[UUID, float]
+    workers: Sequence[Worker]
+    closed: frozenset[Lane]
+
+
+@dataclass(frozen=True)
 class Positions:
     """Who starts before whom, at one moment of PostgreSQL's clock (seconds since the epoch)."""
 
@@ -51,6 +66,7 @@ class Positions:
     seen: frozenset[QueueName]
     every_queue: bool
     """Whether all queues were looked at."""
+    scene: Scene
 
     def ahead(self, job: Job) -> Ahead | None:
         """Say what starts before a waiting job; None where that is not known (yet)."""
@@ -68,6 +84,7 @@ _kept: WeakKeyDictionary[Engine, tuple[float, float, Positions]] = WeakKeyDictio
 """For each database of this process: when positions were computed, how long they are good for, and they."""
 
 _computing: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
+_supposing: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def positions(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Positions:
@@ -99,28 +116,62 @@ def _good(engine: Engine, jobs: Sequence[Job]) -> Positions | None:
     return kept if age < (good_for - KEPT_S if newcomers else good_for) else None
 
 
+async def with_newcomer(session: Session, job: Job) -> Positions:
+    """Give the places as they would be if a job that nobody has submitted came now; one caller at a time computes."""
+    scene = (await positions(session, ())).scene
+    lock = _supposing.setdefault(session.engine.sync_engine, asyncio.Lock())
+    async with lock:
+        return await _played(_joined(scene, job))
+
+
 async def compute(session: Session) -> Positions:
     """Compute the places of the first waiting jobs of every queue."""
+    return await _played(await _read(session))
+
+
+async def _read(session: Session) -> Scene:
     policies, allotments = await all_policies(session), await customers.allotments(session)
     look, cut, complete = await _look(session)
     workers = [worker for worker in await store.all_workers(session) if worker.alive and not worker.stopping]
     closed = {BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME}
     if workers:
         closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
-    queues = _queues(look, policies)
-    scheduler = _scheduler(look, queues, policies, allotments)
-    scheduler.restore(await store.served(session, {queue.customer_id for queue in queues}))
+    served = await store.served(session, {one.customer_id for one in _of(look, Place.WAITING)})
+    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed))
+
+
+def _joined(scene: Scene, job: Job) -> Scene:
+    """Let a job wait in its queue, unless so many wait before it that it would not have been looked at."""
+    queue, order_at = _queue_of(job), job.order_at.timestamp()
+    jobs = scene.look.jobs
+    last = max(
+        ((one.order_at, one.job_id) for one in jobs if one.queue == queue and one.place is Place.WAITING), default=None
+    )
+    if queue in scene.cut and last is not None and last < (order_at, job.id):
+        return scene
+    one = Seen(Place.WAITING, job.id, 1, *queue, order_at, job.predicted_s, 0.0, None, expedited=False)
+    waiting = sorted([*_of(scene.look, Place.WAITING), one], key=lambda each: (each.order_at, each.job_id))
+    others = [each for each in jobs if each.place is not Place.WAITING]
+    return replace(scene, look=scene.look._replace(jobs=[*waiting, *others]))
+
+
+async def _played(scene: Scene) -> Positions:
+    """Play the scheduler forward from a scene."""
+    look, policies = scene.look, scene.policies
+    scheduler = _scheduler(look, _queues(look, policies), policies, scene.allotments)
+    scheduler.restore(scene.served)
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
-    quota, work_s = _quota(workers, policies), {one.job_id: one.work_s for one in look.jobs}
+    quota, work_s = _quota(scene.workers, policies), {one.job_id: one.work_s for one in look.jobs}
     held, quantum = _held(look, policies), policies.fleet.quantum_s
 
     def played() -> Line:
-        found = play(scheduler, runway, held, quota, closed)
+        found = play(scheduler, runway, held, quota, scene.closed)
         return line_of(found.started, work_s, quantum, found.starts_in_s)
 
     line = await asyncio.to_thread(played)  # a tenth of a second of computing must not hold up whoever else is served
-    last_of = {name: heads[-1].job_id for name, heads in _heads(look).items() if name in cut}
-    return Positions(look.now, policies, line, last_of, frozenset(_heads(look)), complete)
+    heads = _heads(look)
+    last_of = {name: heads[name][-1].job_id for name in scene.cut}
+    return Positions(look.now, policies, line, last_of, frozenset(heads), scene.every_queue, scene)
 
 
 async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:

@@ -128,6 +128,7 @@ ROUTES = [
     ("POST", "/v1/admin/keys", {"admin"}),
     ("GET", "/v1/jobs", {"acme"}),
     ("POST", "/v1/jobs", {"acme"}),
+    ("POST", "/v1/kinds/drill:estimate", {"acme"}),
     ("POST", "/v1/jobs:batch", {"acme"}),
     ("GET", "/v1/jobs/0199a3c2-0000-7000-8000-000000000000", {"acme"}),
     ("GET", f"/v1/jobs/{NOBODYS}/why", {"acme", "support", "ops", "admin"}),
