@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.diagnosis import booking, observing
+from invoicing.diagnosis import booking, foreseeing, observing
 from invoicing.diagnosis.observing import Held
 from invoicing.kit.db import transaction
 from workers.settling import UNREACHABLE
@@ -80,6 +80,7 @@ class Observer:
                 forgotten = await observing.forget(session)
         async with transaction(self._engine) as session:
             await booking.forget(session)
+            await foreseeing.forget(session)
 
     async def _every(self, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
         while not self._ended.is_set():

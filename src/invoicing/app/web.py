@@ -24,6 +24,7 @@ from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.diagnosis.api.calibration import Examiner, add_calibration
 from invoicing.diagnosis.api.waits import Ledgers, add_waits
 from invoicing.diagnosis.api.why import Oracle, add_why
 from invoicing.jobs import agreements
@@ -126,8 +127,7 @@ def create_app(
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
-    add_promises(router, Scoreboard(desk.gate, engine))
-    add_waits(router, Ledgers(desk.gate, engine))
+    _add_counts(router, desk)
     add_health(router, Ward(engine, METADATA))
     add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 
@@ -149,6 +149,13 @@ def create_app(
             followers.end()
 
     return _application(router, lifespan)
+
+
+def _add_counts(router: Router, desk: Desk) -> None:
+    """Add what tells how the service did."""
+    add_promises(router, Scoreboard(desk.gate, desk.engine))
+    add_waits(router, Ledgers(desk.gate, desk.engine))
+    add_calibration(router, Examiner(desk.gate, desk.engine))
 
 
 def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported

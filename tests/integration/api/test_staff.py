@@ -112,6 +112,7 @@ async def test_a_key_for_nobody_is_refused(service: Any, body: Any) -> None:
 ROUTES = [
     ("GET", "/v1/lanes", {"support", "ops", "admin"}),
     ("GET", "/v1/workers", {"support", "ops", "admin"}),
+    ("GET", "/v1/calibration", {"support", "ops", "admin"}),
     ("GET", "/v1/waits", {"support", "ops", "admin"}),
     ("POST", f"{LANE}:pause", {"ops", "admin"}),
     ("POST", f"{LANE}:resume", {"ops", "admin"}),

@@ -133,6 +133,11 @@ class History:
         group = self.groups.get((kind, magnitude(predicted_s)))
         return len(group.durations) if group else 0
 
+    def mean_s(self, kind: str) -> float | None:
+        """Give the mean seconds of the kind's finished jobs that are known."""
+        known = [seconds for group in self.groups.values() if group.kind == kind for seconds in group.durations]
+        return fmean(known) if known else None
+
     def predict(self, kind: str, predicted_s: float) -> Prediction | None:
         """Say how long a job should take; None with fewer than three similar ones."""
         group = self.groups.get((kind, magnitude(predicted_s)))

@@ -122,7 +122,7 @@ def add_kinds(router: Router, catalogue: Catalogue) -> None:
     )
     router.operation(
         "GET",
-        "/v1/kinds/{kind}",
+        "/v1/kinds/{kind:name}",
         catalogue.get,
         name="getKind",
         summary="Read a kind: schema, example, promise, normal times",
