@@ -88,7 +88,9 @@ def eta_text(eta: Mapping[str, Any] | None) -> str:
 
 def position_text(position: Mapping[str, Any], lane: Mapping[str, Any]) -> str:
     """Say how many jobs start before it."""
-    return f"{position['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
+    most = position.get("at_most")
+    band = f" ({position['at_least']} to {most} with what may come)" if most is not None else " or more"
+    return f"{position['ahead']} jobs are ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
 
 
 def progress_text(job: Job) -> str:

@@ -166,11 +166,13 @@ async def normal_times(session: Session, kind: str) -> Mapping[Size, Normal]:
 
 
 def _standing(facts: Facts, language: str) -> Standing:
-    check = shown(facts, examine(facts))
+    check, place = shown(facts, examine(facts)), facts.place
     if check is None:
         return Standing(normal=normal(facts))
     return Standing(
-        ahead=facts.place.count if facts.place else None,
+        ahead=place.count if place else None,
+        at_least=place.fewest if place else 0,
+        at_most=place.at_most if place else None,
         eta=expect(facts, check),
         normal=normal(facts),
         cause=_cause(check, language),

@@ -18,12 +18,13 @@ from invoicing.customers import service as customers
 from invoicing.customers.model import Allotment
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Job, Size
-from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen
+from invoicing.jobs.model.backlog import Come, Look, Place, QueueName, Seen
 from invoicing.kit.db import Session, driver
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, SIZES, Lane, Queue, Scheduler, Waiting, Worker, quotas
-from invoicing.lanes.model.line import Ahead, Held, Line, line_of, play
+from invoicing.lanes.model.line import Ahead, Held, Line, banded, line_of, play
 from invoicing.lanes.model.metering import first_s
+from invoicing.lanes.model.newcomers import LATELY_S, MOST_LATELY, Arrival, Coming, Newcomer, newcomers
 from invoicing.lanes.policies import Policies, all_policies
 
 MOST = 1_000
@@ -52,6 +53,8 @@ class Scene:
     served: Mapping[UUID, float]
     workers: Sequence[Worker]
     closed: frozenset[Lane]
+    coming: Sequence[Newcomer]
+    """Who is supposed to come meanwhile, by what came lately."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class Positions:
     at: float
     policies: Policies
     line: Line
+    then: Line
+    """The same, if jobs go on to come as they came lately; with these among them."""
     last_of: Mapping[QueueName, UUID]
     """The last job that was looked at in each queue that goes on behind it."""
     seen: frozenset[QueueName]
@@ -71,8 +76,10 @@ class Positions:
     def ahead(self, job: Job) -> Ahead | None:
         """Say what starts before a waiting job; None where that is not known (yet)."""
         found = self.line.ahead(job.id)
+        if found is not None:
+            return banded(found, self.then.ahead(job.id))
         last = self.last_of.get(_queue_of(job))
-        return found if found is not None or last is None else self.line.behind(last, job.size)
+        return None if last is None else self.line.behind(last, job.size)
 
     def too_old_for(self, job: Job) -> bool:
         """Whether a job should have been found, had it waited already when this was read."""
@@ -84,7 +91,6 @@ _kept: WeakKeyDictionary[Engine, tuple[float, float, Positions]] = WeakKeyDictio
 """For each database of this process: when positions were computed, how long they are good for, and they."""
 
 _computing: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
-_supposing: WeakKeyDictionary[Engine, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def positions(session: Session, jobs: Sequence[Job], *, fresh: bool = False) -> Positions:
@@ -117,11 +123,8 @@ def _good(engine: Engine, jobs: Sequence[Job]) -> Positions | None:
 
 
 async def with_newcomer(session: Session, job: Job) -> Positions:
-    """Give the places as they would be if a job that nobody has submitted came now; one caller at a time computes."""
-    scene = (await positions(session, ())).scene
-    lock = _supposing.setdefault(session.engine.sync_engine, asyncio.Lock())
-    async with lock:
-        return await _played(_joined(scene, job))
+    """Give the places as they would be if a job that nobody has submitted came now; computed for each caller."""
+    return await _played(_joined((await positions(session, ())).scene, job))
 
 
 async def compute(session: Session) -> Positions:
@@ -137,7 +140,22 @@ async def _read(session: Session) -> Scene:
     if workers:
         closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
     served = await store.served(session, {one.customer_id for one in _of(look, Place.WAITING)})
-    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed))
+    coming = _coming(await ledger.lately(await driver(session), MOST_LATELY), policies, look.now)
+    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed), coming)
+
+
+def _coming(lately: Sequence[Come], policies: Policies, now: float) -> Sequence[Newcomer]:
+    """Suppose that jobs go on to come as they came in the last minute, or since the last few hundred."""
+    known = [one for one in lately if one.ago_s <= LATELY_S]
+    span_s = known[-1].ago_s if known and len(known) == MOST_LATELY else LATELY_S
+    return newcomers([Arrival(one.ago_s, _as_it_came(one, policies, now)) for one in known], span_s, now)
+
+
+def _as_it_came(one: Come, policies: Policies, now: float) -> Waiting:
+    customer, key, priority, size = one.queue
+    order_at = now - one.ago_s + policies.fleet.due_after(priority, size).total_seconds()
+    charged_s = first_s(one.work_s, size, policies.fleet)
+    return Waiting(UUID(int=0), 1, customer, key, Lane(priority, size), order_at, charged_s)
 
 
 def _joined(scene: Scene, job: Job) -> Scene:
@@ -158,20 +176,22 @@ def _joined(scene: Scene, job: Job) -> Scene:
 async def _played(scene: Scene) -> Positions:
     """Play the scheduler forward from a scene."""
     look, policies = scene.look, scene.policies
-    scheduler = _scheduler(look, _queues(look, policies), policies, scene.allotments)
-    scheduler.restore(scene.served)
+    queues, waiting = _queues(look, policies), len(_of(look, Place.WAITING))
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
     quota, work_s = _quota(scene.workers, policies), {one.job_id: one.work_s for one in look.jobs}
     held, quantum = _held(look, policies), policies.fleet.quantum_s
 
-    def played() -> Line:
-        found = play(scheduler, runway, held, quota, scene.closed)
+    def played(coming: Coming | None) -> Line:
+        scheduler = _scheduler(look, queues, policies, scene.allotments)
+        scheduler.restore(scene.served)
+        found = play(scheduler, runway, held, quota, scene.closed, coming)
         return line_of(found.started, work_s, quantum, found.starts_in_s)
 
-    line = await asyncio.to_thread(played)  # a tenth of a second of computing must not hold up whoever else is served
+    line = await asyncio.to_thread(played, None)  # computing must not hold up whoever else is served
+    then = await asyncio.to_thread(played, Coming(scene.coming, waiting)) if scene.coming and waiting else line
     heads = _heads(look)
     last_of = {name: heads[name][-1].job_id for name in scene.cut}
-    return Positions(look.now, policies, line, last_of, frozenset(heads), scene.every_queue, scene)
+    return Positions(look.now, policies, line, then, last_of, frozenset(heads), scene.every_queue, scene)
 
 
 async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:

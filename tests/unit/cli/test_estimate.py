@@ -6,7 +6,7 @@ FOUND = {
     "lane": {"priority": "bulk", "size": "small"},
     "predicted_s": 0.6,
     "admission": {"accepted": True, "code": None, "message": None, "retry_after_s": None},
-    "position": {"ahead": 4},
+    "position": {"ahead": 4, "at_least": 3, "at_most": 9},
     "eta": None,
     "promise": {"due": "2026-11-22T12:00:00Z", "status": "on_track"},
     "cause": {"code": "lane_saturated", "message": "4 jobs are ahead of yours."},
@@ -16,7 +16,7 @@ FOUND = {
 def test_an_estimate_tells_size_place_and_promise() -> None:
     told = list(estimate_told(FOUND))
     assert told[0] == "It would be a small bulk job of about 0.6 s of work."
-    assert told[1].startswith("4 jobs are ahead of it")
+    assert told[1] == "4 jobs are ahead of it (3 to 9 with what may come) in the lane bulk-small."
     assert told[-1] == "At first: 4 jobs are ahead of yours. [lane_saturated]"
 
 

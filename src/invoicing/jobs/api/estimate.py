@@ -1,7 +1,10 @@
 """Asking before submitting: what would become of a request if it were sent now; nothing is stored."""
 
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -61,6 +64,28 @@ class EstimateBody(BaseModel):
     observed_at: datetime
 
 
+class Turns:
+    """One at a time, with rests as long as the work before: behind a long backlog, placing a job takes a while.
+
+    Who waits for a turn holds no connection.
+    """
+
+    def __init__(self) -> None:
+        """Let the first one in at once."""
+        self._lock = asyncio.Lock()
+        self._rested_at = 0.0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Hold the turn for the block."""
+        async with self._lock:
+            await asyncio.sleep(self._rested_at - time.monotonic())
+            began = time.monotonic()
+            yield
+            ended = time.monotonic()
+            self._rested_at = ended + (ended - began)
+
+
 @dataclass(frozen=True)
 class Estimator:
     """Tells what would become of a request, by the code that takes requests in."""
@@ -70,6 +95,7 @@ class Estimator:
     suppose: Supposer
     foretell: Foreteller
     drafts: Mapping[str, Submissions]
+    turns: Turns = field(default_factory=Turns)
 
     async def estimate(self, request: Request) -> Response:
         """Answer `POST /v1/kinds/{kind}:estimate`."""
@@ -84,7 +110,7 @@ class Estimator:
             origin = Origin(tenant_of(principal), principal.key_id, "", body.sha256)
             new = await self.reception.drafted(origin, body, self.drafts[kind.name], kind.name)
         refused = await self.foretell(new)
-        async with desk.engine.connect() as session:
+        async with self.turns.turn(), desk.engine.connect() as session:
             job, standing = await self.suppose(session, new, language=spoken.code)
         view = job_view(job, customer_of(principal), standing, (), job.submitted_at)
         return answer(_view(view, job, refused), 200, _headers(refused, spoken))
