@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.diagnosis import booking, observing
+from invoicing.diagnosis import booking, foreseeing, observing
 from invoicing.diagnosis.observing import Held
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
@@ -95,6 +95,7 @@ class Observer:
                 forgotten = await observing.forget(session)
         async with transaction(self._engine) as session:
             await booking.forget(session)
+            await foreseeing.forget(session)
 
     async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
         pulse = self._pulses.of(name, seconds)

@@ -12,7 +12,7 @@ from uuid import UUID
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.diagnosis import service as diagnosis
+from invoicing.diagnosis import foreseeing
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import RetryPolicy, State
@@ -140,7 +140,7 @@ class Watchdog:
     async def foresee(self) -> None:
         """Foresee the ends of some jobs and see what came of earlier ones: by that, ranges are put right."""
         async with transaction(self._engine) as session:
-            await diagnosis.foresee_some(session)
+            await foreseeing.foresee_some(session)
 
     async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
         pulse = self._pulses.of(name, seconds)

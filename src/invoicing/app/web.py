@@ -16,29 +16,26 @@ from invoicing.app import METADATA, load_kinds
 from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
 from invoicing.app.metrics import Meter, add_metrics
+from invoicing.app.offices import add_offices
 from invoicing.app.pages import Pages
 from invoicing.app.traffic import Traffic
-from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.gate import Gate
-from invoicing.customers.api.limits import LimitsOffice, add_limits
 from invoicing.customers.limits import Limiter
 from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
-from invoicing.diagnosis.api.waits import Ledgers, add_waits
 from invoicing.diagnosis.api.why import Oracle, add_why
 from invoicing.jobs import agreements, noting
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
 from invoicing.jobs.agreements import Agreements
-from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
 from invoicing.jobs.api.artifacts import Archive, add_artifacts
 from invoicing.jobs.api.batch import BatchReception, add_batch
 from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.estimate import Estimator, add_estimate, drafts_of
 from invoicing.jobs.api.events import Teller, add_events
 from invoicing.jobs.api.kinds import Catalogue, Normals, add_kinds
 from invoicing.jobs.api.list import Lister, add_list
-from invoicing.jobs.api.promises import Scoreboard, add_promises
 from invoicing.jobs.api.read import Reader, add_read
 from invoicing.jobs.api.submit import Reception, add_submit
 from invoicing.jobs.following import Followers
@@ -55,9 +52,6 @@ from invoicing.kit.http.languages import Languages
 from invoicing.kit.listen import listening
 from invoicing.lanes import admission
 from invoicing.lanes.admission import Doorkeeper
-from invoicing.lanes.api.lanes import Tower, add_lanes
-from invoicing.lanes.api.scheduling import Helm, add_scheduling
-from invoicing.lanes.api.support import Bench, add_support
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
 from invoicing.outbox.api.mail_routes import add_mails
@@ -125,20 +119,12 @@ def create_app(
     add_events(router, Teller(desk, followers))
     add_artifacts(router, Archive(desk))
     add_batch(router, BatchReception(reception, Submissions(kinds, BatchLine)))
+    suppose = partial(diagnosis.suppose, kinds=kinds)
+    add_estimate(router, Estimator(reception, kinds, suppose, doorkeeper.foretell, drafts_of(kinds)))
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction, agreed.promise))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
-    add_lanes(router, Tower(desk.gate, engine))
-    add_scheduling(router, Helm(desk.gate, engine))
-    previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
-    add_support(
-        router, Bench(desk.gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds), words.retell)
-    )
-    add_admin(router, Office(desk.gate, engine))
-    add_limits(router, LimitsOffice(desk.gate, engine))
-    add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
-    add_promises(router, Scoreboard(desk.gate, engine))
-    add_waits(router, Ledgers(desk.gate, engine))
+    add_offices(router, desk, kinds, agreed)
     add_health(router, Ward(engine, METADATA))
     add_metrics(
         router,

@@ -17,6 +17,7 @@ _VERBS = {
     "jobs": "jobs",
     "lanes": "lanes",
     "plan": "plan",
+    "calibration": "calibration",
     "promises": "promises",
     "retention": "retention",
     "verify": "verify",

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from invoicing.cli import acts, submit
+from invoicing.cli import acts, estimate, submit
 from invoicing.cli.client import Answer, Service, reach
 from invoicing.cli.durations import duration
 from invoicing.cli.faults import REFUSED, USAGE, Fault
@@ -31,6 +31,7 @@ def attach(app: typer.Typer) -> None:
     """Add the verbs."""
     jobs = typer.Typer(help="Submit, read, follow and cancel jobs.", no_args_is_help=True, rich_markup_mode="markdown")
     submit.attach(jobs)
+    estimate.attach(jobs)
     jobs.command("list")(list_jobs)
     jobs.command("show")(show)
     jobs.command("why")(why)

@@ -29,7 +29,7 @@ _MOST_SHOWN = 20
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """A file to submit, open at its beginning."""
 
     name: str
@@ -78,7 +78,7 @@ def submit(
     refused = 0
     with reach(home, url, key) as service:
         for name in files:
-            with _opened(name) as source:
+            with opened(name) as source:
                 answers = _many(service, source) if source.lines else _one(service, source, idempotency_key)
                 for answer in answers:
                     refused += _tell(source.name, answer, quiet=as_json)
@@ -92,11 +92,11 @@ def submit(
         raise typer.Exit(REFUSED)
 
 
-def _one(service: Service, source: _Source, key: str | None) -> Iterator[Answer]:
+def _one(service: Service, source: Source, key: str | None) -> Iterator[Answer]:
     yield {"line": 0, **service.submit(source.file, key or _digest(source.file))}
 
 
-def _many(service: Service, source: _Source) -> Iterator[Answer]:
+def _many(service: Service, source: Source) -> Iterator[Answer]:
     """Send the lines in batches, each line with a key made of its content and how often it came before."""
     with _progress(source) as bar:
         task = bar.add_task(escape(source.name), total=source.lines)
@@ -162,7 +162,7 @@ def _to_the_end(service: Service, jobs: Sequence[Answer], output: Path | None, *
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[_Source]:
+def opened(name: str) -> Iterator[Source]:
     """Open a file, or standard input (spooled, because it is read twice), and tell which kind of file it is."""
     if name != "-":
         try:
@@ -180,11 +180,11 @@ def _opened(name: str) -> Iterator[_Source]:
         yield _source("standard input", cast("BinaryIO", spooled))
 
 
-def _source(name: str, file: BinaryIO) -> _Source:
+def _source(name: str, file: BinaryIO) -> Source:
     """Tell NDJSON from JSON: its first line is a whole value, and another follows."""
     lines = _count_lines(file) if _first_line_is_whole(file) else 0
     file.seek(0)
-    return _Source(name, file, lines if lines > 1 or name.endswith((".ndjson", ".jsonl")) else 0)
+    return Source(name, file, lines if lines > 1 or name.endswith((".ndjson", ".jsonl")) else 0)
 
 
 def _first_line_is_whole(file: BinaryIO) -> bool:
@@ -208,7 +208,7 @@ def _digest(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def _progress(source: _Source) -> Progress:
+def _progress(source: Source) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(None),

@@ -69,8 +69,7 @@ def sentences(job: Job) -> Iterator[str]:
             by = clock(cause["next_update_by"])
             yield f"You hear of it again by {by}: it has changed by then, or you are told why not."
     if job.get("position"):
-        lane = job["lane"]
-        yield f"{job['position']['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
+        yield position_text(job["position"], job["lane"])
     if not _is_over(job):
         yield eta_text(job.get("eta"))
     yield from _standing(job)
@@ -86,6 +85,13 @@ def eta_text(eta: Mapping[str, Any] | None) -> str:
         f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
         f"{clock(eta['likely'])} (from {eta['similar_jobs']} similar jobs{sure})."
     )
+
+
+def position_text(position: Mapping[str, Any], lane: Mapping[str, Any]) -> str:
+    """Say how many jobs start before it."""
+    most = position.get("at_most")
+    band = f" ({position['at_least']} to {most} with what may come)" if most is not None else " or more"
+    return f"{position['ahead']} jobs are ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
 
 
 def progress_text(job: Job) -> str:

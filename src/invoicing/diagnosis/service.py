@@ -1,6 +1,5 @@
 """Explaining jobs: the facts read once for all of them, then judged one by one."""
 
-import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,25 +11,22 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
 
-from invoicing.diagnosis import store
+from invoicing.diagnosis import scores, store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn
-from invoicing.diagnosis.model.eta import expect, foresee, normal
+from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
-from invoicing.diagnosis.model.margins import AllMargins, Of, margins
+from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
-from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Cause, Job, Normal, Size, Standing
+from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
+from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
-from invoicing.lanes.positions import positions
+from invoicing.lanes.positions import Positions, positions, with_newcomer
 
 LEARN_AGAIN_AFTER_S = 15.0
 """How old what was learned from finished jobs may be: normal times change slowly, and learning reads many rows."""
-
-_FORESEEN_AT_ONCE = 5
-"""Running jobs, and as many that wait, whose ends are foreseen in a round: a few hundred a minute."""
 
 NO_KINDS: Kinds = MappingProxyType({})
 
@@ -77,6 +73,16 @@ def _welcome(language: str) -> str:
     return say(Check(Code.STARTING, Answer.HOLDS, datetime.now(UTC), wording="accepted"), language)
 
 
+async def suppose(
+    session: Session, new: NewJob, kinds: Kinds = NO_KINDS, *, language: str = FALLBACK
+) -> tuple[Job, Standing]:
+    """Say how a job would stand if it were accepted now, with the row that it would have; writes nothing."""
+    at = await store.clock(session)
+    job = as_accepted(new, Accepted(new.id, replayed=False, submitted_at=at))
+    snapshot = await look(session, [job], line=await with_newcomer(session, job))
+    return job, _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language)
+
+
 async def checks(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> tuple[Check, ...]:
     """Ask every rule about one job: a statement more than it takes to explain it, for what could not be delivered."""
     return examine(await facts_about(session, job, kinds))
@@ -88,10 +94,17 @@ async def facts_about(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> Fa
     return facts_of(snapshot, job, _attempts_allowed(job, kinds))
 
 
-async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, deliveries: bool = False) -> Snapshot:
+async def look(
+    session: Session,
+    jobs: Sequence[Job],
+    *,
+    fresh: bool = False,
+    deliveries: bool = False,
+    line: Positions | None = None,
+) -> Snapshot:
     """Read the facts about some jobs; those of lanes and workers only where one of the jobs is unfinished.
 
-    With `deliveries` also what could not be delivered of those that are finished.
+    With `deliveries` also what could not be delivered of those that are finished. With a `line` their places are its.
     """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
@@ -114,7 +127,7 @@ async def look(session: Session, jobs: Sequence[Job], *, fresh: bool = False, de
             undelivered=undelivered,
             margins=learned.margins,
         )
-    line = await positions(session, waiting, fresh=fresh)
+    line = line or await positions(session, waiting, fresh=fresh)
     found = await store.under_way(session)
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
@@ -154,11 +167,13 @@ async def normal_times(session: Session, kind: str) -> Mapping[Size, Normal]:
 
 
 def _standing(facts: Facts, language: str) -> Standing:
-    check = shown(facts, examine(facts))
+    check, place = shown(facts, examine(facts)), facts.place
     if check is None:
         return Standing(normal=normal(facts))
     return Standing(
-        ahead=facts.place.count if facts.place else None,
+        ahead=place.count if place else None,
+        at_least=place.fewest if place else 0,
+        at_most=place.at_most if place else None,
         eta=expect(facts, check),
         normal=normal(facts),
         cause=_cause(check, language),
@@ -183,33 +198,6 @@ def _attempts_allowed(job: Job, kinds: Kinds) -> int | None:
     return None if kind is None else kind.retry.max_attempts
 
 
-async def foresee_some(session: Session) -> int:
-    """Score the ends that were foreseen and foresee those of a few more jobs, drawn from all that wait or run.
-
-    A handful of statements and jobs, whatever there is, and one caller at a time; gives how many ends it foresaw.
-    """
-    if not await store.alone(session):
-        return 0
-    await store.score(session)
-    found = await store.under_way(session)
-    running = [work.job_id for works in found.running.values() for work in works]
-    waiting = list((await positions(session, ())).line.places)
-    chosen = [one for ids in (running, waiting) for one in random.sample(ids, min(len(ids), _FORESEEN_AT_ONCE))]
-    jobs = [job for job in await ledger.anybodys(session, chosen) if job.state not in FINISHED]
-    if not jobs:
-        return 0
-    snapshot = await look(session, jobs)
-    points: dict[UUID, tuple[Of, float]] = {}
-    for job in jobs:
-        facts = facts_of(snapshot, job, None)
-        check = shown(facts, examine(facts))
-        foreseen = foresee(facts, check) if check else None
-        if foreseen is not None and foreseen.stage is not None:
-            points[job.id] = ((job.size, foreseen.stage), foreseen.point_s)
-    await store.keep(session, points)
-    return len(points)
-
-
 async def _history(session: Session, now: datetime) -> History:
     return (await _lessons(session, now)).history
 
@@ -223,7 +211,7 @@ async def _lessons(session: Session, now: datetime) -> _Learned:
             return known
         _learned[engine] = replace(known, at=time.monotonic())
     history = learn(await store.finished(session), now)
-    found = {of: margins(cases) for of, cases in (await store.cases(session)).items()}
+    found = {of: margins(cases) for of, cases in (await scores.cases(session)).items()}
     known = _Learned(time.monotonic(), history, {of: one for of, one in found.items() if one is not None})
     _learned[engine] = known
     return known

@@ -3,7 +3,7 @@
 These statements read what other rooms own, and write nothing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,6 @@ from sqlalchemy import text
 
 from invoicing.diagnosis.model.durations import Group
 from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
-from invoicing.diagnosis.model.margins import LAST, Case, Of, Stage
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
@@ -91,42 +90,6 @@ FROM groups g CROSS JOIN LATERAL (
     SELECT sum(extract(epoch FROM ended_at - started_at))::float8 AS seconds FROM attempts
     WHERE job_id = j.id HAVING bool_and(outcome IN ('succeeded', 'interrupted'))
 ) w GROUP BY g.kind, g.magnitude
-""")
-
-
-_ONE_AT_A_TIME = text("SELECT pg_try_advisory_xact_lock(hashtext('invoicing.foreseen'))")
-
-_CASES = text("""
-SELECT size, stage, point_s, passed_s IS NOT NULL AS ended,
-    coalesce(passed_s, extract(epoch FROM now() - made_at)::float8) AS passed_s FROM foreseen
-""")
-
-# What ended otherwise than well says nothing about how long such jobs take.
-_SCORE = text("""
-WITH known AS (
-    SELECT f.job_id, j.state, extract(epoch FROM j.finished_at - f.made_at)::float8 AS passed_s
-    FROM foreseen f JOIN jobs j ON j.id = f.job_id WHERE f.passed_s IS NULL AND j.finished_at IS NOT NULL
-), ill AS (
-    DELETE FROM foreseen f USING known k WHERE f.job_id = k.job_id AND k.state <> 'succeeded'
-)
-UPDATE foreseen f SET passed_s = greatest(0, k.passed_s) FROM known k
-WHERE f.job_id = k.job_id AND k.state = 'succeeded'
-""")
-
-_FORGET = text("""
-DELETE FROM foreseen WHERE job_id IN (
-    SELECT job_id FROM (
-        SELECT job_id, row_number() OVER (
-            PARTITION BY size, stage, passed_s IS NULL ORDER BY made_at DESC, job_id
-        ) AS place FROM foreseen
-    ) f WHERE place > :most
-)
-""")
-
-_FORESEE = text("""
-INSERT INTO foreseen (job_id, size, stage, point_s)
-SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:sizes AS text[]), CAST(:stages AS text[]), CAST(:points AS float8[]))
-ON CONFLICT DO NOTHING
 """)
 
 
@@ -218,36 +181,3 @@ async def finished(session: Session) -> list[Group]:
     """Read how long the last finished jobs of every kind and magnitude took."""
     rows = await session.execute(_FINISHED, {"most": MOST_SIMILAR})
     return [Group(row.kind, int(row.magnitude), tuple(row.predicted), tuple(row.durations)) for row in rows]
-
-
-async def alone(session: Session) -> bool:
-    """Take the right to foresee until the end of the transaction; False when another has it."""
-    return bool(await session.scalar(_ONE_AT_A_TIME))
-
-
-async def cases(session: Session) -> dict[Of, list[Case]]:
-    """Read the ends that were foreseen lately, by class and stage; a few thousand however many jobs there are."""
-    found: dict[Of, list[Case]] = {}
-    for row in await session.execute(_CASES):
-        of = (Size(row.size), Stage(row.stage))
-        found.setdefault(of, []).append(Case(row.point_s, row.passed_s, ended=row.ended))
-    return found
-
-
-async def score(session: Session) -> None:
-    """Note what came of the ends that were foreseen, and keep the newest of each class and stage."""
-    await session.execute(_SCORE)
-    await session.execute(_FORGET, {"most": LAST})
-
-
-async def keep(session: Session, points: Mapping[UUID, tuple[Of, float]]) -> None:
-    """Keep ends that were foreseen (seconds from now), the first of each job."""
-    await session.execute(
-        _FORESEE,
-        {
-            "ids": list(points),
-            "sizes": [size for (size, _), _ in points.values()],
-            "stages": [stage for (_, stage), _ in points.values()],
-            "points": [point_s for _, point_s in points.values()],
-        },
-    )

@@ -1,4 +1,4 @@
-"""Tables of ends that were foreseen, of what held whole lanes, and of the time that jobs took by cause."""
+"""Tables of foreseen ends and what came of them, of what held whole lanes, and of the time that jobs took by cause."""
 
 from sqlalchemy import (
     ARRAY,
@@ -31,6 +31,30 @@ foreseen = Table(
     Column("made_at", _when, nullable=False, server_default=func.now()),
     Column("point_s", Double, nullable=False),
     Column("passed_s", Double),
+    Column("kind", Text, nullable=False, server_default=""),
+    Column("earliest_s", Double),
+    Column("likely_s", Double),
+    Column("latest_s", Double),
+    Column("naive_s", Double),
+    Column("slow_after_s", Double),
+)
+
+# what came of foreseen ends, by the day on which they came; errors are counts by their size
+calibration = Table(
+    "calibration",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("size", Text, primary_key=True),
+    Column("stage", Text, primary_key=True),
+    Column("scored", BigInteger, nullable=False),
+    Column("ranged", BigInteger, nullable=False),
+    Column("early", BigInteger, nullable=False),
+    Column("late", BigInteger, nullable=False),
+    Column("bounded", BigInteger, nullable=False),
+    Column("slow", BigInteger, nullable=False),
+    Column("errors", JSONB, nullable=False),
+    Column("naive_errors", JSONB, nullable=False),
 )
 
 # what held a whole scope (a lane, a customer, `*`: everything), a row for each time that it began; a scope has each

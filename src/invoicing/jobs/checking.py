@@ -61,6 +61,7 @@ class Outline:
     streamed: Streamed
     payload: Piece
     members: Mapping[str, Piece]
+    form: type[Submission]
 
     @property
     def field(self) -> Piece:
@@ -71,10 +72,11 @@ class Outline:
 class Checker:
     """Checks requests that are files."""
 
-    def __init__(self, kinds: Kinds) -> None:
-        """Know the kinds."""
-        self._submissions = Submissions(kinds)
-        self._kinds = kinds
+    def __init__(self, kinds: Kinds, form: type[Submission] = Submission) -> None:
+        """Know the kinds; of one alone a form may leave out which it is."""
+        self._submissions = Submissions(kinds, form)
+        self.kinds = kinds
+        self._form = form
 
     def check(self, request: Path, parts: Path) -> Verdict:
         """Check a request; its parts, if it has any, are written to `parts` (the first of them is the envelope)."""
@@ -105,17 +107,22 @@ class Checker:
     def _outline(self, data: mmap) -> Outline | None:
         """Find the streamed field; None when the request has none, which the whole check then says better."""
         found = dict(members(data, 0))
-        if "kind" not in found or "payload" not in found:
+        kind = self._kind(data, found)
+        if "payload" not in found:
             return None
-        name = data[found["kind"].first : min(found["kind"].end, found["kind"].first + 1_000)]
-        kind = self._kinds.get(_text(name))
         if kind is None or kind.streamed is None or data[found["payload"].first] != ord("{"):
             return None
         within = dict(members(data, found["payload"].first))
         field = within.get(kind.streamed.field)
         if field is None or data[field.first] != ord("["):
             return None
-        return Outline(kind, kind.streamed, found["payload"], within)
+        return Outline(kind, kind.streamed, found["payload"], within, self._form)
+
+    def _kind(self, data: mmap, found: Mapping[str, Piece]) -> JobKind | None:
+        if "kind" not in found:
+            return None if self._form.names_its_kind else next(iter(self.kinds.values()))
+        name = data[found["kind"].first : min(found["kind"].end, found["kind"].first + 1_000)]
+        return self.kinds.get(_text(name))
 
 
 def _text(raw: bytes) -> str:
@@ -159,7 +166,8 @@ def _header(data: mmap, outline: Outline, findings: list[Finding]) -> Submission
     text = data[: outline.payload.first] + b"{" + kept + b"}" + data[outline.payload.end :]
     refuse_nul(text)
     try:
-        return submission_model(outline.kind, outline.streamed.header).model_validate_json(text, strict=True)
+        model = submission_model(outline.kind, outline.streamed.header, outline.form)
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         broken = malformed(error)
         if broken is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from invoicing.jobs.checking import Checker, Verdict
 from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.submission import Draft
 from invoicing.kit.problems import Problem
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,11 @@ def _end_with_parent() -> None:
         os._exit(0)
 
 
-def _check(request: Path, parts: Path) -> Verdict:
+def _check(request: Path, parts: Path, draft_of: str | None) -> Verdict:
     if _checker is None:
         raise RuntimeError("the child was not begun")
-    return _checker.check(request, parts)
+    checker = _checker if draft_of is None else Checker({draft_of: _checker.kinds[draft_of]}, Draft)
+    return checker.check(request, parts)
 
 
 class Intake:
@@ -54,13 +56,15 @@ class Intake:
         self._pool: ProcessPoolExecutor | None = None
         self._places = asyncio.Semaphore(_AT_ONCE)
 
-    async def check(self, request: Path, parts: Path) -> Verdict:
-        """Check a request; raises `Problem` with what is wrong. Waits while others are being checked."""
+    async def check(self, request: Path, parts: Path, draft_of: str | None = None) -> Verdict:
+        """Check a request, or a draft of one of a kind; raises `Problem` with what is wrong. Waits while others are."""
         async with self._places:
             children = self._children()
             try:
                 async with asyncio.timeout(_LONGEST_S):
-                    verdict = await asyncio.get_running_loop().run_in_executor(children, _check, request, parts)
+                    verdict = await asyncio.get_running_loop().run_in_executor(
+                        children, _check, request, parts, draft_of
+                    )
             except (BrokenProcessPool, TimeoutError) as error:
                 log.exception("the child that checked a request is gone", extra={"action": "intake.broken"})
                 if self._pool is children:  # else the request beside it has ended them already, and others began

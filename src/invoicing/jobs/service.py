@@ -17,7 +17,7 @@ from invoicing.jobs.store.attempt import (
     write_checkpoint,
     write_progress,
 )
-from invoicing.jobs.store.backlog import by_index, look, prepare, queues, ripe, used
+from invoicing.jobs.store.backlog import by_index, lately, look, prepare, queues, ripe, used
 from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
@@ -68,6 +68,7 @@ __all__ = [
     "happened",
     "held",
     "hold_releases",
+    "lately",
     "look",
     "make_irrevocable",
     "move",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
@@ -38,6 +38,8 @@ class Submission(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    names_its_kind: ClassVar[bool] = True
+
     kind: str
     payload: Any
     priority: Annotated[Priority | None, Field(description="Left out: what is usual for the kind.")] = None
@@ -58,6 +60,12 @@ class BatchLine(Submission):
         str | None,
         Field(pattern="^[!-~]{1,255}$", description="Left out: the batch's key, a colon, and the line's number."),
     ] = None
+
+
+class Draft(Submission):
+    """A request that is only asked about, at the address of its kind."""
+
+    names_its_kind: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,8 @@ class Submissions:
 def submission_model(kind: JobKind, payload: type[BaseModel], form: type[Submission] = Submission) -> type[Submission]:
     """Give the schema of a request of a kind; `payload` is its payload, or the header of a split one."""
     title = form.__name__ + "".join(word.capitalize() for word in re.split(r"\W+|_", kind.name))
-    fields: dict[str, Any] = {"kind": (Literal.__getitem__(kind.name), ...), "payload": (payload, ...)}
+    named = ... if form.names_its_kind else kind.name
+    fields: dict[str, Any] = {"kind": (Literal.__getitem__(kind.name), named), "payload": (payload, ...)}
     return create_model(title, __base__=form, __doc__=kind.title, **fields)
 
 

@@ -113,7 +113,7 @@ def job_view(
         "attempt": job.attempt,
         "progress": progress
         and {"done": _plain(progress.done), "total": _plain(progress.total), "unit": progress.unit},
-        "position": {"ahead": standing.ahead} if unfinished and standing.ahead is not None else None,
+        "position": _position(standing) if unfinished and standing.ahead is not None else None,
         "parked": {"since": _utc(job.parked_at)} if unfinished and job.parked_at is not None else None,
         "eta": eta
         and {
@@ -136,6 +136,10 @@ def job_view(
         "result": job.result,
         "error": job.error,
     }
+
+
+def _position(standing: Standing) -> dict[str, Any]:
+    return {"ahead": standing.ahead, "at_least": standing.at_least, "at_most": standing.at_most}
 
 
 def _promise(job: Job, status: PromiseStatus, changes: Sequence[PromiseChange]) -> dict[str, Any]:

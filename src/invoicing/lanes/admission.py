@@ -66,17 +66,28 @@ class Doorkeeper:
 
     def admit(self, job: NewJob) -> Problem | None:
         """Count a job among those that wait; or say why it is not taken in now, and until when."""
-        self._asked.set()
         lane, own = _LANES[job.priority][job.size], self._own_of(job.customer_id)
-        if self._clock() - self._read_at <= STALE_S:
-            promise_s = job.promise.total_seconds()
-            if not self._outlook.plenty(job.customer_id, lane, promise_s, own, self._since_s):
-                decided = self._outlook.admit(Applicant(job.customer_id, lane, job.predicted_s, promise_s), own)
-                if isinstance(decided, Refused):
-                    return _problem(decided, lane)
-        self._underway[job.id] = job
-        self._count(job, lane, own)
-        return None
+        refused = self._judge(job, lane, own)
+        if refused is None:
+            self._underway[job.id] = job
+            self._count(job, lane, own)
+        return refused
+
+    async def foretell(self, job: NewJob) -> Problem | None:
+        """Say what would become of a job that is not sent yet; it is not counted, and what is stale is read first."""
+        if self._clock() - self._read_at > STALE_S:
+            await self.refresh()
+        return self._judge(job, _LANES[job.priority][job.size], self._own_of(job.customer_id))
+
+    def _judge(self, job: NewJob, lane: Lane, own: Own) -> Problem | None:
+        self._asked.set()
+        if self._clock() - self._read_at > STALE_S:
+            return None
+        promise_s = job.promise.total_seconds()
+        if self._outlook.plenty(job.customer_id, lane, promise_s, own, self._since_s):
+            return None
+        decided = self._outlook.admit(Applicant(job.customer_id, lane, job.predicted_s, promise_s), own)
+        return _problem(decided, lane) if isinstance(decided, Refused) else None
 
     def settle(self, job: NewJob, *, made: bool) -> None:
         """Learn what became of a job that was taken in: made, or there before, or it could not be stored."""

@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -18,12 +18,13 @@ from invoicing.customers import service as customers
 from invoicing.customers.model import Allotment
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Job, Size
-from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen
+from invoicing.jobs.model.backlog import Come, Look, Place, QueueName, Seen
 from invoicing.kit.db import Session, driver
 from invoicing.lanes import store
 from invoicing.lanes.model import BY_NAME, LANES, SIZES, Lane, Queue, Scheduler, Waiting, Worker, quotas
-from invoicing.lanes.model.line import Ahead, Held, Line, line_of, play
+from invoicing.lanes.model.line import Ahead, Held, Line, banded, line_of, play
 from invoicing.lanes.model.metering import first_s
+from invoicing.lanes.model.newcomers import LATELY_S, MOST_LATELY, Arrival, Coming, Newcomer, newcomers
 from invoicing.lanes.policies import Policies, all_policies
 
 MOST = 1_000
@@ -40,23 +41,45 @@ _REST = 8
 
 
 @dataclass(frozen=True)
+class Scene:
+    """All that decides who starts before whom, as it was read at one moment."""
+
+    look: Look
+    cut: frozenset[QueueName]
+    """The queues that go on behind what was looked at."""
+    every_queue: bool
+    policies: Policies
+    allotments: Mapping[UUID, Allotment]
+    served: Mapping[UUID, float]
+    workers: Sequence[Worker]
+    closed: frozenset[Lane]
+    coming: Sequence[Newcomer]
+    """Who is supposed to come meanwhile, by what came lately."""
+
+
+@dataclass(frozen=True)
 class Positions:
     """Who starts before whom, at one moment of PostgreSQL's clock (seconds since the epoch)."""
 
     at: float
     policies: Policies
     line: Line
+    then: Line
+    """The same, if jobs go on to come as they came lately; with these among them."""
     last_of: Mapping[QueueName, UUID]
     """The last job that was looked at in each queue that goes on behind it."""
     seen: frozenset[QueueName]
     every_queue: bool
     """Whether all queues were looked at."""
+    scene: Scene
 
     def ahead(self, job: Job) -> Ahead | None:
         """Say what starts before a waiting job; None where that is not known (yet)."""
         found = self.line.ahead(job.id)
+        if found is not None:
+            return banded(found, self.then.ahead(job.id))
         last = self.last_of.get(_queue_of(job))
-        return found if found is not None or last is None else self.line.behind(last, job.size)
+        return None if last is None else self.line.behind(last, job.size)
 
     def too_old_for(self, job: Job) -> bool:
         """Whether a job should have been found, had it waited already when this was read."""
@@ -99,28 +122,76 @@ def _good(engine: Engine, jobs: Sequence[Job]) -> Positions | None:
     return kept if age < (good_for - KEPT_S if newcomers else good_for) else None
 
 
+async def with_newcomer(session: Session, job: Job) -> Positions:
+    """Give the places as they would be if a job that nobody has submitted came now; computed for each caller."""
+    return await _played(_joined((await positions(session, ())).scene, job))
+
+
 async def compute(session: Session) -> Positions:
     """Compute the places of the first waiting jobs of every queue."""
+    return await _played(await _read(session))
+
+
+async def _read(session: Session) -> Scene:
     policies, allotments = await all_policies(session), await customers.allotments(session)
     look, cut, complete = await _look(session)
     workers = [worker for worker in await store.all_workers(session) if worker.alive and not worker.stopping]
     closed = {BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME}
     if workers:
         closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
-    queues = _queues(look, policies)
-    scheduler = _scheduler(look, queues, policies, allotments)
-    scheduler.restore(await store.served(session, {queue.customer_id for queue in queues}))
+    served = await store.served(session, {one.customer_id for one in _of(look, Place.WAITING)})
+    coming = _coming(await ledger.lately(await driver(session), MOST_LATELY), policies, look.now)
+    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed), coming)
+
+
+def _coming(lately: Sequence[Come], policies: Policies, now: float) -> Sequence[Newcomer]:
+    """Suppose that jobs go on to come as they came in the last minute, or since the last few hundred."""
+    known = [one for one in lately if one.ago_s <= LATELY_S]
+    span_s = known[-1].ago_s if known and len(known) == MOST_LATELY else LATELY_S
+    return newcomers([Arrival(one.ago_s, _as_it_came(one, policies, now)) for one in known], span_s, now)
+
+
+def _as_it_came(one: Come, policies: Policies, now: float) -> Waiting:
+    customer, key, priority, size = one.queue
+    order_at = now - one.ago_s + policies.fleet.due_after(priority, size).total_seconds()
+    charged_s = first_s(one.work_s, size, policies.fleet)
+    return Waiting(UUID(int=0), 1, customer, key, Lane(priority, size), order_at, charged_s)
+
+
+def _joined(scene: Scene, job: Job) -> Scene:
+    """Let a job wait in its queue, unless so many wait before it that it would not have been looked at."""
+    queue, order_at = _queue_of(job), job.order_at.timestamp()
+    jobs = scene.look.jobs
+    last = max(
+        ((one.order_at, one.job_id) for one in jobs if one.queue == queue and one.place is Place.WAITING), default=None
+    )
+    if queue in scene.cut and last is not None and last < (order_at, job.id):
+        return scene
+    one = Seen(Place.WAITING, job.id, 1, *queue, order_at, job.predicted_s, 0.0, None, expedited=False)
+    waiting = sorted([*_of(scene.look, Place.WAITING), one], key=lambda each: (each.order_at, each.job_id))
+    others = [each for each in jobs if each.place is not Place.WAITING]
+    return replace(scene, look=scene.look._replace(jobs=[*waiting, *others]))
+
+
+async def _played(scene: Scene) -> Positions:
+    """Play the scheduler forward from a scene."""
+    look, policies = scene.look, scene.policies
+    queues, waiting = _queues(look, policies), len(_of(look, Place.WAITING))
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
-    quota, work_s = _quota(workers, policies), {one.job_id: one.work_s for one in look.jobs}
+    quota, work_s = _quota(scene.workers, policies), {one.job_id: one.work_s for one in look.jobs}
     held, quantum = _held(look, policies), policies.fleet.quantum_s
 
-    def played() -> Line:
-        found = play(scheduler, runway, held, quota, closed)
+    def played(coming: Coming | None) -> Line:
+        scheduler = _scheduler(look, queues, policies, scene.allotments)
+        scheduler.restore(scene.served)
+        found = play(scheduler, runway, held, quota, scene.closed, coming)
         return line_of(found.started, work_s, quantum, found.starts_in_s)
 
-    line = await asyncio.to_thread(played)  # a tenth of a second of computing must not hold up whoever else is served
-    last_of = {name: heads[-1].job_id for name, heads in _heads(look).items() if name in cut}
-    return Positions(look.now, policies, line, last_of, frozenset(_heads(look)), complete)
+    line = await asyncio.to_thread(played, None)  # computing must not hold up whoever else is served
+    then = await asyncio.to_thread(played, Coming(scene.coming, waiting)) if scene.coming and waiting else line
+    heads = _heads(look)
+    last_of = {name: heads[name][-1].job_id for name in scene.cut}
+    return Positions(look.now, policies, line, then, last_of, frozenset(heads), scene.every_queue, scene)
 
 
 async def _look(session: Session) -> tuple[Look, set[QueueName], bool]:

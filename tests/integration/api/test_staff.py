@@ -112,6 +112,7 @@ async def test_a_key_for_nobody_is_refused(service: Any, body: Any) -> None:
 ROUTES = [
     ("GET", "/v1/lanes", {"support", "ops", "admin"}),
     ("GET", "/v1/workers", {"support", "ops", "admin"}),
+    ("GET", "/v1/calibration", {"support", "ops", "admin"}),
     ("GET", "/v1/waits", {"support", "ops", "admin"}),
     ("POST", f"{LANE}:pause", {"ops", "admin"}),
     ("POST", f"{LANE}:resume", {"ops", "admin"}),
@@ -128,6 +129,7 @@ ROUTES = [
     ("POST", "/v1/admin/keys", {"admin"}),
     ("GET", "/v1/jobs", {"acme"}),
     ("POST", "/v1/jobs", {"acme"}),
+    ("POST", "/v1/kinds/drill:estimate", {"acme"}),
     ("POST", "/v1/jobs:batch", {"acme"}),
     ("GET", "/v1/jobs/0199a3c2-0000-7000-8000-000000000000", {"acme"}),
     ("GET", f"/v1/jobs/{NOBODYS}/why", {"acme", "support", "ops", "admin"}),

@@ -12,7 +12,7 @@ from sqlalchemy import event, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers.tables import customers
-from invoicing.diagnosis import service
+from invoicing.diagnosis import foreseeing, service
 from invoicing.diagnosis.model import margins
 from invoicing.diagnosis.service import explain
 from invoicing.diagnosis.tables import foreseen
@@ -318,11 +318,11 @@ async def test_foreseen_ends_are_scored_and_set_the_range_of_the_next_ones(
     ids = await add(session, customer, 3)
     for job_id in ids:
         await start(session, job_id, worker_id, began=0.1)
-    assert await service.foresee_some(session) == 3
+    assert await foreseeing.foresee_some(session) == 3
     for job_id, state in ((ids[0], "succeeded"), (ids[1], "dead")):
         over = {"state": state, "finished_at": ago(-6), "lease_until": None, "worker_id": None}
         await session.execute(update(jobs).where(jobs.c.id == job_id).values(**over))
-    assert await service.foresee_some(session) == 1
+    assert await foreseeing.foresee_some(session) == 1
     kept = {row.job_id: row.passed_s for row in await session.execute(select(foreseen))}
     assert set(kept) == {ids[0], ids[2]}
     assert kept[ids[0]] is not None

@@ -26,6 +26,8 @@ half the risk, since a few jobs of a kind may show too small a spread of its own
 _SHORTEST_S, _LONGEST_S = 0.001, 1e9
 _PRIOR_WEIGHT = 8.0
 """How many jobs the pooled spread counts for against a kind's own."""
+_TAIL_WEIGHT = 40.0
+"""The same for the far end: where one job in twenty meets a cold cache, a few dozen may all have been lucky."""
 _PRIOR_SPREAD = 1.0
 """Spread of log(actual / predicted) assumed before anything is known (the simulation's estimates had 1)."""
 _SLOPE_WEIGHT = 5.0
@@ -54,6 +56,8 @@ class Prediction:
     ranked: tuple[float, ...] = ()
     tail: tuple[float, ...] = ()
     """Errors of all kinds in units of their scales, ascending: the far end is no nearer than it was for them."""
+    tail_scale: float = 0.0
+    """What one of these units is here."""
 
     @property
     def spread(self) -> float:
@@ -65,9 +69,10 @@ class Prediction:
         if self.ranked:
             return exp(self.median_log + _ranked(self.ranked, share))
         far = student(share, self.freedom)
+        end = self.scale * far
         if self.tail and share > _FAR:
-            far = max(far, _ranked(self.tail, (1 + share) / 2))
-        return exp(self.median_log + self.scale * far)
+            end = max(end, self.tail_scale * _ranked(self.tail, (1 + share) / 2))
+        return exp(self.median_log + end)
 
     def remaining(self, share: float, worked_s: float) -> float:
         """Give the further seconds within which this share of those jobs end that have run this long already."""
@@ -106,9 +111,9 @@ class _Line:
     def freedom(self) -> float:
         return _PRIOR_WEIGHT + self.count - 1
 
-    def scale_at(self, x: float, pooled: float) -> float:
+    def scale_at(self, x: float, pooled: float, weight: float = _PRIOR_WEIGHT) -> float:
         """Shrunk toward the pooled variance; wider for a mean of few jobs, and away from the sizes seen."""
-        variance = (_PRIOR_WEIGHT * pooled + self.residuals) / self.freedom
+        variance = (weight * pooled + self.residuals) / (weight + self.count - 1)
         distance = (x - self.mean_log) ** 2 / (self.squares + _SLOPE_WEIGHT)
         return sqrt(variance * (1 + 1 / self.count + distance))
 
@@ -133,6 +138,11 @@ class History:
         group = self.groups.get((kind, magnitude(predicted_s)))
         return len(group.durations) if group else 0
 
+    def mean_s(self, kind: str) -> float | None:
+        """Give the mean seconds of the kind's finished jobs that are known."""
+        known = [seconds for group in self.groups.values() if group.kind == kind for seconds in group.durations]
+        return fmean(known) if known else None
+
     def predict(self, kind: str, predicted_s: float) -> Prediction | None:
         """Say how long a job should take; None with fewer than three similar ones."""
         group = self.groups.get((kind, magnitude(predicted_s)))
@@ -140,7 +150,9 @@ class History:
             return None
         line, x = self.lines[kind], _log(predicted_s)
         ranked = self.ranked.get((kind, group.magnitude), ())
-        return Prediction(line.median_log(x), line.scale_at(x, self.pooled), line.freedom, ranked, self.tail)
+        scale = line.scale_at(x, self.pooled)
+        far = max(scale, line.scale_at(x, self.pooled, _TAIL_WEIGHT))
+        return Prediction(line.median_log(x), scale, line.freedom, ranked, self.tail, far)
 
 
 def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:

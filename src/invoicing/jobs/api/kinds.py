@@ -48,12 +48,17 @@ class Catalogue:
         principal = await self.desk.gate.customer(request)
         kind = self.kinds.get(request.path_params["kind"])
         if kind is None:
-            raise Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(self.kinds)}.")
+            raise no_such_kind(self.kinds)
         async with self.desk.engine.connect() as session:
             normal = await self.normals(session, kind.name)
         tenant = tenant_of(principal)
         promised = {size: self.agreed(kind, tenant, size) for size in Size}
         return answer(_detail(kind, promised, normal, self.corrections(kind.name, tenant)))
+
+
+def no_such_kind(kinds: Kinds) -> Problem:
+    """Say which kinds there are."""
+    return Problem("not_found", "There is no such kind.", remedy=f"The kinds are {', '.join(kinds)}.")
 
 
 def _brief(kind: JobKind) -> dict[str, Any]:
@@ -117,7 +122,7 @@ def add_kinds(router: Router, catalogue: Catalogue) -> None:
     )
     router.operation(
         "GET",
-        "/v1/kinds/{kind}",
+        "/v1/kinds/{kind:name}",
         catalogue.get,
         name="getKind",
         summary="Read a kind: schema, example, promise, normal times",

@@ -26,9 +26,14 @@ class ProgressBody(BaseModel):
 
 
 class PositionBody(BaseModel):
-    """How many jobs start before this one, as the scheduler would have it now."""
+    """How many jobs start before this one, as the scheduler would have it now, and in which band that should stay."""
 
-    ahead: int
+    ahead: int = Field(description="Of those that wait now.")
+    at_least: int = Field(description="Fewer than `ahead` where what goes on to come is expected to change the order.")
+    at_most: int | None = Field(
+        description="With those that may still come and go before it, if jobs come at the pace of the last minute; "
+        "null: so many wait that it is not known."
+    )
 
 
 class ParkedBody(BaseModel):

@@ -95,6 +95,20 @@ class Reception:
                 raise
             return None, earlier
 
+    async def drafted(self, origin: Origin, body: Body, submissions: Submissions, kind: str) -> NewJob:
+        """Check a draft of a kind as a request is checked; gives the job that it would be, without its body."""
+        if body.file is None:
+            submission = submissions.read(body.whole)
+            if not submissions.splits(submission):
+                return await self._draft(submissions.check(submission), origin)
+        with body.filed() as file:
+            verdict = await self.intake.check(file, file.with_name("parts"), draft_of=kind)
+        return await self._draft(verdict.of, origin)
+
+    async def _draft(self, checked: Checked, origin: Origin) -> NewJob:
+        await self._refuse_unknown_webhook(origin, checked)
+        return self._new(checked, origin, b"")
+
     async def _check_and_accept(self, origin: Origin, body: Body) -> tuple[NewJob | None, Accepted]:
         if body.file is None:
             submission = self.submissions.read(body.whole)

@@ -52,6 +52,15 @@ class Seen(NamedTuple):
         return self.job_id, self.attempt
 
 
+class Come(NamedTuple):
+    """A job that came lately."""
+
+    queue: QueueName
+    work_s: float
+    """Its predicted work (seconds)."""
+    ago_s: float
+
+
 class Look(NamedTuple):
     """What the ledger held at one moment."""
 

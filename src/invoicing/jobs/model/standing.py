@@ -68,6 +68,9 @@ class Standing:
 
     ahead: int | None = None
     """Jobs that start before this one; where the cause's evidence says `ahead_at_least`, there are more."""
+    at_least: int = 0
+    """The band in which their number should lie, for it changes with what comes, ends or is cancelled meanwhile."""
+    at_most: int | None = None
     eta: Eta | None = None
     normal: Normal | None = None
     cause: Cause | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from invoicing.jobs.model.backlog import Look, Place, QueueName, Seen, Ticket
+from invoicing.jobs.model.backlog import Come, Look, Place, QueueName, Seen, Ticket
 from invoicing.jobs.model.states import Priority, Size
 
 # One step of the index for each queue, not for each job. Jobs that are due later are found too: they are few, and a
@@ -64,6 +64,12 @@ UNION ALL
 SELECT 'released', id, attempt + 1, customer_id, key_id, priority, size, extract(epoch FROM order_at)::float8,
     predicted_s, extract(epoch FROM released_at)::float8, NULL, false
 FROM jobs WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL AND $6
+"""
+
+# The newest by their ids, which begin with the time at which they were made.
+_LATELY = """
+SELECT customer_id, key_id, priority, size, predicted_s, extract(epoch FROM now() - submitted_at)::float8 AS ago_s
+FROM jobs ORDER BY id DESC LIMIT $1
 """
 
 _USED = """
@@ -130,6 +136,12 @@ async def look(
     )
     now, *jobs = rows  # the first branch of the statement is one row
     return Look(now["order_at"], now["since"], now["attempt"], [_seen(queues, *row) for row in jobs])
+
+
+async def lately(connection: "asyncpg.Connection[Any]", most: int) -> list[Come]:
+    """Read of the newest jobs, whatever became of them, in which queue they came, the last first."""
+    rows = await connection.fetch(_LATELY, most)
+    return [Come(_queue(row), row["predicted_s"], max(0.0, row["ago_s"])) for row in rows]
 
 
 async def used(connection: "asyncpg.Connection[Any]", attempts: Collection[Ticket]) -> dict[Ticket, float]:

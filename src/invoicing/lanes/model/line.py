@@ -1,18 +1,25 @@
 """In which order waiting jobs will start: the scheduler's own decisions, played forward as slots become free."""
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
+from math import ceil, sqrt
 from uuid import UUID
 
 from invoicing.jobs.model import Size
+from invoicing.lanes.model.accounts import due_of
 from invoicing.lanes.model.lane import SIZES, Lane
+from invoicing.lanes.model.newcomers import Coming
 from invoicing.lanes.model.quota import left_of
 from invoicing.lanes.model.scheduler import Scheduler
 from invoicing.lanes.model.waiting import Waiting
 
 _ENDLESS = 1_000_000_000
+
+_UNSURE = 0.5
+"""By which part of itself a place may be wrong because jobs take longer or shorter than predicted; and of the newcomers
+that are expected, three times the square root more may come."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,23 @@ class Ahead:
     """There is more that was not looked at."""
     starts_in_s: float | None = None
     """Seconds until its turn comes, where everybody takes as long as predicted; None: not looked so far."""
+    fewest: int = 0
+    """The band in which the number should lie, for it changes with what comes, ends or is cancelled meanwhile."""
+    at_most: int | None = None
+    """None: nobody can say."""
 
     @property
     def work_s(self) -> float:
         """All of the work (seconds)."""
         return sum(seconds for _, seconds in self.work.values())
+
+
+def banded(ahead: Ahead, then: Ahead | None) -> Ahead:
+    """Put a band around a place; `then` is the place if jobs go on to come as they came lately."""
+    likely = ahead.count if then is None else then.count
+    few, many = sorted((ahead.count, likely))
+    most = many + ceil(_UNSURE * many + 3 * sqrt(many - few + 1))
+    return replace(ahead, fewest=int(few * (1 - _UNSURE)), at_most=None if ahead.at_least else most)
 
 
 @dataclass(frozen=True)
@@ -114,8 +133,11 @@ def play(
     held: Iterable[Held],
     quota: Mapping[Size, int],
     closed: Iterable[Lane] = (),
+    coming: Coming | None = None,
 ) -> Played:
-    """Line jobs up, and tell when each starts."""
+    """Line jobs up, and tell when each starts; those that are `coming` join in their order while others wait."""
+    supposed = frozenset(one.as_waiting.job_id for one in coming.newcomers) if coming else frozenset()
+    come, waiting = (deque(coming.newcomers), coming.waiting) if coming else (deque(), _ENDLESS)
     ends = [(one.for_s, number, one.size, one.customer_id) for number, one in enumerate(held)]
     heapify(ends)
     running = Counter(one[2] for one in ends) + Counter(one.lane.size for one in runway)
@@ -132,12 +154,22 @@ def play(
             heappush(ends, (now + one.first_s, number, one.lane.size, one.customer_id))
         started += released
         starts_in_s += [now] * len(released)
-        if not ends:
+        waiting -= sum(one.job_id not in supposed for one in released)
+        if not ends or waiting <= 0:
             break
+        if come and come[0].in_s < ends[0][0]:
+            now, one = come.popleft()
+            _join(scheduler, one)
+            continue
         now, _, size, customer_id = heappop(ends)
         running[size] -= 1
         scheduler.ended(customer_id)
     return Played(started + scheduler.release(dict.fromkeys(SIZES, _ENDLESS)), starts_in_s)
+
+
+def _join(scheduler: Scheduler, newcomer: Waiting) -> None:
+    waiting = [*scheduler.first_of(newcomer.queue), newcomer]
+    scheduler.show(newcomer.queue, sorted(waiting, key=due_of))
 
 
 def line_of(

@@ -14,8 +14,9 @@ from invoicing.diagnosis.model.eta import expect, foresee
 from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, facts_of
 from invoicing.diagnosis.model.margins import LAST, AllMargins, Case, Of, margins
 from invoicing.jobs.model import Eta, Job, State
-from invoicing.lanes.model import LANES, SIZES, Lane, Policy, Queue, Scheduler, Worker
-from invoicing.lanes.model.line import Ahead, Held, line_of, play
+from invoicing.lanes.model import LANES, SIZES, Lane, Policy, Queue, Scheduler, Waiting, Worker
+from invoicing.lanes.model.line import Ahead, Held, Line, banded, line_of, play
+from invoicing.lanes.model.newcomers import LATELY_S, MOST_LATELY, Arrival, Coming, Newcomer, newcomers
 from invoicing.plan.model.backlog import Backlog
 from invoicing.plan.model.machine import Machine, Run, Task, last_checkpoint
 from invoicing.plan.model.simulation import Simulation
@@ -66,6 +67,21 @@ class Given:
 
 
 @dataclass(frozen=True)
+class Passed:
+    """How many jobs were said to start before one, and how many did."""
+
+    at_s: float
+    said: Ahead
+    actual: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number lies in the band."""
+        most = self.said.at_most
+        return self.said.fewest <= self.actual and (most is None or self.actual <= most)
+
+
+@dataclass(frozen=True)
 class _Open:
     at_s: float
     of: Of
@@ -80,9 +96,14 @@ class Prophet:
     def __init__(self, share: float, seed: int) -> None:
         """Ask about a share of the arrivals; know nothing yet."""
         self.given: list[Given] = []
+        self.passed: list[Passed] = []
+        self._starts: list[UUID] = []
+        self._placed: dict[UUID, tuple[float, Ahead, int]] = {}
+        """When a waiting job was asked about, what was said, and how many starts there had been by then."""
         self._share = share
         self._chance = Random(f"{seed} prophet")  # noqa: S311 - a simulation that can be repeated
         self._open: dict[UUID, _Open] = {}
+        self._lately: deque[tuple[float, Waiting]] = deque(maxlen=MOST_LATELY)
         self._cases: dict[Of, deque[Case]] = {}
         self._finished: dict[int, deque[tuple[float, float]]] = {}
         self._jobs, self._work_s = 0, 0.0
@@ -92,6 +113,7 @@ class Prophet:
 
     def arrived(self, task: Task, scene: Scene) -> None:
         """Foresee the end of a job that arrived and now and then, as randomly, of one that runs."""
+        self._lately.append((scene.now, scene.backlog.as_waiting(task)))
         if self._chance.random() < self._share:
             self._ask(task, None, scene)
         elif self._chance.random() < self._share:
@@ -99,6 +121,14 @@ class Prophet:
             if runs:
                 run = self._chance.choice(runs)
                 self._ask(run.task, run, scene)
+
+    def started(self, task: Task) -> None:
+        """See who went before a job that starts."""
+        placed = self._placed.pop(task.id, None)
+        if placed is not None:
+            at_s, said, before = placed
+            self.passed.append(Passed(at_s, said, len(set(self._starts[before:]))))
+        self._starts.append(task.id)
 
     def ended(self, task: Task, now: float) -> None:
         """Learn from a job that ended."""
@@ -122,7 +152,9 @@ class Prophet:
         if task.id in self._open:
             return
         self._learn(scene.now)
-        place = _place(task, scene) if run is None else None
+        place = _place(task, scene, self._coming(scene.now)) if run is None else None
+        if place is not None:
+            self._placed[task.id] = (scene.now, place, len(self._starts))
         facts = _facts(task, run, place, scene, self._history, self._margins)
         cause = shown(facts, examine(facts))
         foreseen = foresee(facts, cause) if cause else None
@@ -134,6 +166,16 @@ class Prophet:
         naive_s = ((place.count if place else 0) / slots + 1) * mean_s
         of = (task.lane.size, foreseen.stage)
         self._open[task.id] = _Open(scene.now, of, foreseen.point_s, eta, naive_s)
+
+    def _coming(self, now: float) -> Sequence[Newcomer]:
+        """Suppose that jobs go on to come as they came lately."""
+        while self._lately and self._lately[0][0] < now - LATELY_S:
+            self._lately.popleft()
+        if len(self._lately) < 2:
+            return ()
+        lately = [Arrival(now - at_s, waiting) for at_s, waiting in self._lately]
+        span_s = LATELY_S if len(lately) < MOST_LATELY else lately[0].ago_s
+        return newcomers(lately, min(span_s, now), now)
 
     def _learn(self, now: float) -> None:
         if now - self._learned_at < LEARN_EVERY_S:
@@ -167,15 +209,34 @@ class _Foreseeing(Simulation):
         scene = Scene(now, self._policy, self._machines, self._backlog, self._scheduler)
         self.prophet.arrived(self._tasks[-1], scene)
 
+    def _start(self, task: Task, now: float) -> bool:
+        started = super()._start(task, now)
+        if started:
+            self.prophet.started(task)
+        return started
+
     def _end(self, run: Run, now: float) -> None:
         super()._end(run, now)
         if run.task.finished_s is not None:
             self.prophet.ended(run.task, now)
 
 
-def _place(task: Task, scene: Scene) -> Ahead | None:
+def _place(task: Task, scene: Scene, coming: Sequence[Newcomer]) -> Ahead | None:
     """Find what starts before a waiting job, as the service does."""
     heads = scene.backlog.first(max(1, LOOKED_AT // max(1, scene.backlog.queues)))
+    own = heads.get(Queue(task.customer_id, task.key_id, task.lane))
+    if own is None:
+        return None
+    line = _line(scene, heads, None)
+    ahead = line.ahead(task.id)
+    if ahead is None:  # it waits deeper than was looked
+        return line.behind(own[-1].id, task.lane.size)
+    waiting = sum(map(len, heads.values()))
+    then = _line(scene, heads, Coming(coming, waiting)).ahead(task.id) if coming else ahead
+    return banded(ahead, then)
+
+
+def _line(scene: Scene, heads: Mapping[Queue, Sequence[Task]], coming: Coming | None) -> Line:
     scheduler = Scheduler(scene.policy)
     work_s = {}
     for queue, tasks in heads.items():
@@ -195,8 +256,8 @@ def _place(task: Task, scene: Scene) -> Ahead | None:
         for run in runs
     ]
     quota = {size: sum(each.quota[size] for each in scene.machines if each.alive) for size in SIZES}
-    played = play(scheduler, [], held, quota)
-    return line_of(played.started, work_s, quantum, played.starts_in_s).ahead(task.id)
+    played = play(scheduler, [], held, quota, coming=coming)
+    return line_of(played.started, work_s, quantum, played.starts_in_s)
 
 
 def _in(customer_id: UUID, heads: Mapping[Queue, Sequence[Task]]) -> bool:
@@ -211,7 +272,7 @@ def _facts(
         now=now,
         workers=tuple(_worker(number, each, now) for number, each in enumerate(scene.machines) if each.alive),
         pauses={},
-        running=_running(_runs(scene)),
+        running=_running(scene.machines),
         runways={},
         places={task.id: place} if place else {},
         caps={},
@@ -227,12 +288,15 @@ def _runs(scene: Scene) -> list[Run]:
     return [run for each in scene.machines for run in each.runs if not run.aside]
 
 
-def _running(runs: Iterable[Run]) -> dict[Lane, tuple[RunningWork, ...]]:
+def _running(machines: Sequence[Machine]) -> dict[Lane, tuple[RunningWork, ...]]:
     found: dict[Lane, list[RunningWork]] = {}
-    for run in runs:
-        task = run.task
-        work = RunningWork(task.predicted_s, _moment(run.since), task.id, task.customer_id)
-        found.setdefault(task.lane, []).append(work)
+    for number, each in enumerate(machines):
+        for run in each.runs:
+            if run.aside:
+                continue
+            task, since = run.task, _moment(run.since)
+            work = RunningWork(task.predicted_s, since, task.id, task.customer_id, UUID(int=number))
+            found.setdefault(task.lane, []).append(work)
     return {lane: tuple(work) for lane, work in found.items()}
 
 

@@ -1,0 +1,34 @@
+"""The routes that our staff works with, and those that tell how the service did."""
+
+from functools import partial
+
+from invoicing.customers.api.admin import Office, add_admin
+from invoicing.customers.api.limits import LimitsOffice, add_limits
+from invoicing.diagnosis import service as diagnosis
+from invoicing.diagnosis import words
+from invoicing.diagnosis.api.calibration import Examiner, add_calibration
+from invoicing.diagnosis.api.waits import Ledgers, add_waits
+from invoicing.jobs.agreements import Agreements
+from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
+from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.promises import Scoreboard, add_promises
+from invoicing.jobs.kinds import Kinds
+from invoicing.kit.http.contract import Router
+from invoicing.lanes.api.lanes import Tower, add_lanes
+from invoicing.lanes.api.scheduling import Helm, add_scheduling
+from invoicing.lanes.api.support import Bench, add_support
+
+
+def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) -> None:
+    """Add what steers lanes, acts on jobs, administers customers, and counts."""
+    gate, engine = desk.gate, desk.engine
+    add_lanes(router, Tower(gate, engine))
+    add_scheduling(router, Helm(gate, engine))
+    previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
+    add_support(router, Bench(gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds), words.retell))
+    add_admin(router, Office(gate, engine))
+    add_limits(router, LimitsOffice(gate, engine))
+    add_agreements(router, AgreementOffice(gate, engine, kinds))
+    add_promises(router, Scoreboard(gate, engine))
+    add_waits(router, Ledgers(gate, engine))
+    add_calibration(router, Examiner(gate, engine))
