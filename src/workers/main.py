@@ -22,6 +22,7 @@ from invoicing.outbox.carrying import Hooks, Mails
 from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
+from workers.detector import Detector
 from workers.dispatcher import Dispatcher
 from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
@@ -106,7 +107,8 @@ async def _watchdog(settings: Settings) -> None:
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
         keeper, observer = Keeper(engine, diagnosis.explain), Observer(engine)
-        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *_relays(settings, engine)]
+        detector = Detector(engine)
+        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, *_relays(settings, engine)]
         _on_signals(*(loop.stop for loop in loops))
         await asyncio.gather(*(loop.run() for loop in loops))
 
