@@ -26,6 +26,8 @@ from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.waits import Ledgers, add_waits
 from invoicing.diagnosis.api.why import Oracle, add_why
+from invoicing.incidents import service as incidents
+from invoicing.incidents.api.incidents import ControlRoom, add_incidents
 from invoicing.jobs import agreements
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
@@ -99,7 +101,7 @@ def create_app(
     doorkeeper = Doorkeeper(engine)
     acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)
     kinds = load()
-    explain = explain or partial(diagnosis.explain, kinds=kinds)
+    explain = explain or partial(incidents.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()))
     predictor, agreed = Predictor(), Agreements()
     reception = Reception(
@@ -118,13 +120,14 @@ def create_app(
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
-    previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
+    previewed = partial(incidents.explain, kinds=kinds, fresh=True)
     add_support(router, Bench(desk.gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds)))
     add_admin(router, Office(desk.gate, engine))
     add_limits(router, LimitsOffice(desk.gate, engine))
     add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
     add_promises(router, Scoreboard(desk.gate, engine))
     add_waits(router, Ledgers(desk.gate, engine))
+    add_incidents(router, ControlRoom(desk.gate, engine, desk.languages))
     add_health(router, Ward(engine, METADATA))
     add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 

@@ -132,13 +132,9 @@ class _Homes:
         return frozenset({incident.cause, *parts})
 
     def _whole(self, part: Incident) -> Incident | None:
-        """Follow an incident to the live one that it was merged with."""
-        seen = set[UUID]()
-        at: Incident | None = part
-        while at is not None and at.merged_into is not None and at.id not in seen:
-            seen.add(at.id)
-            at = self._by_id.get(at.merged_into)
-        return at if at is not None and at is not part and at.live else None
+        """Give the live incident that one was merged with."""
+        whole = None if part.merged_into is None else self._by_id.get(part.merged_into)
+        return whole if whole is not None and whole.live else None
 
 
 async def _kept(session: Session, due: _Written, now: datetime, tell: Tell) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from invoicing.incidents import keeping
+from invoicing.incidents.keeping import Tell
 from invoicing.incidents.model.incident import Change, Incident
 from invoicing.incidents.store import rows
 from invoicing.kit.db import Session, make_engine, transaction
@@ -26,6 +27,7 @@ class Lookout:
         self.book = book
         self.told: list[tuple[str, str]] = []
         self.may_fail = False
+        self.tell: Tell = self._tell
 
     async def look(self, *, later: float = 0, thorough: bool = True) -> int | None:
         """Look once, after so many seconds have gone by as far as incidents know."""
@@ -38,7 +40,7 @@ class Lookout:
             )
         await self.book.do("UPDATE places SET at = now() WHERE name = 'watch'")
         async with transaction(self.book.engine) as session:
-            return await keeping.keep(session, thorough=thorough, tell=self._tell)
+            return await keeping.keep(session, thorough=thorough, tell=self.tell)
 
     async def _tell(self, session: Session, incident: Incident, change: Change) -> None:
         assert await session.scalar(text("SELECT count(*) FROM incidents WHERE id = :id"), {"id": incident.id}) == 1

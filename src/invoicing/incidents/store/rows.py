@@ -37,7 +37,12 @@ UNION SELECT part.* FROM incidents whole JOIN incidents part ON part.merged_into
 WHERE whole.state <> 'resolved'
 """)
 
-_LIVE = text("SELECT * FROM incidents WHERE state <> 'resolved' ORDER BY id LIMIT :most")
+# Those that jobs are told of: live ones, and what was merged with one, under the whole that it is a part of.
+_LIVE = text("""
+SELECT * FROM incidents WHERE state <> 'resolved'
+UNION ALL SELECT part.* FROM incidents whole JOIN incidents part ON part.merged_into = whole.id
+WHERE whole.state <> 'resolved' LIMIT :most
+""")
 
 _ONE = text("SELECT * FROM incidents WHERE id = :id")
 
@@ -74,6 +79,8 @@ SELECT :id, seq, :at, change, by, text, CAST(data AS jsonb) FROM unnest(
 ) AS t(seq, change, by, text, data)
 """)
 
+_REPOINT = text("UPDATE incidents SET merged_into = :into WHERE merged_into = :id")
+
 _TIMELINE = text("""
 SELECT seq, at, change, by, text, data FROM incident_changes WHERE incident_id = :id AND seq > :after
 ORDER BY seq LIMIT :limit
@@ -104,7 +111,7 @@ async def current(session: Session) -> list[Incident]:
 
 
 async def live(session: Session) -> list[Incident]:
-    """List the incidents that are not over."""
+    """List the incidents that are not over, and the parts that were merged with them."""
     return [_incident(row) for row in (await session.execute(_LIVE, {"most": _MOST_LIVE})).mappings()]
 
 
@@ -143,9 +150,17 @@ async def write(session: Session, step: Step, was: int | None, at: datetime) -> 
     )
     if done.one_or_none() is None:
         return None
+    if step.incident.merged_into is not None:
+        await session.execute(_REPOINT, {"id": step.incident.id, "into": step.incident.merged_into})
     if step.changes:
         await _tell(session, step.incident.id, was or 0, step.changes, at)
     return replace(step.incident, revision=revision)
+
+
+async def clock(session: Session) -> datetime:
+    """Read PostgreSQL's clock."""
+    moment: datetime = (await session.execute(text("SELECT now()"))).scalar_one()
+    return moment
 
 
 async def timeline(session: Session, incident_id: UUID, after: int, limit: int) -> list[Entry]:

@@ -16,7 +16,7 @@ from invoicing.jobs.model.outcomes import (
     judge,
 )
 from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason
-from invoicing.jobs.model.standing import Cause, Correction, Eta, Normal, Standing
+from invoicing.jobs.model.standing import Cause, Correction, Eta, IncidentNotice, Normal, Standing
 from invoicing.jobs.model.states import FINISHED, TRANSITIONS, WAITING, Event, Priority, Size, State
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Eta",
     "Event",
     "Failed",
+    "IncidentNotice",
     "Interrupted",
     "Job",
     "JobError",
