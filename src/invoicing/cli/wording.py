@@ -67,6 +67,7 @@ def sentences(job: Job) -> Iterator[str]:
             yield "Evidence: " + ", ".join(f"{name} = {value}" for name, value in cause["evidence"].items()) + "."
         if cause.get("next_update_by"):
             yield f"Something new will be known by {clock(cause['next_update_by'])}."
+    yield from _incident(job.get("incident"))
     if job.get("position"):
         lane = job["lane"]
         yield f"{job['position']['ahead']} jobs are ahead of it in the lane {lane['priority']}-{lane['size']}."
@@ -91,6 +92,13 @@ def progress_text(job: Job) -> str:
     """Say how far it is, in its own unit; empty when it has not said so."""
     progress = job.get("progress")
     return f"{progress['done']:,.0f} of {progress['total']:,.0f} {progress['unit']}" if progress else ""
+
+
+def _incident(incident: Mapping[str, Any] | None) -> Iterator[str]:
+    if incident:
+        until = f"; it should be over by {clock(incident['estimate'])}" if incident["estimate"] else ""
+        title = incident["title"].rstrip(".")
+        yield f"An incident of ours touches it since {clock(incident['since'])}: {title}{until}."
 
 
 def _how_far(job: Job) -> str:
