@@ -250,7 +250,7 @@ async def test_what_cannot_be_looked_for_or_kept_stops_nothing_else(
     for _ in range(2):
         await lookout.look(thorough=False)
     assert await lookout.live() == [("undelivered", LANE)]
-    actions = [record.action for record in caplog.records if record.levelname == "ERROR"]  # type: ignore[attr-defined]
+    actions = [getattr(record, "action", None) for record in caplog.records if record.levelname == "ERROR"]
     assert actions == ["incidents.source_failed", "incidents.finding_failed"] * 2
 
 

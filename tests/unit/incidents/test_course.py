@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -32,8 +33,8 @@ def at(seconds: float) -> datetime:
     return NOON + timedelta(seconds=seconds)
 
 
-def finding(cause: Cause = Cause.LOOP_BLOCKED, scope: str = "host:a", since: float = 0, **more: object) -> Finding:
-    return replace(Finding(cause, scope, at(since)), **more)  # type: ignore[arg-type]
+def finding(cause: Cause = Cause.LOOP_BLOCKED, scope: str = "host:a", since: float = 0, **more: Any) -> Finding:
+    return replace(Finding(cause, scope, at(since)), **more)
 
 
 class Log:
