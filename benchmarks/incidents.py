@@ -1,6 +1,7 @@
 """What incidents find and cost: many jobs under one cause, many causes at once, a long backlog with nothing wrong."""
 
 import asyncio
+import logging
 import resource
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -98,6 +99,7 @@ class Ledger:
 
 def run(pace: Pace) -> Table:
     """Measure all three; `--quick` with a short backlog."""
+    logging.disable(logging.WARNING)
     table = Table("Incidents", ("what", "figure"))
     for part in (_one_cause, _many_causes, _nothing_wrong):
         with servers() as around:

@@ -27,12 +27,8 @@ from invoicing.jobs.model import FINISHED, Job
 from invoicing.kit.db import Session, is_away
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import Lane
-from invoicing.lanes.positions import positions
 
 log = logging.getLogger(__name__)
-
-_OLDEST_ASKED = 10
-"""Waiting jobs, the oldest of those that come first, that are asked why they wait."""
 
 
 @dataclass(frozen=True)
@@ -65,29 +61,41 @@ class _Asked:
 class _Source:
     causes: frozenset[Cause]
     find: Callable[[_Asked], Awaitable[Iterable[Finding]]]
+    needs_sight: bool = False
+    """Whether it rests on what is kept of lanes."""
 
 
 async def look(session: Session, moment: Moment, known: Collection[Incident], *, thorough: bool) -> Look:
     """Look for what holds now; `thorough`: also for what is not worth asking every second."""
     asked = _Asked(session, moment, known)
-    found, looked_for = list[Finding](), set[Cause]()
-    for source in (*_QUICK, *(_SLOW if thorough else ())):
-        if asked.blind and source.causes & facts.HOLDING:
-            continue
-        some = await _asked(source, asked)
-        if some is not None:
-            found += some
-            looked_for |= source.causes
+    found = [*findings.blind(moment.looked_at, moment.now, BLIND_AFTER)]
+    looked_for = {Cause.WATCHDOG_BLIND}
+    sources = [one for one in (_QUICK + _SLOW if thorough else _QUICK) if not (asked.blind and one.needs_sight)]
+    for source, some in await _of_all(sources, asked):
+        found += some
+        looked_for |= source.causes
     if found or thorough:
         found = await _with_promises(asked, found, looked_for, thorough=thorough)
     return Look([_plain(one) for one in found], frozenset(looked_for))
 
 
-async def _asked(source: _Source, asked: _Asked) -> list[Finding] | None:
+async def _of_all(sources: Sequence[_Source], asked: _Asked) -> list[tuple[_Source, list[Finding]]]:
+    """Ask all sources; where one of them fails each is asked by itself, and what fails again is left out."""
+    try:
+        async with asked.session.begin_nested():
+            return [(source, [*await source.find(asked)]) for source in sources]
+    except Exception as error:
+        if is_away(error):
+            raise
+    each = [(source, await _of_one(source, asked)) for source in sources]
+    return [(source, some) for source, some in each if some is not None]
+
+
+async def _of_one(source: _Source, asked: _Asked) -> list[Finding] | None:
     """Ask a source; None: it failed, which is logged."""
     try:
         async with asked.session.begin_nested():
-            return list(await source.find(asked))
+            return [*await source.find(asked)]
     except Exception as error:
         if is_away(error):
             raise
@@ -109,10 +117,6 @@ async def _with_promises(
         return [*promises.findings]
     looked_for.add(Cause.PROMISES_MISSED)
     return [*promises.findings, *promises.broken]
-
-
-async def _blindness(asked: _Asked) -> Iterable[Finding]:
-    return findings.blind(asked.moment.looked_at, asked.moment.now, BLIND_AFTER)
 
 
 async def _lanes(asked: _Asked) -> Iterable[Finding]:
@@ -159,13 +163,11 @@ async def _refusals(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _unexplained(asked: _Asked) -> Iterable[Finding]:
-    first = sorted((await positions(asked.session, ())).line.places)[:_OLDEST_ASKED]
-    return findings.of_unexplained(await _shown(asked.session, first, Code.UNEXPLAINED))
+    return findings.of_unexplained(await _shown(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED))
 
 
 _QUICK = (
-    _Source(frozenset({Cause.WATCHDOG_BLIND}), _blindness),
-    _Source(facts.HOLDING, _lanes),
+    _Source(frozenset({Cause.NO_WORKER, Cause.NO_CAPABLE_WORKER, Cause.UNDELIVERED}), _lanes, needs_sight=True),
     _Source(frozenset({Cause.WORKER_LOST, Cause.LOOP_BLOCKED}), _hosts),
     _Source(frozenset({Cause.NO_PROGRESS}), _progress),
 )
@@ -174,7 +176,7 @@ _SLOW = (
     _Source(frozenset({Cause.DEPENDENCY_DOWN}), _failures),
     _Source(frozenset({Cause.POISON}), _quarantine),
     _Source(frozenset({Cause.UNDELIVERED_RESULT}), _refusals),
-    _Source(frozenset({Cause.UNEXPLAINED}), _unexplained),
+    _Source(frozenset({Cause.UNEXPLAINED}), _unexplained, needs_sight=True),
 )
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from invoicing.incidents.model.causes import FAILED_WITHIN, Cause
+from invoicing.incidents.model.causes import FAILED_WITHIN
 from invoicing.incidents.model.facts import (
     Backlog,
     Broken,
@@ -32,6 +32,7 @@ _MOST_BROKEN = 1_000
 _MOST_REFUSED = 200
 _MOST_MESSAGES = 1_000
 _MOST_DEAD = 500
+_MOST_ASKED = 20
 
 _ALONE = text("""
 SELECT pg_try_advisory_xact_lock(hashtext('invoicing.incidents')) AS alone, now() AS now,
@@ -156,6 +157,30 @@ FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priorit
 ) AS broken GROUP BY lane.priority, lane.size, kind, running
 """)
 
+# Of lanes in which something waits and that nothing holds: what was released first, and a job of some customers. That
+# no worker offers some other kind holds nearly every lane, and says nothing of these.
+_UNHELD = text("""
+WITH lanes AS MATERIALIZED (
+    SELECT customer_id, priority, size FROM (
+        SELECT customer_id, priority, size, waiting FROM tallies
+        UNION ALL SELECT customer_id, priority, size, waiting FROM tally_changes
+    ) AS counted GROUP BY customer_id, priority, size HAVING sum(waiting) > 0 AND NOT EXISTS (
+        SELECT FROM conditions WHERE until IS NULL AND scope = priority || '-' || size AND cause <> 'no_capable_worker'
+    ) AND NOT EXISTS (
+        SELECT FROM pauses WHERE lane = priority || '-' || size AND ended_at IS NULL AND until > now()
+    ) LIMIT :most
+)
+(SELECT j.id FROM (SELECT DISTINCT priority, size FROM lanes) AS lane CROSS JOIN LATERAL (
+    SELECT id FROM jobs WHERE priority = lane.priority AND size = lane.size AND state IN ('queued', 'retrying')
+      AND released_at IS NOT NULL ORDER BY released_at LIMIT 1
+) AS j)
+UNION ALL
+(SELECT j.id FROM lanes CROSS JOIN LATERAL (
+    SELECT id FROM jobs WHERE customer_id = lanes.customer_id AND size = lanes.size AND priority = lanes.priority
+      AND state IN ('queued', 'retrying') AND released_at IS NULL LIMIT 1
+) AS j)
+""")
+
 _PAUSED = text("SELECT lane FROM pauses WHERE ended_at IS NULL AND until > now()")
 
 
@@ -270,6 +295,11 @@ async def broken(session: Session) -> list[Broken]:
     ]
 
 
+async def unheld(session: Session) -> list[UUID]:
+    """List a few jobs that wait in lanes that nothing holds."""
+    return list((await session.execute(_UNHELD, {"most": _MOST_ASKED})).scalars())
+
+
 async def paused(session: Session) -> Collection[str]:
     """Name the lanes that somebody has paused."""
     return frozenset((await session.execute(_PAUSED)).scalars())
@@ -277,7 +307,3 @@ async def paused(session: Session) -> Collection[str]:
 
 def _lane(priority: str, size: str) -> Lane:
     return Lane(Priority(priority), Size(size))
-
-
-HOLDING = frozenset({Cause.NO_WORKER, Cause.NO_CAPABLE_WORKER, Cause.UNDELIVERED})
-"""Causes that are told by conditions of lanes."""
