@@ -27,6 +27,7 @@ from invoicing.lanes.model import LANES
 from workers.detector import THOROUGH_EVERY
 
 CAUSES = 50
+SLOTS = 100
 _NAME = "invoicing-bench-detector"
 _LANES = [lane.name for lane in LANES]
 
@@ -40,7 +41,7 @@ _RUN = """
 WITH made AS (
     INSERT INTO jobs (id, customer_id, key_id, kind, priority, size, predicted_s, state, order_at, promise_due, attempt,
         started_at, lease_until, worker_id)
-    SELECT gen_random_uuid(), c.id, c.id, 'drill', 'normal', 'large', 600, 'running', now(), now() + interval '1 day',
+    SELECT gen_random_uuid(), c.id, c.id, 'drill', 'normal', 'small', 600, 'running', now(), now() + interval '1 day',
         1, now() - $3::interval, now() + interval '1 day', $1 FROM customers c, generate_series(1, $2)
     WHERE c.slug = 'bench' RETURNING id, started_at
 )
@@ -125,6 +126,7 @@ async def _one_cause(ledger: Ledger, table: Table, pace: Pace) -> None:
     await ledger.connection.execute(_WAIT, stuck)
     await ledger.observe()
     await ledger.connection.execute("UPDATE conditions SET since = since - interval '1 min'")
+    await ledger.connection.execute("UPDATE jobs SET submitted_at = submitted_at - interval '1 min'")
     began = time.perf_counter()
     await ledger.look(thorough=True)
     took = time.perf_counter() - began
@@ -148,9 +150,9 @@ async def _many_causes(ledger: Ledger, table: Table, _pace: Pace) -> None:
 
 
 async def _nothing_wrong(ledger: Ledger, table: Table, pace: Pace) -> None:
-    worker = await ledger.worker("host", 100)
+    worker = await ledger.worker("host", SLOTS)
     await ledger.connection.execute(_ALIVE)
-    await ledger.connection.execute(_RUN, worker, 100, timedelta(0))
+    await ledger.connection.execute(_RUN, worker, 2 * SLOTS, timedelta(0))
     empty = await _rounds(ledger, pace.beats_s / 2)
     await ledger.connection.execute(_WAIT, pace.million)
     await ledger.connection.execute("VACUUM ANALYZE")

@@ -15,7 +15,6 @@ from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check, Code
 from invoicing.diagnosis.model.conditions import BLIND_AFTER
 from invoicing.diagnosis.model.facts import facts_of
-from invoicing.diagnosis.model.running import QUIET_S
 from invoicing.incidents.model import findings
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
@@ -129,7 +128,7 @@ async def _lanes(asked: _Asked) -> Iterable[Finding]:
     runways = await facts.runways(asked.session)
     oldest = {Lane(*parts): at for parts, at in (await ledger.oldest(asked.session)).items()}
     return [
-        *findings.of_lanes(held, backlog, everything, oldest),
+        *findings.of_lanes(held, backlog, everything, oldest, await facts.paused(asked.session)),
         *findings.of_kinds_nobody_offers(held, runways),
     ]
 
@@ -144,7 +143,7 @@ async def _hosts(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _progress(asked: _Asked) -> Iterable[Finding]:
-    stuck = await _shown(asked.session, await facts.quiet(asked.session, QUIET_S), Code.NO_PROGRESS)
+    stuck = await _shown(asked.session, await facts.quiet(asked.session), Code.NO_PROGRESS)
     return findings.of_jobs_without_progress(stuck)
 
 

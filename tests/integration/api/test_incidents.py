@@ -20,6 +20,7 @@ async def do(service: Any, statement: str, **values: Any) -> None:
 async def look(service: Any) -> None:
     async with transaction(service.engine) as session:
         await session.execute(text("UPDATE places SET at = now() WHERE name = 'watch'"))
+        await session.execute(text("UPDATE jobs SET submitted_at = submitted_at - interval '1 min'"))
         await keep(session)
 
 
@@ -90,7 +91,6 @@ async def test_a_job_names_the_incident_that_touches_it_in_its_customers_words(
     job = await service.acme.job()
     bulk = await service.acme.job({"kind": "drill", "payload": {}}, headers={"Idempotency-Key": "bulk"})
     await do(service, "UPDATE jobs SET priority = 'bulk' WHERE id = :id", id=bulk["id"])
-    await do(service, "UPDATE jobs SET submitted_at = submitted_at - interval '1 min'")
     await hold(service)
     known = await only(service)
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
@@ -146,7 +146,6 @@ async def test_an_act_that_is_sent_twice_is_done_once(service: Any, incident: An
 
 async def test_a_merged_incident_goes_on_in_the_other_and_jobs_name_that(service: Any, incident: Any) -> None:
     job = await service.acme.job({"kind": "drill", "payload": {}, "priority": "urgent"})
-    await do(service, "UPDATE jobs SET submitted_at = submitted_at - interval '1 min'")
     await hold(service, "no_worker", "urgent-small")
     second = await only(service, state="open", cause="no_worker", page_size="1")
     assert second["scope"] == "lane:urgent-small"

@@ -27,6 +27,8 @@ class Lookout:
         self.book = book
         self.told: list[tuple[str, str]] = []
         self.may_fail = False
+        self.waited = True
+        """Whether jobs have waited for a minute, as far as anybody knows."""
         self.tell: Tell = self._tell
 
     async def look(self, *, later: float = 0, thorough: bool = True) -> int | None:
@@ -39,6 +41,8 @@ class Lookout:
                 later=timedelta(seconds=later),
             )
         await self.book.do("UPDATE places SET at = now() WHERE name = 'watch'")
+        if self.waited:
+            await self.book.do("UPDATE jobs SET submitted_at = submitted_at - interval '1 min'")
         async with transaction(self.book.engine) as session:
             return await keeping.keep(session, thorough=thorough, tell=self.tell)
 

@@ -46,6 +46,34 @@ async def test_a_lane_without_a_worker_is_one_incident_while_something_waits_in_
     assert lookout.told == [("no_worker", "opened"), ("no_worker", "resolved")]
 
 
+async def test_what_has_waited_for_no_time_is_no_incident_though_nobody_served_its_lane_all_day(
+    book: Book, lookout: Lookout
+) -> None:
+    await lookout.holds("no_worker", since=86_400)
+    await book.submit()
+    lookout.waited = False
+    await lookout.look()
+    assert await lookout.live() == []
+    lookout.waited = True
+    await lookout.look()
+    assert await lookout.live() == [("no_worker", LANE)]
+
+
+async def test_a_lane_that_somebody_paused_needs_no_worker(book: Book, lookout: Lookout) -> None:
+    await lookout.holds("no_worker")
+    await book.submit()
+    await pause(book)
+    await lookout.look()
+    assert await lookout.live() == []
+
+
+async def pause(book: Book) -> None:
+    await book.do(
+        "INSERT INTO pauses (id, lane, until, reason, by) VALUES (:id, :lane, now() + interval '1 h', 'r', 'ops')",
+        id=uuid4(), lane=HERE,
+    )  # fmt: skip
+
+
 async def test_what_holds_every_lane_is_one_incident(book: Book, lookout: Lookout) -> None:
     await lookout.holds("no_worker", *(lane.name for lane in LANES))
     await book.accept(book.request(), book.request(priority="bulk"), book.request(claimed_seconds=5000))
@@ -198,10 +226,7 @@ async def test_missed_promises_are_charged_to_what_breaks_them_else_found_by_the
     await lookout.ends("no_worker")
     await lookout.look()
     assert await lookout.live() == [("no_worker", LANE), ("promises_missed", LANE)]
-    await book.do(
-        "INSERT INTO pauses (id, lane, until, reason, by) VALUES (:id, :lane, now() + interval '1 h', 'r', 'ops')",
-        id=uuid4(), lane=HERE,
-    )  # fmt: skip
+    await pause(book)
     await lookout.look()
     await lookout.look(later=31)
     assert await lookout.live() == []
@@ -237,7 +262,7 @@ async def test_what_cannot_be_looked_for_or_kept_stops_nothing_else(
     await lookout.holds("no_worker")
     await lookout.holds("undelivered")
 
-    async def broken(session: Session, _for_s: float) -> object:
+    async def broken(session: Session) -> object:
         return await session.execute(text("SELECT 1 / 0"))
 
     async def refuses(_session: Session, incident: Incident, _change: Change) -> None:
@@ -252,6 +277,16 @@ async def test_what_cannot_be_looked_for_or_kept_stops_nothing_else(
     assert await lookout.live() == [("undelivered", LANE)]
     actions = [getattr(record, "action", None) for record in caplog.records if record.levelname == "ERROR"]
     assert actions == ["incidents.source_failed", "incidents.finding_failed"] * 2
+
+
+async def test_a_row_that_cannot_be_read_stops_nothing(book: Book, lookout: Lookout) -> None:
+    await book.submit()
+    await lookout.holds("no_worker")
+    await lookout.look()
+    await book.do("UPDATE incidents SET cause = 'of another build'")
+    lookout.may_fail = True
+    assert await lookout.look() == 1
+    assert await lookout.live() == [("no_worker", LANE)]
 
 
 async def test_one_looks_at_a_time(book: Book, lookout: Lookout) -> None:

@@ -37,10 +37,18 @@ def of_lanes(
     backlog: Mapping[Lane, Backlog],
     everything: Backlog,
     oldest: Mapping[Lane, datetime],
+    paused: Collection[str] = (),
 ) -> Iterator[Finding]:
-    """Find what holds lanes in which something waits; what holds all lanes alike is one cause, not twelve."""
+    """Find what holds lanes in which something waits; what holds all lanes alike is one cause, not twelve.
+
+    It counts from when something waited for it. A lane that somebody paused is that person's decision.
+    """
     for cause, ones in _grouped((one for one in held if one.cause in _HOLDING_LANES), lambda one: one.cause).items():
-        waiting = [one for one in ones if backlog.get(one.lane, Backlog(0, 0)).jobs > 0]
+        waiting = [
+            replace(one, since=max(one.since, oldest.get(one.lane, one.since)))
+            for one in ones
+            if backlog.get(one.lane, Backlog(0, 0)).jobs > 0 and one.lane.name not in paused
+        ]
         if waiting and len({one.lane for one in ones}) == len(LANES):
             yield Finding(
                 Cause(cause),

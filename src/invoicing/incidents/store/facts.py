@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from invoicing.diagnosis.model.running import MISSED_GAPS, MISSED_PREDICTIONS, QUIET_S
 from invoicing.incidents.model.causes import FAILED_WITHIN
 from invoicing.incidents.model.facts import (
     Backlog,
@@ -72,10 +73,17 @@ FROM (
 ) AS held GROUP BY worker_id
 """)
 
+# No rule bounds the silence of an attempt by less: what passes here is asked of the rule, which may bear more.
 _QUIET = text("""
 SELECT j.id FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt
-WHERE j.state = 'running' AND greatest(a.started_at, j.progressed_at) < now() - CAST(:quiet AS interval)
-ORDER BY j.lease_until LIMIT :most
+CROSS JOIN LATERAL (
+    SELECT j.progressed_at >= a.started_at AS reported, greatest(1, j.revision - 2 * j.attempt - 1) AS reports
+) r
+WHERE j.state = 'running' AND now() - greatest(a.started_at, j.progressed_at) > greatest(
+    CAST(:quiet AS interval),
+    CASE WHEN r.reported THEN CAST(:gaps AS float8) * (j.progressed_at - a.started_at) / r.reports
+         ELSE CAST(:predictions AS float8) * least(j.predicted_s, 1e9) * interval '1 s' END
+) ORDER BY j.lease_until LIMIT :most
 """)
 
 _TROUBLED = "(state IN ('dead', 'cancelled') OR (state = 'succeeded' AND failures > 0))"
@@ -230,10 +238,10 @@ async def in_hand(session: Session, workers: Iterable[UUID]) -> dict[UUID, InHan
     return {row.worker_id: InHand(row.worker_id, row.jobs, row.customers, row.oldest, row.latest) for row in rows}
 
 
-async def quiet(session: Session, for_s: float) -> list[UUID]:
-    """List running jobs that gave no sign for so long; there are never more than run."""
-    rows = await session.execute(_QUIET, {"quiet": timedelta(seconds=for_s), "most": _MOST_QUIET})
-    return list(rows.scalars())
+async def quiet(session: Session) -> list[UUID]:
+    """List running jobs that may have been silent for longer than their bound; there are never more than run."""
+    asked = {"quiet": timedelta(seconds=QUIET_S), "gaps": MISSED_GAPS, "predictions": MISSED_PREDICTIONS}
+    return list((await session.execute(_QUIET, {**asked, "most": _MOST_QUIET})).scalars())
 
 
 async def failures(session: Session) -> list[Failures]:

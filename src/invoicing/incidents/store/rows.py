@@ -1,5 +1,6 @@
 """Incidents as rows: those that matter now, one, a page; each change a compare-and-set that leaves rows of its own."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
@@ -24,6 +25,8 @@ from invoicing.incidents.model.incident import (
     Step,
 )
 from invoicing.kit.db import Session
+
+log = logging.getLogger(__name__)
 
 _MOST_LIVE = 500
 """Live incidents that jobs are told of; of more nobody could say anything sensible."""
@@ -107,12 +110,12 @@ class Wanted:
 
 async def current(session: Session) -> list[Incident]:
     """List the incidents that a finding may belong to: live ones, what was merged with them, and those just over."""
-    return [_incident(row) for row in (await session.execute(_CURRENT, {"lately": REOPENS_WITHIN})).mappings()]
+    return _readable((await session.execute(_CURRENT, {"lately": REOPENS_WITHIN})).mappings())
 
 
 async def live(session: Session) -> list[Incident]:
     """List the incidents that are not over, and the parts that were merged with them."""
-    return [_incident(row) for row in (await session.execute(_LIVE, {"most": _MOST_LIVE})).mappings()]
+    return _readable((await session.execute(_LIVE, {"most": _MOST_LIVE})).mappings())
 
 
 async def one(session: Session, incident_id: UUID) -> Incident | None:
@@ -130,7 +133,7 @@ async def locked(session: Session, ids: Iterable[UUID]) -> dict[UUID, Incident]:
 async def page(session: Session, wanted: Wanted, before: UUID | None, limit: int) -> list[Incident]:
     """Read incidents, the newest first."""
     asked = {"before": before, "limit": limit, **asdict(wanted)}
-    return [_incident(row) for row in (await session.execute(_PAGE, asked)).mappings()]
+    return _readable((await session.execute(_PAGE, asked)).mappings())
 
 
 async def write(session: Session, step: Step, was: int | None, at: datetime) -> Incident | None:
@@ -199,6 +202,18 @@ def _values(incident: Incident) -> dict[str, Any]:
         "blast": to_json(asdict(incident.blast)).decode(),
         "reach": to_json({name: value for name, value in asdict(incident.reach).items() if value is not None}).decode(),
     }
+
+
+def _readable(found: Iterable[RowMapping]) -> list[Incident]:
+    """Read rows; one that another build wrote and this one cannot read is logged and left out."""
+    incidents = []
+    for row in found:
+        try:
+            incidents.append(_incident(row))
+        except (KeyError, TypeError, ValueError):
+            extra = {"action": "incidents.row_unreadable", "incident_id": str(row["id"])}
+            log.exception("cannot read an incident", extra=extra)
+    return incidents
 
 
 def _incident(row: RowMapping) -> Incident:
