@@ -12,6 +12,7 @@ from invoicing.incidents.model.severity import BASE, severity
     [
         (Cause.NO_WORKER, "lane:normal-small", Blast(9_999, 500), Severity.S2),
         (Cause.NO_WORKER, EVERYWHERE, Blast(1, 1), Severity.S1),
+        (Cause.UNDELIVERED, EVERYWHERE, Blast(1, 1), Severity.S1),
         (Cause.WATCHDOG_BLIND, EVERYWHERE, Blast(), Severity.S2),
         (Cause.WORKER_LOST, "host:a", Blast(5, 2), Severity.S4),
         (Cause.WORKER_LOST, "host:a", Blast(5, 2, promises_at_risk=1), Severity.S3),

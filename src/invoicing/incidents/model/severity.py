@@ -31,7 +31,8 @@ BASE: Mapping[Cause, Severity] = MappingProxyType(
 )
 """How bad a cause is while it breaks no promise."""
 
-_STANDSTILL = frozenset({Cause.NO_WORKER, Cause.LOOP_BLOCKED})
+_STANDSTILL = frozenset({Cause.NO_WORKER, Cause.UNDELIVERED})
+"""Causes that, where they hold everything, let nothing start."""
 
 
 def severity(cause: Cause, scope: str, blast: Blast) -> Severity:

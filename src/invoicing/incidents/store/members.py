@@ -32,7 +32,7 @@ _WHICH: Mapping[Cause, str] = MappingProxyType(
     {
         Cause.NO_WORKER: _WAITING,
         Cause.NO_CAPABLE_WORKER: _WAITING,
-        Cause.UNDELIVERED: f"{_WAITING} AND j.released_at IS NOT NULL",
+        Cause.UNDELIVERED: _WAITING,
         Cause.LOOP_BLOCKED: _RUNNING,
         Cause.WORKER_LOST: _RUNNING,
         Cause.NO_PROGRESS: _RUNNING,
