@@ -25,6 +25,8 @@ class Pace:
     """Jobs that wait when Redis is emptied."""
     flushes: int = 5
     beats_s: float = 60.0
+    million: int = 1_000_000
+    """Jobs that wait while nothing is wrong."""
 
 
 FULL = Pace()
@@ -43,4 +45,5 @@ QUICK = Pace(
     waiting=2_000,
     flushes=1,
     beats_s=10.0,
+    million=20_000,
 )

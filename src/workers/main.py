@@ -27,6 +27,7 @@ from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
 from workers.deadman import Deadman
+from workers.detector import Detector
 from workers.dispatcher import Dispatcher
 from workers.figures import OfADispatcher, OfAWatchdog, OfAWorker
 from workers.keeper import Keeper
@@ -122,8 +123,9 @@ async def _watchdog(settings: Settings) -> None:
         process = Watchdog(engine, transport, load, lease=lease_of(settings), pulses=pulses)
         learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
         observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
-        deadman = _deadman(settings, pulses)
-        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *relays, *([deadman] if deadman else ())]
+        detector, deadman = Detector(engine, pulses=pulses), _deadman(settings, pulses)
+        lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector]
+        loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
         with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):
             await asyncio.gather(*(loop.run() for loop in loops))

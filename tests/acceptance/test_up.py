@@ -197,6 +197,34 @@ def test_why_tells_a_customer_that_its_lane_is_paused(up: Started) -> None:
     assert up.run("jobs", "watch", job["id"][-12:]).returncode == 0
 
 
+def test_a_worker_that_stops_is_an_incident_that_its_jobs_name_until_it_is_back(up: Started) -> None:
+    def incident() -> Any:
+        return next(iter(up.get("/v1/incidents?cause=no_worker", "ops").json()["items"]), None)
+
+    def job() -> Any:
+        return up.get(f"/v1/jobs/{job_id}", "customer").json()
+
+    worker = psutil.Process(up.pids["worker-1"])
+    worker.suspend()
+    try:
+        submitted = up.run("jobs", "submit", "-", "--json", stdin='{"kind": "drill", "payload": {}}').stdout
+        job_id = json.loads(submitted)["items"][0]["id"]
+        until(lambda: incident() is not None, 60, up.text)
+        until(lambda: job()["incident"] is not None, 10, up.text)
+        assert job()["incident"]["id"] == incident()["id"]
+        assert (incident()["scope"], incident()["severity"], incident()["blast"]["jobs"]) == ("*", "S1", 1)
+        assert "invoicing workers" in up.run("incidents", "show", incident()["id"]).stdout
+        refused = up.run("incidents", "resolve", incident()["id"], "--text", "it is nothing")
+        assert (refused.returncode, "still seen" in refused.stderr) == (1, True)
+    finally:
+        worker.resume()
+    until(lambda: job()["state"] == "succeeded", 60, up.text)
+    assert job()["incident"] is None
+    until(lambda: incident()["quiet_since"] or incident()["resolved"], 60, up.text)
+    assert up.run("incidents", "resolve", incident()["id"], "--text", "it works again").returncode == 0
+    assert incident()["state"] == "resolved"
+
+
 def test_the_demo_issues_the_small_invoice_while_the_large_one_is_made(up: Started) -> None:
     done = up.run("demo", "--lines", "2500", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from invoicing.customers import tables as _customers
 from invoicing.diagnosis import tables as _diagnosis
+from invoicing.incidents import tables as _incidents
 from invoicing.invoices import tables as _invoices
 from invoicing.jobs import tables as _jobs
 from invoicing.jobs.kinds import JobKind, Kinds
@@ -16,7 +17,7 @@ from invoicing.outbox import tables as _outbox
 METADATA = metadata
 """Every table of the service; importing the rooms' tables fills it."""
 
-ROOMS_WITH_TABLES = (_customers, _outbox, _jobs, _lanes, _diagnosis, _invoices)
+ROOMS_WITH_TABLES = (_customers, _outbox, _jobs, _lanes, _diagnosis, _invoices, _incidents)
 
 
 def load_kinds(*, drills: bool) -> Kinds:

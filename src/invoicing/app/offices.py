@@ -4,10 +4,11 @@ from functools import partial
 
 from invoicing.customers.api.admin import Office, add_admin
 from invoicing.customers.api.limits import LimitsOffice, add_limits
-from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.calibration import Examiner, add_calibration
 from invoicing.diagnosis.api.waits import Ledgers, add_waits
+from invoicing.incidents import service as incidents
+from invoicing.incidents.api.incidents import ControlRoom, add_incidents
 from invoicing.jobs.agreements import Agreements
 from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
 from invoicing.jobs.api.desk import Desk
@@ -24,7 +25,7 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     gate, engine = desk.gate, desk.engine
     add_lanes(router, Tower(gate, engine))
     add_scheduling(router, Helm(gate, engine))
-    previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
+    previewed = partial(incidents.explain, kinds=kinds, fresh=True)
     add_support(router, Bench(gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds), words.retell))
     add_admin(router, Office(gate, engine))
     add_limits(router, LimitsOffice(gate, engine))
@@ -32,3 +33,4 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     add_promises(router, Scoreboard(gate, engine))
     add_waits(router, Ledgers(gate, engine))
     add_calibration(router, Examiner(gate, engine))
+    add_incidents(router, ControlRoom(gate, engine, desk.languages))

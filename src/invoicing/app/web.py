@@ -25,6 +25,7 @@ from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.why import Oracle, add_why
+from invoicing.incidents import service as incidents
 from invoicing.jobs import agreements, noting
 from invoicing.jobs import service as ledger
 from invoicing.jobs.accepting import Acceptor
@@ -96,7 +97,7 @@ def create_app(
     doorkeeper = Doorkeeper(engine)
     acceptor, intake = Acceptor(engine, doorkeeper), Intake(load)
     kinds = load()
-    explain = explain or partial(diagnosis.explain, kinds=kinds)
+    explain = explain or partial(incidents.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()), words.retell, Notebook())
     predictor, agreed = Predictor(), Agreements()
     traffic, traces = Traffic(), traces_of("web", settings.traces)

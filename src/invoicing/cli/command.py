@@ -14,6 +14,7 @@ _VERBS = {
     "doctor": "doctor",
     "drill": "drill",
     "keys": "keys",
+    "incidents": "incidents",
     "jobs": "jobs",
     "lanes": "lanes",
     "plan": "plan",

@@ -68,6 +68,7 @@ def sentences(job: Job) -> Iterator[str]:
         if cause.get("next_update_by"):
             by = clock(cause["next_update_by"])
             yield f"You hear of it again by {by}: it has changed by then, or you are told why not."
+    yield from _incident(job.get("incident"))
     if job.get("position"):
         yield position_text(job["position"], job["lane"])
     if not _is_over(job):
@@ -98,6 +99,13 @@ def progress_text(job: Job) -> str:
     """Say how far it is, in its own unit; empty when it has not said so."""
     progress = job.get("progress")
     return f"{progress['done']:,.0f} of {progress['total']:,.0f} {progress['unit']}" if progress else ""
+
+
+def _incident(incident: Mapping[str, Any] | None) -> Iterator[str]:
+    if incident:
+        until = f"; it should be over by {clock(incident['estimate'])}" if incident["estimate"] else ""
+        title = incident["title"].rstrip(".")
+        yield f"An incident of ours touches it since {clock(incident['since'])}: {title}{until}."
 
 
 def _how_far(job: Job) -> str:

@@ -135,6 +135,13 @@ jobs = Table(
         "id",
         postgresql_where=text("finished_at IS NULL AND promise_status <> 'missed'"),
     ),
+    # the promises of a lane that broke or may break, of unfinished jobs: few rows while all is well
+    Index(
+        "ix_jobs_promise_broken",
+        "priority",
+        "size",
+        postgresql_where=text("finished_at IS NULL AND promise_status <> 'on_track'"),
+    ),
     # the row is updated at every checkpoint: room for the new version on the same page keeps that cheap
     postgresql_with={"fillfactor": 70},
 )

@@ -13,6 +13,7 @@ from invoicing.jobs.model import (
     Accepted,
     Artifact,
     Cause,
+    IncidentNotice,
     Job,
     NewJob,
     PromiseChange,
@@ -131,7 +132,7 @@ def job_view(
         },
         "promise": _promise(job, promise_status(job, standing, now), promise_changes),
         "cause": _cause(standing.cause, now) if unfinished else None,
-        "incident": None,
+        "incident": _incident(standing.incident) if unfinished else None,
         "artifacts": [_artifact(job.id, artifact) for artifact in artifacts],
         "result": job.result,
         "error": job.error,
@@ -190,6 +191,19 @@ def _cause(cause: Cause | None, now: datetime) -> dict[str, Any]:
         "observed_at": _utc(cause.observed_at),
         "next_update_by": _utc(cause.next_update_by),
         "evidence": cause.evidence,
+    }
+
+
+def _incident(incident: IncidentNotice | None) -> dict[str, Any] | None:
+    if incident is None:
+        return None
+    return {
+        "id": incident.id,
+        "severity": incident.severity,
+        "title": incident.title,
+        "since": _utc(incident.since),
+        "estimate": _utc(incident.estimate),
+        "acknowledged": incident.acknowledged,
     }
 
 

@@ -13,8 +13,8 @@ SLOW_BEYOND = 0.99
 QUIET_S = 60.0
 """Checkpoints lie about a second of work apart, so a minute without one is out of the ordinary for every kind."""
 
-_MISSED_GAPS = 5.0
-_MISSED_PREDICTIONS = 3.0
+MISSED_GAPS, MISSED_PREDICTIONS = 5.0, 3.0
+"""So many of its own gaps between reports, or of its predicted durations before the first, may an attempt be silent."""
 
 
 def worker_lost(facts: Facts) -> Check:
@@ -82,9 +82,9 @@ def patience(facts: Facts) -> timedelta:
         # every checkpoint is a revision; two revisions of each attempt, the first one and updates are not
         reports = max(1, job.revision - 2 * job.attempt - 1 - job.updates)
         gap = (job.progressed_at - facts.attempt_began).total_seconds() / reports
-        return timedelta(seconds=max(QUIET_S, _MISSED_GAPS * gap))
+        return timedelta(seconds=max(QUIET_S, MISSED_GAPS * gap))
     longest = facts.prediction.quantile(SLOW_BEYOND) if facts.prediction else 0.0
-    return timedelta(seconds=min(max(QUIET_S, _MISSED_PREDICTIONS * job.predicted_s, longest), 10.0**9))
+    return timedelta(seconds=min(max(QUIET_S, MISSED_PREDICTIONS * job.predicted_s, longest), 10.0**9))
 
 
 def slower_than_normal(facts: Facts) -> Check:

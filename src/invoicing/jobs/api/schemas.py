@@ -110,6 +110,17 @@ class CauseBody(BaseModel):
     evidence: dict[str, Any]
 
 
+class IncidentNoticeBody(BaseModel):
+    """An incident of ours that touches an unfinished job."""
+
+    id: UUID
+    severity: Annotated[str, Field(pattern="^S[1-4]$", description="S1 is the worst.")]
+    title: str
+    since: datetime
+    estimate: datetime | None = Field(description="When it should be over; null: not known yet.")
+    acknowledged: bool = Field(description="Whether a person of ours looks after it.")
+
+
 class ArtifactBody(BaseModel):
     """A result file; while it is not complete, the finished parts of one."""
 
@@ -141,7 +152,7 @@ class JobBody(BaseModel):
     normal: NormalBody
     promise: PromiseBody
     cause: CauseBody | None
-    incident: dict[str, Any] | None
+    incident: IncidentNoticeBody | None = Field(description="What of ours holds it together with other jobs.")
     artifacts: list[ArtifactBody]
     result: dict[str, Any] | None
     error: dict[str, Any] | None = Field(

@@ -16,7 +16,7 @@ from invoicing.jobs.model.outcomes import (
     judge,
 )
 from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason, reason_of
-from invoicing.jobs.model.standing import Cause, Correction, Eta, Normal, Standing
+from invoicing.jobs.model.standing import Cause, Correction, Eta, IncidentNotice, Normal, Standing
 from invoicing.jobs.model.states import FINISHED, TRANSITIONS, WAITING, Event, Priority, Size, State
 from invoicing.jobs.model.updates import NEWS_WITHIN, Owed, Update
 
@@ -35,6 +35,7 @@ __all__ = [
     "Eta",
     "Event",
     "Failed",
+    "IncidentNotice",
     "Interrupted",
     "Job",
     "JobError",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,20 @@ class Correction:
 
 
 @dataclass(frozen=True)
+class IncidentNotice:
+    """An incident that touches a job, in words for its customer."""
+
+    id: UUID
+    severity: str
+    title: str
+    since: datetime
+    estimate: datetime | None
+    """When it should be over; None: nobody knows."""
+    acknowledged: bool
+    """Whether a person looks after it."""
+
+
+@dataclass(frozen=True)
 class Standing:
     """What is known about a job beyond its row; None means unknown, never a guess. A finished job has no cause."""
 
@@ -74,3 +89,4 @@ class Standing:
     eta: Eta | None = None
     normal: Normal | None = None
     cause: Cause | None = None
+    incident: IncidentNotice | None = None

@@ -1,0 +1,1 @@
+"""Incidents: one cause that touches many jobs, from its first proof until they have moved on."""

@@ -1,0 +1,1 @@
+"""The rules of incidents: values in, values out."""

@@ -1,0 +1,92 @@
+"""Finds incidents and keeps them: opened when a cause is proven, over when it is gone. Part of the watchdog process.
+
+Any number of them may run: one looks at a time. A round that fails is logged and comes again.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.incidents import keeping
+from invoicing.incidents.keeping import Tell, nobody
+from invoicing.kit.db import transaction
+from workers.pulse import Pulses
+from workers.settling import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+_FORGET_EVERY_S = 3600.0
+
+THOROUGH_EVERY = 5
+"""Every so many rounds it is also looked for what is not worth asking every second."""
+
+_SETTLES_S = 3.0
+"""So long it waits first: after a start the observer looks at the lanes, and workers come back."""
+
+
+class Detector:
+    """Runs its rounds until told to stop."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        tell: Tell = nobody,
+        *,
+        every_s: float = _EVERY_S,
+        settles_s: float = _SETTLES_S,
+        pulses: Pulses | None = None,
+    ) -> None:
+        """Look after the incidents of a ledger, and tell of their changes in the transactions that write them."""
+        self._engine = engine
+        self._tell = tell
+        self._every_s = every_s
+        self._settles_s = settles_s
+        self._rounds = 0
+        self._pulses = pulses or Pulses()
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the round that is under way."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Look and forget, each at its own pace."""
+        await self._pause(self._settles_s)
+        await asyncio.gather(
+            self._every("incidents", self._every_s, self.look),
+            self._every("forget_incidents", _FORGET_EVERY_S, self.forget),
+        )
+
+    async def look(self) -> None:
+        """Look once."""
+        thorough = self._rounds % THOROUGH_EVERY == 0
+        self._rounds += 1
+        async with transaction(self._engine) as session:
+            await keeping.keep(session, thorough=thorough, tell=self._tell)
+
+    async def forget(self) -> None:
+        """Remove incidents of long ago, a little at a time."""
+        forgotten = 1
+        while forgotten and not self._ended.is_set():
+            async with transaction(self._engine) as session:
+                forgotten = await keeping.forget(session)
+
+    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
+        pulse = self._pulses.of(name, seconds)
+        while not self._ended.is_set():
+            try:
+                with pulse.round():
+                    await round_()
+            except UNREACHABLE as error:
+                log.warning("cannot look for incidents now: %s", error, extra={"action": "incidents.failed"})
+            except Exception:
+                log.exception("cannot look for incidents", extra={"action": "incidents.failed"})
+            await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)

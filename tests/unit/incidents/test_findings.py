@@ -1,0 +1,123 @@
+"""What is read becomes one finding for a cause and scope; promises are charged once; jobs know what touches them."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from invoicing.incidents.model import findings
+from invoicing.incidents.model.causes import Cause
+from invoicing.incidents.model.course import opened
+from invoicing.incidents.model.facts import Broken, Failures
+from invoicing.incidents.model.incident import Blast, Finding, Incident, Reach, Severity
+from invoicing.incidents.model.touching import touches, touching
+from invoicing.jobs.model import Job, Priority, PromiseStatus, Size
+from invoicing.lanes.model import Lane
+
+from ..diagnosis.situations import WORKER, retrying, running, waiting
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+LANE, OTHER = Lane(Priority.NORMAL, Size.SMALL), Lane(Priority.BULK, Size.HUGE)
+
+
+def incident(cause: Cause, reach: Reach | None = None, **more: Any) -> Incident:
+    found = opened(uuid4(), Finding(cause, "lane:x", NOON, reach=reach or Reach()), NOON).incident
+    return replace(found, **more)
+
+
+def broken(lane: Lane = LANE, kind: str = "drill", **more: Any) -> Broken:
+    told = {"running": False, "missed": 1, "at_risk": 2, "customers": 3, "oldest": NOON, **more}
+    return Broken(lane, kind, **told)
+
+
+def lane_held(lane: Lane = LANE) -> Finding:
+    return Finding(Cause.NO_WORKER, f"lane:{lane.name}", NOON, reach=Reach(lanes=frozenset({lane.name})))
+
+
+def test_a_broken_promise_is_charged_to_what_holds_its_job() -> None:
+    found = findings.with_promises([lane_held()], [broken(), broken(kind="other")], ())
+    assert found.broken == []
+    assert found.findings[0].blast == Blast(0, 3, 4, 2)
+
+
+@pytest.mark.parametrize("one", [broken(OTHER), broken(running=True)], ids=["of another lane", "of one that runs"])
+def test_one_that_nothing_else_explains_is_found_by_itself(one: Broken) -> None:
+    found = findings.with_promises([lane_held()], [one], ())
+    assert [(more.cause, more.scope, more.blast.jobs) for more in found.broken] == [
+        (Cause.PROMISES_MISSED, f"lane:{one.lane.name}", 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "paused"), [(broken(missed=0), ()), (broken(), (LANE.name,))], ids=["at risk", "of a paused lane"]
+)
+def test_what_is_at_risk_or_paused_is_none(one: Broken, paused: tuple[str, ...]) -> None:
+    assert findings.with_promises([], [one], paused).broken == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "known", "expected"),
+    [
+        ({}, (), 1),
+        ({"jobs": 4}, (), 0),
+        ({"customers": 1}, (), 0),
+        ({"succeeded": 6}, (), 0),
+        ({"jobs": 0, "waiting": 1}, ("kind:k/error:e",), 1),
+        ({"jobs": 0, "waiting": 0}, ("kind:k/error:e",), 0),
+    ],
+)
+def test_failures_are_a_cause_when_several_customers_have_them_and_no_fewer_than_succeed(
+    changed: dict[str, Any], known: tuple[str, ...], expected: int
+) -> None:
+    one = replace(Failures("k", "e", 5, 2, 5, NOON, NOON, 5), **changed)
+    assert len(list(findings.of_failures([one], known))) == expected
+
+
+SOMEBODY_ELSE = frozenset({uuid4()})
+HERE = frozenset({LANE.name})
+
+
+@pytest.mark.parametrize(
+    ("cause", "reach", "job", "shows", "touched"),
+    [
+        (Cause.NO_WORKER, Reach(lanes=frozenset({LANE.name})), waiting(), "no_worker", True),
+        (Cause.NO_WORKER, Reach(), waiting(), "no_worker", True),
+        (Cause.NO_WORKER, Reach(lanes=frozenset({OTHER.name})), waiting(), "no_worker", False),
+        (Cause.NO_WORKER, Reach(), waiting(), "paused", False),
+        (Cause.NO_CAPABLE_WORKER, Reach(kinds=frozenset({"drill"})), waiting(), "no_capable_worker", True),
+        (Cause.NO_CAPABLE_WORKER, Reach(spares=frozenset({"drill"})), waiting(), "no_capable_worker", False),
+        (Cause.LOOP_BLOCKED, Reach(workers=SOMEBODY_ELSE, lanes=HERE), waiting(), "loop_blocked", True),
+        (Cause.LOOP_BLOCKED, Reach(workers=SOMEBODY_ELSE), running(), "loop_blocked", False),
+        (Cause.LOOP_BLOCKED, Reach(workers=frozenset({WORKER})), running(), "loop_blocked", True),
+        (Cause.DEPENDENCY_DOWN, Reach(error="drill_failed"), retrying(5), "retry_backoff", True),
+        (Cause.DEPENDENCY_DOWN, Reach(error="other"), retrying(5), "retry_backoff", False),
+        (Cause.PROMISES_MISSED, Reach(), waiting(promise_status=PromiseStatus.MISSED), "lane_saturated", True),
+        (Cause.PROMISES_MISSED, Reach(), waiting(), "lane_saturated", False),
+        (Cause.UNDELIVERED_RESULT, Reach(customers=SOMEBODY_ELSE), waiting(), "lane_saturated", False),
+    ],
+)  # fmt: skip
+def test_a_job_is_touched_by_what_it_is_and_by_the_cause_that_it_shows(
+    cause: Cause,
+    reach: Reach,
+    job: Job,
+    shows: str,
+    touched: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    assert touches(incident(cause, reach), job, shows) is touched
+
+
+def test_of_several_the_worst_is_named_and_of_these_the_oldest() -> None:
+    mild = incident(Cause.NO_WORKER, severity=Severity.S3)
+    late = incident(Cause.NO_WORKER, severity=Severity.S1, opened_at=datetime(2026, 11, 23, tzinfo=UTC))
+    worst = incident(Cause.NO_WORKER, severity=Severity.S1)
+    assert touching([mild, late, worst], waiting(), "no_worker") == worst
+    assert touching([mild], waiting(), "lane_saturated") is None
+
+
+def test_several_findings_of_one_incident_are_added_up_and_bound_nothing_that_one_of_them_does_not() -> None:
+    both = findings.combined([replace(lane_held(), blast=Blast(2, 1)), replace(lane_held(OTHER), blast=Blast(3, 2))])
+    assert (both.blast.jobs, both.blast.customers, both.blast.at_least) == (5, 2, True)
+    assert both.reach.lanes == frozenset({LANE.name, OTHER.name})
+    assert findings.combined([lane_held(), Finding(Cause.NO_WORKER, "*", NOON)]).reach.lanes is None
