@@ -11,17 +11,21 @@ from typing import Protocol
 import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from invoicing.alerts.carrying import Alerts
+from invoicing.alerts.letters import letter_of
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
-from invoicing.kit.egress import Egress, networks_of
+from invoicing.kit.egress import ANYWHERE, Egress, networks_of
 from invoicing.kit.ids import new_id
 from invoicing.kit.smtp import Mailer, server_of
 from invoicing.outbox.carrying import Hooks, Mails
+from invoicing.outbox.model import Channel
 from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
+from workers.channels import Channels
 from workers.dispatcher import Dispatcher
 from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
@@ -41,6 +45,10 @@ wait for the answer for ever, while the heartbeat, on a connection of its own, g
 
 _MAILS = Bounds(messages=4, probes=1, each=2)
 """An SMTP server takes few at a time; each holds a message under its lease only while it is being handed in."""
+
+
+_ALERTS = Bounds(messages=64, probes=16, each=2, lease=timedelta(seconds=30))
+"""Few, but none waits for another's receiver; one that was lost with its relay is not to wait for long."""
 
 
 class _Loop(Protocol):
@@ -106,7 +114,8 @@ async def _watchdog(settings: Settings) -> None:
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
         keeper, observer = Keeper(engine, diagnosis.explain), Observer(engine)
-        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *_relays(settings, engine)]
+        channels = Channels(engine, settings.alertmanager_url)
+        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, channels, *_relays(settings, engine)]
         _on_signals(*(loop.stop for loop in loops))
         await asyncio.gather(*(loop.run() for loop in loops))
 
@@ -114,10 +123,15 @@ async def _watchdog(settings: Settings) -> None:
 def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:
     """Send over every channel that is set up."""
     url, _ = settings.servers()
-    relays = [Relay(engine, url, Hooks(Egress(allowed=networks_of(settings.egress_allow))))]
+    egress = Egress(allowed=networks_of(settings.egress_allow))
+    trusted = {settings.alertmanager_url: Egress(allowed=ANYWHERE)} if settings.alertmanager_url else {}
+    alerts = Alerts(egress, settings.public_url, trusted)
+    relays = [Relay(engine, url, Hooks(egress)), Relay(engine, url, alerts, _ALERTS)]
     if settings.smtp_url is not None and settings.mail_from is not None:
-        mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from)
-        relays.append(Relay(engine, url, mails, _MAILS))
+        server, sender = server_of(settings.smtp_url), settings.mail_from
+        relays.append(Relay(engine, url, Mails(Mailer(server), sender), _MAILS))
+        written = partial(letter_of, public_url=settings.public_url)
+        relays.append(Relay(engine, url, Mails(Mailer(server), sender, [Channel.ALERT_MAIL], written), _MAILS))
     return relays
 
 

@@ -48,7 +48,7 @@ class Relay:
 
     async def run(self) -> None:
         """Send what is due as it becomes due: woken by the commit that writes it, not by a clock."""
-        channels = [relaying.CHANNEL]
+        channels = [relaying.bell_of(self._carrier.channels)]
         async with listening(self._url, channels, lambda *_: self._woken.set(), missed=self._woken.set):
             expiring = asyncio.create_task(self._expire_now_and_then(), name="expire")
             try:
@@ -64,7 +64,7 @@ class Relay:
             if await self.start_due():
                 return 0.0
             async with self._engine.connect() as session:
-                due = await relaying.next_due(session, self._carrier.channel)
+                due = await relaying.next_due(session, self._carrier.channels)
         except UNREACHABLE as error:
             log.warning("cannot see what is to be delivered: %s", error, extra={"action": "outbox.round_failed"})
             return _AFTER_A_FAILURE_S
@@ -82,7 +82,7 @@ class Relay:
             return 0
         async with transaction(self._engine) as session:
             probes = min(free, self._bounds.probes - probing)
-            errands = await relaying.take(session, self._carrier.channel, self._bounds, free=free, probes=probes)
+            errands = await relaying.take(session, self._carrier.channels, self._bounds, free=free, probes=probes)
         for errand in errands:
             task = asyncio.create_task(self._deliver(errand), name=f"deliver-{errand.id}")
             self._sending[task] = errand

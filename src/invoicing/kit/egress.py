@@ -54,6 +54,10 @@ _NOT_PUBLIC_V6 = tuple(
 )
 
 
+ANYWHERE: Sequence[Network] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+"""For addresses that nobody from outside has chosen."""
+
+
 class EgressError(Exception):
     """A request that got no answer; `code` is for programs, the text for the person whose address it is."""
 
