@@ -163,7 +163,7 @@ def said_in(body: str) -> Said:
     """Read a message back."""
     read = json.loads(body)
     data = read["data"]
-    earlier = [Severity(one) for one in data["earlier_severities"]]
+    earlier = tuple(Severity(one) for one in data["earlier_severities"])
     return Said(read["type"], datetime.fromisoformat(read["timestamp"]), alert_in(data), earlier)
 
 

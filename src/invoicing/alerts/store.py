@@ -105,11 +105,10 @@ async def standing(session: Session) -> list[str]:
     return list(rows.all())
 
 
-async def last_said(session: Session, incident_id: UUID) -> str | None:
-    """Give what was last said of an incident, and let nobody say more before the transaction ends."""
-    body: str | None = await session.scalar(
-        select(alerts.c.body).where(alerts.c.incident_id == incident_id).with_for_update()
-    )
+async def last_said(session: Session, incident_id: UUID, *, held: bool = False) -> str | None:
+    """Give what was last said of an incident; `held` lets nobody say more before the transaction ends."""
+    query = select(alerts.c.body).where(alerts.c.incident_id == incident_id)
+    body: str | None = await session.scalar(query.with_for_update() if held else query)
     return body
 
 

@@ -12,6 +12,11 @@ from fastapi.openapi.utils import get_openapi
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from invoicing.alerts import service as alerts
+from invoicing.alerts.api.answers import Acknowledge, Answers
+from invoicing.alerts.api.channels import Switchboard
+from invoicing.alerts.api.routes import add_channels
+from invoicing.alerts.wishes import Means
 from invoicing.app import METADATA, load_kinds
 from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
@@ -86,6 +91,7 @@ def create_app(
     explain: Explainer | None = None,
     newcomer: Newcomer = diagnosis.just_accepted,
     normals: Normals = diagnosis.normal_times,
+    acknowledge: Acknowledge | None = None,
 ) -> FastAPI:
     """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
 
@@ -116,6 +122,11 @@ def create_app(
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction, agreed.promise))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
+    add_channels(
+        router,
+        Switchboard(desk.gate, engine, _means(settings)),
+        Answers(engine, acknowledge or partial(alerts.acknowledged, engine)),
+    )
     add_lanes(router, Tower(desk.gate, engine))
     add_scheduling(router, Helm(desk.gate, engine))
     previewed = partial(diagnosis.explain, kinds=kinds, fresh=True)
@@ -146,6 +157,11 @@ def create_app(
             followers.end()
 
     return _application(router, lifespan)
+
+
+def _means(settings: Settings) -> Means:
+    """Say what alerts can be sent with, and where to."""
+    return Means(networks_of(settings.egress_allow), mails=settings.smtp_url is not None)
 
 
 def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported

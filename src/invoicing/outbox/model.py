@@ -143,6 +143,8 @@ class Delivery:
     event: str
     job_id: UUID | None
     incident_id: UUID | None
+    seq: int | None
+    """Of the job's timeline, or the incident's revisions."""
     state: MessageState
     created_at: datetime
     due_at: datetime

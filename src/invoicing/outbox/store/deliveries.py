@@ -20,6 +20,7 @@ SHOWN = (
     _m.event,
     _m.job_id,
     _m.incident_id,
+    _m.seq,
     _m.state,
     _m.created_at,
     _m.due_at,
