@@ -12,6 +12,7 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.alerts.carrying import Alerts
+from invoicing.alerts.chatting import Chats, available
 from invoicing.alerts.letters import letter_of
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
@@ -125,7 +126,7 @@ def _relays(settings: Settings, engine: AsyncEngine) -> list[Relay]:
     url, _ = settings.servers()
     egress = Egress(allowed=networks_of(settings.egress_allow))
     trusted = {settings.alertmanager_url: Egress(allowed=ANYWHERE)} if settings.alertmanager_url else {}
-    alerts = Alerts(egress, settings.public_url, trusted)
+    alerts = Alerts(egress, settings.public_url, trusted, Chats(egress) if available() else None)
     relays = [Relay(engine, url, Hooks(egress)), Relay(engine, url, alerts, _ALERTS)]
     if settings.smtp_url is not None and settings.mail_from is not None:
         server, sender = server_of(settings.smtp_url), settings.mail_from

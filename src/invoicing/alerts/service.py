@@ -195,6 +195,19 @@ async def _remove(session: Session, channel_id: UUID) -> None:
     await announcing.remove_endpoint(session, channel_id)
 
 
+async def trust(session: Session, channel_id: UUID, secret: str) -> AlertChannel:
+    """Let acknowledgements come back from PagerDuty that are signed with a secret; the one before is void.
+
+    Raises `Problem` for a channel that nothing comes back from by itself.
+    """
+    channel = await get(session, channel_id)
+    if channel.kind is not ChannelKind.PAGERDUTY:
+        words = f"Nothing comes back from a channel of the kind {channel.kind} but by the links in its messages."
+        raise Problem("conflict", words, remedy="Give the secret to a channel of PagerDuty.")
+    await store.set_answer_secret(session, channel_id, secret)
+    return await get(session, channel_id)
+
+
 async def keep_environments(session: Session, url: str | None) -> None:
     """Have the one channel that the environment adds be there, with this address; or not be there, without one."""
     await store.hold_channels(session)

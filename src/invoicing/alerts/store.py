@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql import func
 
@@ -80,6 +80,11 @@ async def remove_channel(session: Session, channel_id: UUID) -> bool:
     """Remove a channel; False when there is none."""
     removed = await session.execute(delete(alert_channels).where(_c.id == channel_id).returning(_c.id))
     return removed.one_or_none() is not None
+
+
+async def set_answer_secret(session: Session, channel_id: UUID, secret: str) -> None:
+    """Keep what PagerDuty signs with."""
+    await session.execute(update(alert_channels).where(_c.id == channel_id).values(answer_secret=secret))
 
 
 async def answer_secret(session: Session, channel_id: UUID) -> str | None:

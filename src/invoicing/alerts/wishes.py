@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from invoicing.alerts.chats import NAMES, asked, service_of, shown
 from invoicing.alerts.model import ChannelKind, Severity
 from invoicing.alerts.pagerduty import ENQUEUE
 from invoicing.alerts.service import Wish
@@ -58,7 +59,21 @@ def wish_of(name: str, kind: ChannelKind, least: Severity, given: Mapping[str, s
                 raise _cannot("mails", "INVOICING_SMTP_URL")
             return Wish(name, kind, MAILTO + given["address"], least, new_secret(), fresh_secret=True)
         case ChannelKind.CHAT:
-            raise _cannot("to chats", "the extra `chat`")
+            return _chat(name, least, given["url"], means)
+
+
+def _chat(name: str, least: Severity, url: str, means: Means) -> Wish:
+    if not means.chats:
+        raise _cannot("messages to chats", "the extra `chat` (pip install 'invoicing[chat]')")
+    if service_of(url) is None:
+        raise _wrong("url", f"A URL of Apprise without options, of one of {', '.join(NAMES)}, is needed.")
+    try:
+        address = asked(url)
+    except ValueError as error:
+        raise _wrong("url", "The URL names no host.") from error
+    if address is not None:
+        _reachable(address, means)
+    return Wish(name, ChannelKind.CHAT, shown(url), least, url)
 
 
 def _complete(kind: ChannelKind, given: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from invoicing.alerts import chatting
 from invoicing.alerts import service as alerts
 from invoicing.alerts.api.answers import Acknowledge, Answers
 from invoicing.alerts.api.channels import Switchboard
@@ -161,7 +162,7 @@ def create_app(
 
 def _means(settings: Settings) -> Means:
     """Say what alerts can be sent with, and where to."""
-    return Means(networks_of(settings.egress_allow), mails=settings.smtp_url is not None)
+    return Means(networks_of(settings.egress_allow), mails=settings.smtp_url is not None, chats=chatting.available())
 
 
 def _application(router: Router, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported

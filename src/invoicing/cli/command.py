@@ -22,6 +22,7 @@ _VERBS = {
     "verify": "verify",
     "waits": "waits",
     "workers": "lanes",
+    "channels": "channels",
     "webhooks": "webhooks",
     "scheduling": "scheduling",
     "web": "processes",

@@ -193,6 +193,14 @@ class Egress:
         except TimeoutError as error:
             raise EgressError("timeout", f"There was no whole answer within {self._patience_s:g} seconds.") from error
 
+    async def judge(self, url: str) -> None:
+        """Raise `EgressError` unless a URL may be asked now; for those who have another ask it."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._judged(target_of(url, self._allowed))
+        except TimeoutError as error:
+            raise EgressError("timeout", f"The name was not found within {self._patience_s:g} seconds.") from error
+
     async def _first(
         self, target: Target, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
     ) -> Reply:

@@ -37,7 +37,7 @@ async def test_an_incident_stands_there_until_it_is_over_even_if_alertmanager_fo
     async with alertmanager(tmp_path / "second", port=urlsplit(url).port or 0) as running:
         assert await running.alerts() == []
         await desk.hurry()
-        await desk.rests("delivered", "waiting")
+        await desk.until(running.alerts)
         (again,) = await running.alerts()
         assert (again["labels"]["severity"], again["annotations"]["jobs"]) == ("S1", "41")
         acknowledged = then(worse, state=AlertState.ACKNOWLEDGED)

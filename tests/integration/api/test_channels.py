@@ -123,12 +123,20 @@ async def test_what_a_kind_cannot_use_is_refused_by_name(service: Service, form:
 async def test_nobody_but_ops_sees_channels(service: Service) -> None:
     one = await added(service, WEBHOOK)
     path = f"/v1/channels/{one['id']}"
-    calls = [("GET", "/v1/channels"), ("GET", path), ("DELETE", path), ("POST", f"{path}:test")]
+    calls = [
+        ("GET", "/v1/channels"),
+        ("GET", path),
+        ("DELETE", path),
+        ("POST", f"{path}:test"),
+        ("POST", f"{path}:trust"),
+    ]
     calls += [("GET", f"{path}/deliveries"), ("POST", f"{path}/deliveries/{NOBODYS}:resend"), ("POST", "/v1/channels")]
     for who in (service.acme, service.support):
         assert {(await who.request(method, address)).status_code for method, address in calls} == {403}
     for method, address in calls[1:-1]:
-        strange = await service.ops.request(method, address.replace(one["id"], NOBODYS))
+        strange = await service.ops.request(
+            method, address.replace(one["id"], NOBODYS), json={"webhook_secret": WEBHOOK_SECRET}
+        )
         assert strange.status_code == 404
     assert (await service.acme.get("/v1/webhooks")).json()["items"] == []
     as_webhook = await service.acme.post(f"/v1/webhooks/{one['id']}:test")
@@ -245,7 +253,10 @@ def signed(body: bytes, secret: str = WEBHOOK_SECRET) -> dict[str, str]:
 
 
 async def test_acknowledging_in_pagerduty_comes_back_if_pagerduty_signed_it(service: Service) -> None:
-    channel, mails = await added(service, PAGERDUTY), await added(service, MAIL)
+    channel, mails = await added(service, {**PAGERDUTY, "webhook_secret": "before" * 6}), await added(service, MAIL)
+    secret = {"webhook_secret": WEBHOOK_SECRET}
+    assert (await service.ops.post(f"/v1/channels/{channel['id']}:trust", json=secret)).json()["acknowledges"]
+    assert (await service.ops.post(f"/v1/channels/{mails['id']}:trust", json=secret)).status_code == 409
     one = alert()
     async with transaction(service.engine) as session:
         await alerts.announce(session, one)

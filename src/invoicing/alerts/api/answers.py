@@ -84,7 +84,7 @@ class Answers:
                 "forbidden",
                 "The signature does not hold.",
                 field="/headers/X-PagerDuty-Signature",
-                remedy="Add the channel anew with the secret that PagerDuty showed when the webhook was made.",
+                remedy="POST /v1/channels/{id}:trust with the secret that PagerDuty showed when the webhook was made.",
             )
         said = pagerduty_said(whole)
         if said is not None:

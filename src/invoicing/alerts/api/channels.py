@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.alerts import service
-from invoicing.alerts.api.schemas import ChannelForm
+from invoicing.alerts.api.schemas import ChannelForm, TrustForm
 from invoicing.alerts.model import AlertChannel, ChannelKind
 from invoicing.alerts.wishes import Means, wish_of
 from invoicing.customers.api.gate import Gate
@@ -77,6 +77,15 @@ class Switchboard:
             removed = await service.remove(session, _channel_id(request))
             await audit(session, principal, "channel.removed", _target(removed.id), None, {"name": removed.name})
         return Response(status_code=204)
+
+    async def trust(self, request: Request) -> Response:
+        """Answer `POST /v1/channels/{channel_id}:trust`."""
+        principal, channel_id = await self.gate.staff(request, Role.OPS), _channel_id(request)
+        asked = await form(request, TrustForm)
+        async with transaction(self.engine) as session:
+            channel = await service.trust(session, channel_id, asked.webhook_secret)
+            await audit(session, principal, "channel.trusted", _target(channel_id))
+        return answer(channel_view(channel))
 
     async def test(self, request: Request) -> Response:
         """Answer `POST /v1/channels/{channel_id}:test`."""

@@ -11,6 +11,7 @@ from invoicing.alerts.api.schemas import (
     ChannelList,
     ChannelWithSecret,
     TrialBody,
+    TrustForm,
 )
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY
@@ -39,7 +40,7 @@ _ACKNOWLEDGEMENT = "/v1/alerts/{incident_id:name}/acknowledgement"
 
 def add_channels(router: Router, switchboard: Switchboard, answers: Answers) -> None:
     """Add the routes."""
-    router.models.append(ChannelForm)
+    router.models += [ChannelForm, TrustForm]
     _add_channels(router, switchboard)
     _add_acts(router, switchboard)
     _add_deliveries(router, switchboard)
@@ -109,6 +110,19 @@ def _add_channels(router: Router, switchboard: Switchboard) -> None:
 
 
 def _add_acts(router: Router, switchboard: Switchboard) -> None:
+    router.operation(
+        "POST",
+        f"{_ONE}:trust",
+        switchboard.trust,
+        name="trustChannel",
+        summary="Let acknowledgements come back from PagerDuty (ops)",
+        text="The secret is what PagerDuty shows when a webhook V3 to `/v1/channels/{channel_id}/pagerduty` is made.",
+        tag=TAG,
+        parameters=[_CHANNEL],
+        body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model="TrustForm")}}}},
+        answers={200: Given("The channel.", {"application/json": ChannelBody})},
+        problems=[400, 404, 408, 409, 413, 415, 422],
+    )
     router.operation(
         "POST",
         f"{_ONE}:test",

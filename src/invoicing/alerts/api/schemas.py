@@ -55,6 +55,14 @@ class ChannelForm(BaseModel):
         return {name: value for name, value in optional.items() if value is not None}
 
 
+class TrustForm(BaseModel):
+    """What PagerDuty's webhook to us signs with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    webhook_secret: Secret
+
+
 class ChannelBody(BaseModel):
     """A channel, without its secrets."""
 
