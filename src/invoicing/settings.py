@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 _SHORTEST_SECRET = 16
 _MAILBOX = r"[^\s<>@,;\x00-\x1f]+@[\w.-]+"
 _SENDER = re.compile(rf"([^\x00-\x1f\x7f<>@,;\"]{{0,100}} )?<{_MAILBOX}>|{_MAILBOX}", re.ASCII)
+_VISIBLE = re.compile(r"[!-~]{1,1000}")
 _PERIODS = re.compile(r"([\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)(,[\w.-]+=\d{1,5}[dy](/\d{1,5}[dy])?)*", re.ASCII)
 
 
@@ -43,6 +44,8 @@ class Settings:
     keep: str = ""
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
+    alertmanager_url: str | None = None
+    public_url: str | None = None
 
     def servers(self) -> tuple[str, str]:
         """Give the URLs of PostgreSQL and Redis to a process that does not start them itself."""
@@ -79,6 +82,10 @@ VARIABLES = {
     "INVOICING_SMTP_URL": "server that mails are handed to, for web and watchdog: smtps://user:password@host:465, "
     "smtp://user:password@host:587?starttls, or smtp://host:25 within one's own network",
     "INVOICING_MAIL_FROM": "sender of mails: Invoices <invoices@example.com>; needed with INVOICING_SMTP_URL",
+    "INVOICING_ALERTMANAGER_URL": "an Alertmanager that is told of incidents, wherever it is, the same for all "
+    "watchdogs: http://alertmanager:9093",
+    "INVOICING_PUBLIC_URL": "where people reach this service from outside, for the links in alerts: "
+    "https://invoicing.example.com; without it alerts have no links",
     "INVOICING_KEEP": "how long finished jobs are kept, where not as their kinds say: invoice.issue=12y,drill=60d/30d "
     "(after the stroke: those dead or cancelled; no kind may be kept shorter than it says)",
 }
@@ -111,6 +118,8 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         keep=_periods(env, "INVOICING_KEEP"),
         smtp_url=smtp_url,
         mail_from=mail_from,
+        alertmanager_url=_address(env, "INVOICING_ALERTMANAGER_URL", "http://alertmanager:9093"),
+        public_url=_address(env, "INVOICING_PUBLIC_URL", "https://invoicing.example.com"),
     )
 
 
@@ -198,6 +207,23 @@ def _smtp(env: Mapping[str, str], url_name: str, sender_name: str) -> tuple[str 
             f"{sender_name}={sender!r}: must be one address, for example Invoices <invoices@example.com>"
         )
     return url, sender
+
+
+def _address(env: Mapping[str, str], name: str, example: str) -> str | None:
+    """Read a URL that others are put behind; without the stroke at its end."""
+    url = (env.get(name) or "").rstrip("/") or None
+    if url is not None and not _is_address(url):
+        raise SettingError(f"{name}: must be http:// or https:// with a host, and no user or query, such as {example}")
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.port != 0 and bool(parts.hostname)
+    except ValueError:
+        return False
+    return known and _VISIBLE.fullmatch(url) is not None and not set(url) & set("@?#\\")
 
 
 def _is_smtp(url: str) -> bool:

@@ -12,20 +12,26 @@ import uvloop
 from prometheus_client.registry import Collector
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from invoicing.alerts.carrying import Alerts
+from invoicing.alerts.chatting import Chats, available
+from invoicing.alerts.letters import letter_of
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.jobs.tracing import close, traces_of
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
-from invoicing.kit.egress import Egress, networks_of
+from invoicing.kit.egress import ANYWHERE, Egress, networks_of
 from invoicing.kit.exposing import LoopLag, exposed
 from invoicing.kit.ids import new_id
 from invoicing.kit.smtp import Mailer, server_of
 from invoicing.outbox.carrying import Hooks, Mails
+from invoicing.outbox.letters import letter_of as customers_letter_of
+from invoicing.outbox.model import Channel
 from invoicing.outbox.relaying import Bounds
 from invoicing.settings import Settings
 from invoicing.transport import Transport, connect
+from workers.channels import Channels
 from workers.deadman import Deadman
 from workers.detector import Detector
 from workers.dispatcher import Dispatcher
@@ -49,6 +55,10 @@ wait for the answer for ever, while the heartbeat, on a connection of its own, g
 
 _MAILS = Bounds(messages=4, probes=1, each=2)
 """An SMTP server takes few at a time; each holds a message under its lease only while it is being handed in."""
+
+
+_ALERTS = Bounds(messages=64, probes=16, each=2, lease=timedelta(seconds=30))
+"""Few, but none waits for another's receiver; one that was lost with its relay is not to wait for long."""
 
 
 class _Loop(Protocol):
@@ -124,7 +134,8 @@ async def _watchdog(settings: Settings) -> None:
         learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
         observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
         detector, deadman = Detector(engine, pulses=pulses), _deadman(settings, pulses)
-        lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector]
+        channels = Channels(engine, settings.alertmanager_url)
+        lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels]
         loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
         with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):
@@ -134,10 +145,16 @@ async def _watchdog(settings: Settings) -> None:
 def _relays(settings: Settings, engine: AsyncEngine, pulses: Pulses) -> list[Relay]:
     """Send over every channel that is set up."""
     url, _ = settings.servers()
-    relays = [Relay(engine, url, Hooks(_egress(settings)), pulses=pulses)]
+    egress = _egress(settings)
+    trusted = {settings.alertmanager_url: Egress(allowed=ANYWHERE)} if settings.alertmanager_url else {}
+    alerts = Alerts(egress, settings.public_url, trusted, Chats(egress) if available() else None)
+    relays = [Relay(engine, url, Hooks(egress), pulses=pulses), Relay(engine, url, alerts, _ALERTS, pulses)]
     if settings.smtp_url is not None and settings.mail_from is not None:
-        mails = Mails(Mailer(server_of(settings.smtp_url)), settings.mail_from, words.retell)
-        relays.append(Relay(engine, url, mails, _MAILS, pulses))
+        server, sender = server_of(settings.smtp_url), settings.mail_from
+        told = partial(customers_letter_of, retell=words.retell)
+        relays.append(Relay(engine, url, Mails(Mailer(server), sender, told), _MAILS, pulses))
+        written = partial(letter_of, public_url=settings.public_url)
+        relays.append(Relay(engine, url, Mails(Mailer(server), sender, written, [Channel.ALERT_MAIL]), _MAILS, pulses))
     return relays
 
 

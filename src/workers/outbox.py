@@ -50,8 +50,9 @@ class Relay:
         self._woken = asyncio.Event()
         self._sending: dict[asyncio.Task[None], Errand] = {}
         pulses = pulses or Pulses()
-        self._relaying = pulses.of(f"relay_{carrier.channel}", _LONGEST_SLEEP_S)
-        self._expiring = pulses.of(f"expire_{carrier.channel}", _EXPIRE_EVERY_S)
+        name = "_".join(carrier.channels)
+        self._relaying = pulses.of(f"relay_{name}", _LONGEST_SLEEP_S)
+        self._expiring = pulses.of(f"expire_{name}", _EXPIRE_EVERY_S)
         self.tried: Counter[tuple[str, str]] = Counter()
         """Tries to deliver so far, by channel and what became of the message by them."""
 
@@ -62,7 +63,7 @@ class Relay:
 
     async def run(self) -> None:
         """Send what is due as it becomes due: woken by the commit that writes it, not by a clock."""
-        channels = [relaying.CHANNEL]
+        channels = [relaying.bell_of(self._carrier.channels)]
         async with listening(self._url, channels, lambda *_: self._woken.set(), missed=self._woken.set):
             expiring = asyncio.create_task(self._expire_now_and_then(), name="expire")
             try:
@@ -79,7 +80,7 @@ class Relay:
                 if await self.start_due():
                     return 0.0
                 async with self._engine.connect() as session:
-                    due = await relaying.next_due(session, self._carrier.channel)
+                    due = await relaying.next_due(session, self._carrier.channels)
         except UNREACHABLE as error:
             log.warning("cannot see what is to be delivered: %s", error, extra={"action": "outbox.round_failed"})
             return _AFTER_A_FAILURE_S
@@ -97,7 +98,7 @@ class Relay:
             return 0
         async with transaction(self._engine) as session:
             probes = min(free, self._bounds.probes - probing)
-            errands = await relaying.take(session, self._carrier.channel, self._bounds, free=free, probes=probes)
+            errands = await relaying.take(session, self._carrier.channels, self._bounds, free=free, probes=probes)
         for errand in errands:
             task = asyncio.create_task(self._deliver(errand), name=f"deliver-{errand.id}")
             self._sending[task] = errand
@@ -127,7 +128,7 @@ class Relay:
     async def _conclude(self, errand: Errand, outcome: Outcome) -> None:
         async with transaction(self._engine) as session:
             verdict, current = await relaying.conclude(session, errand, outcome, random.random())  # noqa: S311 - jitter
-        self.tried[self._carrier.channel, verdict.outcome] += 1
+        self.tried[errand.channel, verdict.outcome] += 1
         told = {"outcome": verdict.outcome, "status": verdict.status, "state": verdict.state, "current": current}
         log.info("tried to deliver a message", extra={**_named(errand, "outbox.tried"), **told})
 

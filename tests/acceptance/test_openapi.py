@@ -41,7 +41,7 @@ def lines(ctx, value):
 """
 
 # staff's operations again as those who may use them; a customer meets 403 there
-PATHS = {"customer": "^/", "admin": "^/metrics|^/v1/(lanes|workers|admin|scheduling|support|incidents)"}
+PATHS = {"customer": "^/", "admin": "^/metrics|^/v1/(lanes|workers|admin|scheduling|support|incidents|channels)"}
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from types import MappingProxyType
 
+from invoicing.alerts import tables as _alerts
 from invoicing.customers import tables as _customers
 from invoicing.diagnosis import tables as _diagnosis
 from invoicing.incidents import tables as _incidents
@@ -17,7 +18,7 @@ from invoicing.outbox import tables as _outbox
 METADATA = metadata
 """Every table of the service; importing the rooms' tables fills it."""
 
-ROOMS_WITH_TABLES = (_customers, _outbox, _jobs, _lanes, _diagnosis, _invoices, _incidents)
+ROOMS_WITH_TABLES = (_customers, _outbox, _alerts, _jobs, _lanes, _diagnosis, _invoices, _incidents)
 
 
 def load_kinds(*, drills: bool) -> Kinds:

@@ -12,6 +12,12 @@ from fastapi.openapi.utils import get_openapi
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
 
+from invoicing.alerts import chatting
+from invoicing.alerts import service as alerts
+from invoicing.alerts.api.answers import Acknowledge, Answers
+from invoicing.alerts.api.channels import Switchboard
+from invoicing.alerts.api.routes import add_channels
+from invoicing.alerts.wishes import Means
 from invoicing.app import METADATA, load_kinds
 from invoicing.app.application import Application
 from invoicing.app.health import Ward, add_health
@@ -84,6 +90,7 @@ def create_app(
     explain: Explainer | None = None,
     newcomer: Newcomer = diagnosis.just_accepted,
     normals: Normals = diagnosis.normal_times,
+    acknowledge: Acknowledge | None = None,
 ) -> FastAPI:
     """Assemble the web application; it starts with its lifespan and can be used by any ASGI server.
 
@@ -125,6 +132,11 @@ def create_app(
     add_kinds(router, Catalogue(desk, kinds, normals, predictor.correction, agreed.promise))
     add_webhooks(router, PostOffice(desk.gate, engine, networks_of(settings.egress_allow)))
     add_mails(router, MailRoom(desk.gate, engine, open=settings.smtp_url is not None))
+    add_channels(
+        router,
+        Switchboard(desk.gate, engine, _means(settings)),
+        Answers(engine, acknowledge or partial(alerts.acknowledged, engine)),
+    )
     add_offices(router, desk, kinds, agreed)
     add_health(router, Ward(engine, METADATA))
     add_metrics(
@@ -153,6 +165,11 @@ def create_app(
             followers.end()
 
     return _application(router, traffic, lifespan)
+
+
+def _means(settings: Settings) -> Means:
+    """Say what alerts can be sent with, and where to."""
+    return Means(networks_of(settings.egress_allow), mails=settings.smtp_url is not None, chats=chatting.available())
 
 
 def _application(router: Router, traffic: Traffic, lifespan: Any) -> FastAPI:  # noqa: ANN401 - FastAPI's own type of it is not exported

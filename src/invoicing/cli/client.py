@@ -56,6 +56,10 @@ class Service:
         asked = {name: value for name, value in parameters.items() if value is not None}
         return _read(self._send("POST", path, json=body, params=asked))
 
+    def await_(self, path: str, seconds: int) -> Answer:
+        """Have something done, and wait for what comes of it at most so long."""
+        return _read(self._send("POST", path, headers={"Prefer": f"wait={seconds}"}))
+
     def create(self, path: str, body: Mapping[str, Any], key: str) -> Answer:
         """Have something made; the same key never makes a second one."""
         return _read(self._send("POST", path, json=body, headers={"Idempotency-Key": key}))

@@ -25,6 +25,7 @@ _VERBS = {
     "waits": "waits",
     "why": "jobs",
     "workers": "lanes",
+    "channels": "channels",
     "webhooks": "webhooks",
     "scheduling": "scheduling",
     "web": "processes",

@@ -54,6 +54,10 @@ _NOT_PUBLIC_V6 = tuple(
 )
 
 
+ANYWHERE: Sequence[Network] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
+"""For addresses that nobody from outside has chosen."""
+
+
 class EgressError(Exception):
     """A request that got no answer; `code` is for programs, the text for the person whose address it is."""
 
@@ -195,6 +199,14 @@ class Egress:
                 return await self._first(target, await self._judged(target), method, headers, body)
         except TimeoutError as error:
             raise EgressError("timeout", f"There was no whole answer within {self._patience_s:g} seconds.") from error
+
+    async def judge(self, url: str) -> None:
+        """Raise `EgressError` unless a URL may be asked now; for those who have another ask it."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await self._judged(target_of(url, self._allowed))
+        except TimeoutError as error:
+            raise EgressError("timeout", f"The name was not found within {self._patience_s:g} seconds.") from error
 
     async def _first(
         self, target: Target, addresses: Sequence[Address], method: str, headers: Mapping[str, str], body: bytes

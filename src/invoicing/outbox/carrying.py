@@ -1,13 +1,13 @@
 """The ways that a message takes, once it is claimed: each tries once, and whatever happens is an outcome."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.message import EmailMessage
 from typing import Protocol
 
 from invoicing.kit.egress import Egress, EgressError
 from invoicing.kit.smtp import Mailer, SmtpError
-from invoicing.outbox.letters import Retell, letter_of
 from invoicing.outbox.mailing import MAILTO
 from invoicing.outbox.model import (
     Answered,
@@ -16,6 +16,7 @@ from invoicing.outbox.model import (
     Outcome,
     Unanswered,
     headers_of,
+    longest_silence,
     pause_after,
     retry_after_of,
 )
@@ -27,7 +28,7 @@ class Carrier(Protocol):
     """What a relay sends with."""
 
     @property
-    def channel(self) -> Channel:
+    def channels(self) -> Collection[Channel]:
         """Which messages it takes."""
 
     def room(self, free: int, now: datetime) -> int:
@@ -42,7 +43,7 @@ class Hooks:
     """Requests to customers' addresses."""
 
     egress: Egress
-    channel: Channel = Channel.WEBHOOK
+    channels: Collection[Channel] = (Channel.WEBHOOK,)
 
     def room(self, free: int, now: datetime) -> int:
         """Take whatever there is: each address has a breaker of its own."""
@@ -68,8 +69,9 @@ class Mails:
 
     mailer: Mailer
     sender: str
-    retell: Retell
-    channel: Channel = Channel.MAIL
+    written: Callable[[Errand, str, str], EmailMessage]
+    """Writes the mail of a message, from a sender to a recipient."""
+    channels: Collection[Channel] = (Channel.MAIL,)
     failures: int = 0
     open_until: datetime | None = None
 
@@ -82,7 +84,7 @@ class Mails:
     async def send(self, errand: Errand, now: Callable[[], datetime], chance: float) -> Outcome:
         """Send the words of a message; delivered is what the server has taken (250), and nothing else."""
         recipient = errand.url.removeprefix(MAILTO)
-        letter = letter_of(errand, self.sender, recipient, self.retell)
+        letter = self.written(errand, self.sender, recipient)
         if self.open_until is not None:
             self.open_until = now() + timedelta(seconds=self.mailer.patience_s)  # one at a time
         try:
@@ -97,6 +99,6 @@ class Mails:
             self.failures, self.open_until = 0, None
         else:
             self.failures += 1
-            pause = pause_after(self.failures, None, chance)
+            pause = pause_after(self.failures, None, chance, min(map(longest_silence, self.channels)))
             self.open_until = None if pause is None else now + pause
         return Unanswered(error.code, str(error), error.status, final=error.final, elsewhere=not error.of_recipient)

@@ -21,6 +21,15 @@ class Channel(StrEnum):
 
     WEBHOOK = "webhook"
     MAIL = "mail"
+    ALERTMANAGER = "alertmanager"
+    PAGERDUTY = "pagerduty"
+    ALERT_WEBHOOK = "alert_webhook"
+    ALERT_MAIL = "alert_mail"
+    CHAT = "chat"
+
+
+OF_OPS = frozenset(set(Channel) - {Channel.WEBHOOK, Channel.MAIL})
+"""Channels to those who run the service: their endpoints belong to no customer."""
 
 
 class MessageState(StrEnum):
@@ -75,6 +84,9 @@ _BREAKS_AFTER = 5
 
 _FIRST_PAUSE = timedelta(seconds=30)
 _LONGEST_PAUSE = timedelta(minutes=15)
+
+_LONGEST_SILENCE = timedelta(minutes=1)
+"""Of ours towards a channel of ops, whatever happened there: an alert is wanted as soon as it can be had."""
 
 _GONE = 410
 
@@ -132,6 +144,9 @@ class Delivery:
     id: UUID
     event: str
     job_id: UUID | None
+    incident_id: UUID | None
+    seq: int | None
+    """Of the job's timeline, or the incident's revisions."""
     state: MessageState
     created_at: datetime
     due_at: datetime
@@ -171,6 +186,9 @@ class Errand:
     """How much of its window is left."""
     probing: bool
     language: str | None = None
+    channel: Channel = Channel.WEBHOOK
+    repeats: timedelta | None = None
+    """After it was delivered it is sent again and again, so long apart, until a later one takes its place."""
 
 
 @dataclass(frozen=True)
@@ -214,15 +232,23 @@ class Verdict:
     """Nothing is held against the endpoint."""
 
 
-def judge(outcome: Outcome, tries: int, left: timedelta, chance: float) -> Verdict:
+def longest_silence(channel: Channel) -> timedelta:
+    """Say how long a channel may be left alone at most, whatever failed there."""
+    return _LONGEST_SILENCE if channel in OF_OPS else _LONGEST_RETRY_AFTER
+
+
+def judge(
+    outcome: Outcome, tries: int, left: timedelta, chance: float, most: timedelta = _LONGEST_RETRY_AFTER
+) -> Verdict:
     """Say what an outcome means after so many tries; `chance` (0 to 1) spreads what failed together.
 
-    Delivered is a 2xx and nothing else: a redirect is not followed, so it is a failure as any other.
+    Delivered is a 2xx and nothing else: a redirect is not followed, so it is a failure as any other. The next try is
+    after `most` at the latest.
     """
     if isinstance(outcome, Answered) and 200 <= outcome.status < 300:
         return Verdict(MessageState.DELIVERED, "delivered", outcome.status, None)
     held = _held(outcome)
-    again_in = max(_spread(_DELAYS[min(tries, len(_DELAYS)) - 1], chance), held or timedelta(0))
+    again_in = min(max(_spread(_DELAYS[min(tries, len(_DELAYS)) - 1], chance), held or timedelta(0)), most)
     state = MessageState.DEAD if left <= timedelta(0) else MessageState.WAITING
     match outcome:
         case Answered(status):
@@ -247,12 +273,17 @@ def _said(status: int) -> str:
     return f"The endpoint answered {status}."
 
 
-def pause_after(failures: int, held_for: timedelta | None, chance: float) -> timedelta | None:
-    """Say for how long an endpoint gets nothing after so many failures in a row; None: it goes on."""
+def pause_after(
+    failures: int, held_for: timedelta | None, chance: float, most: timedelta = _LONGEST_RETRY_AFTER
+) -> timedelta | None:
+    """Say for how long an endpoint gets nothing after so many failures in a row, `most` at the most; None: it goes on.
+
+    Where it asked to be left alone, that counts too.
+    """
     if failures < _BREAKS_AFTER:
-        return held_for
+        return None if held_for is None else min(held_for, most)
     doubled = _FIRST_PAUSE * 2 ** min(failures - _BREAKS_AFTER, 10)
-    return max(_spread(min(doubled, _LONGEST_PAUSE), chance), held_for or timedelta(0))
+    return min(max(_spread(min(doubled, _LONGEST_PAUSE), chance), held_for or timedelta(0)), most)
 
 
 def _spread(delay: timedelta, chance: float) -> timedelta:

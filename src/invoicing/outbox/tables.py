@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    Interval,
     LargeBinary,
     Table,
     Text,
@@ -18,16 +19,17 @@ from sqlalchemy import (
 from sqlalchemy.sql import func
 
 from invoicing.kit.db import metadata
-from invoicing.outbox.model import Channel, MessageState
+from invoicing.outbox.model import OF_OPS, Channel, MessageState
 
 _when = DateTime(timezone=True)
+_OF_OPS = "channel IN ({})".format(", ".join(f"'{one}'" for one in Channel if one in OF_OPS))
 _CHANNELS = "channel IN ({})".format(", ".join(f"'{one}'" for one in Channel))
 
 endpoints = Table(
     "endpoints",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("customer_id", ForeignKey("customers.id"), nullable=False),
+    Column("customer_id", ForeignKey("customers.id")),  # none: of ops, which no statement about customers meets
     Column("url", Text, nullable=False),
     Column("description", Text),
     Column("events", ARRAY(Text)),  # none: every event
@@ -53,6 +55,7 @@ endpoints = Table(
     Column("idempotency_key", Text, nullable=False),
     Column("body_hash", LargeBinary, nullable=False),
     CheckConstraint(_CHANNELS, name="channel"),
+    CheckConstraint(f"(customer_id IS NULL) = ({_OF_OPS})", name="owner"),
     CheckConstraint("(code_hash IS NULL) = (code_until IS NULL)", name="code"),
     CheckConstraint("(channel = 'mail') = (wanted IS NOT NULL AND language IS NOT NULL)", name="mail"),
     CheckConstraint("(disabled_at IS NULL) = (disabled_why IS NULL)", name="disabled"),
@@ -69,6 +72,7 @@ endpoints = Table(
         postgresql_where=text("open_until IS NOT NULL AND removed_at IS NULL"),
     ),
     Index("ix_endpoints_customer_id_idempotency_key", "customer_id", "idempotency_key", unique=True),
+    Index("ix_endpoints_idempotency_key", "idempotency_key", unique=True, postgresql_where=text("customer_id IS NULL")),
 )
 
 messages = Table(
@@ -78,10 +82,11 @@ messages = Table(
     Column("channel", Text, nullable=False),
     # no foreign key: every end of a job would lock its customer's endpoint; those are marked removed, never deleted
     Column("endpoint_id", Uuid, nullable=False),
-    Column("customer_id", Uuid, nullable=False),
+    Column("customer_id", Uuid),
     Column("event", Text, nullable=False),
     Column("job_id", Uuid),
-    Column("seq", Integer),
+    Column("incident_id", Uuid),
+    Column("seq", Integer),  # of the job's timeline, or the incident's revisions
     Column("body", Text, nullable=False),
     Column("state", Text, nullable=False, server_default=MessageState.WAITING),
     Column("created_at", _when, nullable=False, server_default=func.now()),
@@ -91,17 +96,25 @@ messages = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("tries", Integer, nullable=False, server_default="0"),  # attempts since it was written, or last resent
     Column("finished_at", _when),
+    Column("repeats", Interval),  # so long after it was delivered it is sent again, until a later one takes its place
     CheckConstraint(_CHANNELS, name="channel"),
+    CheckConstraint(f"(customer_id IS NULL) = ({_OF_OPS})", name="owner"),
     CheckConstraint("state IN ({})".format(", ".join(f"'{one}'" for one in MessageState)), name="state"),
     CheckConstraint("(state = 'waiting') = (finished_at IS NULL)", name="finished"),
     CheckConstraint("lease_until IS NULL OR state = 'waiting'", name="lease"),
-    CheckConstraint("(job_id IS NULL) = (seq IS NULL)", name="job"),
+    CheckConstraint("num_nonnulls(job_id, incident_id) = num_nonnulls(seq)", name="subject"),
     # what waits, endpoint by endpoint: neither another's backlog nor what was delivered is ever looked through
     Index("ix_messages_waiting", "endpoint_id", "due_at", "id", postgresql_where=text("state = 'waiting'")),
     Index("ix_messages_leased", "endpoint_id", postgresql_where=text("lease_until IS NOT NULL")),
     Index("ix_messages_gives_up_at", "gives_up_at", postgresql_where=text("state = 'waiting'")),
     # the messages of a job to an endpoint, in the order of its timeline
     Index("ix_messages_job_id_endpoint_id_seq", "job_id", "endpoint_id", "seq", unique=True),
+    Index(
+        "ix_messages_incident_id_endpoint_id_seq",
+        *("incident_id", "endpoint_id", "seq"),
+        unique=True,
+        postgresql_where=text("incident_id IS NOT NULL"),
+    ),
     Index("ix_messages_endpoint_id_id", "endpoint_id", "id"),
     Index("ix_messages_dead", "channel", postgresql_where=text("state = 'dead'")),
     Index("ix_messages_finished_at", "finished_at", postgresql_where=text("state <> 'waiting'")),

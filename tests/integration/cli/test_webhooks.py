@@ -1,67 +1,32 @@
 """`webhooks` on the command line, against a running service."""
 
-import asyncio
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
 from invoicing.cli.command import main
-from invoicing.customers import service as customers
 from invoicing.customers.model import Role
-from invoicing.kit.db import make_engine, transaction
+
+from .running import key_of, web
 
 Run = Callable[..., tuple[int, str, str]]
 
-CODE = "from invoicing.app.web import serve; from invoicing.settings import read; serve(read())"
 ADDRESS = "https://hooks.example.com/in"
-
-
-def a_key(database_url: str) -> str:
-    async def make() -> str:
-        engine = make_engine(database_url)
-        async with transaction(engine) as session:
-            acme = await customers.ensure_customer(session, "acme", "Acme AG")
-            key = await customers.create_key(session, Role.CUSTOMER, "shop", acme.id)
-        await engine.dispose()
-        return key
-
-    return asyncio.run(make())
 
 
 @pytest.fixture
 def run(database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port = found.getsockname()[1]
-    settings = {"INVOICING_DATABASE_URL": database_url, "INVOICING_PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-c", CODE], env=os.environ | settings)
-    url = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("INVOICING_URL", url)
-    monkeypatch.setenv("INVOICING_KEY", a_key(database_url))
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
-                break
-        except httpx.TransportError:
-            time.sleep(0.1)
-
     def call(*arguments: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(("webhooks", *arguments))
         told = capsys.readouterr()
         return int(ended.value.code or 0), told.out, told.err
 
-    yield call
-    process.terminate()
-    assert process.wait(30) in {0, -15}
+    with web(database_url) as url:
+        monkeypatch.setenv("INVOICING_URL", url)
+        monkeypatch.setenv("INVOICING_KEY", key_of(database_url, Role.CUSTOMER))
+        yield call
 
 
 def test_a_webhook_from_its_addition_to_its_removal(run: Run) -> None:

@@ -92,7 +92,7 @@ class Post:
     async def take(self, **bounds: Any) -> Sequence[Errand]:
         """Claim what may be sent now, as a relay does."""
         async with transaction(self.engine) as session:
-            return await take(session, Channel.WEBHOOK, Bounds(**bounds), free=256, probes=64)
+            return await take(session, [Channel.WEBHOOK], Bounds(**bounds), free=256, probes=64)
 
     async def close(self) -> None:
         for relay, _ in self.relays:

@@ -36,7 +36,9 @@ async def test_ten_thousand_messages_for_a_dead_endpoint_cost_one_probe_and_hold
         row["QUERY PLAN"]
         for row in await post.rows(
             "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) "
-            + relay._READY.text.replace(":probing", "false").replace(":channel", "'webhook'").replace(":most", "256")
+            + relay._READY.text.replace(":probing", "false")
+            .replace(":channels", "ARRAY['webhook']")
+            .replace(":most", "256")
         )
     )
     assert "Seq Scan on messages" not in plan, plan

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
@@ -40,7 +41,9 @@ ERRAND = Errand(
 
 
 def mails(port: int, patience_s: float = 5.0) -> Mails:
-    return Mails(Mailer(SmtpServer("127.0.0.1", port, "none"), patience_s=patience_s), SENDER, retell)
+    return Mails(
+        Mailer(SmtpServer("127.0.0.1", port, "none"), patience_s=patience_s), SENDER, partial(letter_of, retell=retell)
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from invoicing.outbox.model import WebhookEvent
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]$"
+ADDRESS = rf"^{_ATOM}(\.{_ATOM})*@({_LABEL}\.)+[A-Za-z][A-Za-z0-9-]*[A-Za-z0-9]$"
 """A dot-atom (RFC 5322 section 3.2.3) at a name that does not end in a number: no quoted forms, no address literals."""
 
 
@@ -25,7 +25,7 @@ class MailForm(BaseModel):
         Field(
             min_length=6,
             max_length=254,
-            pattern=_ADDRESS,
+            pattern=ADDRESS,
             examples=["billing@example.com"],
             description="One address, ASCII; an international domain in its xn-- form.",
         ),

@@ -60,11 +60,12 @@ def delivery_view(delivery: Delivery, endpoint: Endpoint | Address, now: datetim
         "next_attempt_at": _utc(due) if waits else None,
         "gives_up_at": _utc(delivery.gives_up_at),
         "finished_at": _utc(delivery.finished_at),
-        "attempts": [_attempt(attempt) for attempt in delivery.tries],
+        "attempts": [attempt_view(attempt) for attempt in delivery.tries],
     }
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def attempt_view(attempt: Attempt) -> dict[str, Any]:
+    """Give every field of an attempt."""
     return {
         "number": attempt.number,
         "at": _utc(attempt.started_at),

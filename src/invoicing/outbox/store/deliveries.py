@@ -15,10 +15,12 @@ from invoicing.outbox.tables import delivery_attempts, messages
 
 _m, _a = messages.c, delivery_attempts.c
 
-_SHOWN = (
+SHOWN = (
     _m.id,
     _m.event,
     _m.job_id,
+    _m.incident_id,
+    _m.seq,
     _m.state,
     _m.created_at,
     _m.due_at,
@@ -52,24 +54,25 @@ async def page(
     session: Session, customer_id: UUID, endpoint_id: UUID, *, before: UUID | None, limit: int, state: str | None
 ) -> list[Delivery]:
     """List the messages to an endpoint, the newest first, with their attempts."""
-    query = select(*_SHOWN).where(_m.endpoint_id == endpoint_id, _m.customer_id == customer_id)
+    query = select(*SHOWN).where(_m.endpoint_id == endpoint_id, _m.customer_id == customer_id)
     if before is not None:
         query = query.where(_m.id < before)
     if state is not None:
         query = query.where(_m.state == state)
     rows = (await session.execute(query.order_by(_m.id.desc()).limit(limit))).mappings().all()
-    return await _with_attempts(session, rows)
+    return await with_attempts(session, rows)
 
 
 async def delivery(session: Session, customer_id: UUID, endpoint_id: UUID, message_id: UUID) -> Delivery | None:
     """Find one message to an endpoint."""
-    query = select(*_SHOWN).where(_m.id == message_id, _m.endpoint_id == endpoint_id, _m.customer_id == customer_id)
+    query = select(*SHOWN).where(_m.id == message_id, _m.endpoint_id == endpoint_id, _m.customer_id == customer_id)
     rows = (await session.execute(query)).mappings().all()
-    found = await _with_attempts(session, rows)
+    found = await with_attempts(session, rows)
     return found[0] if found else None
 
 
-async def _with_attempts(session: Session, rows: Sequence[RowMapping]) -> list[Delivery]:
+async def with_attempts(session: Session, rows: Sequence[RowMapping]) -> list[Delivery]:
+    """Give messages with their attempts."""
     attempts: dict[UUID, list[Attempt]] = {row["id"]: [] for row in rows}
     if rows:
         made = await session.execute(

@@ -4,7 +4,7 @@ An endpoint's row is locked while messages to it are chosen, so that its bound a
 together; messages are claimed under a lease, so that those of a relay that died come again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,8 +13,10 @@ from sqlalchemy import text
 from invoicing.kit.db import Session
 from invoicing.outbox.model import Channel, Errand, Verdict
 
-CHANNEL = "invoicing_outbox"
-"""Notified with the commit that writes messages, or lets some be sent."""
+BELL, BELL_OF_OPS = "invoicing_outbox", "invoicing_alerts"
+"""Notified with the commit that writes messages, or lets some be sent: to customers, and to ops."""
+
+_RUNG = "CASE WHEN customer_id IS NULL THEN 'invoicing_alerts' ELSE 'invoicing_outbox' END"
 
 # From one endpoint that has something waiting to the next by the index: ten thousand messages cost what one does.
 BUSY = """
@@ -35,7 +37,7 @@ SELECT e.id FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
 CROSS JOIN LATERAL (
     SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
 ) AS first
-WHERE e.channel = :channel AND e.removed_at IS NULL AND e.disabled_at IS NULL AND first.due_at <= now()
+WHERE e.channel = ANY (:channels) AND e.removed_at IS NULL AND e.disabled_at IS NULL AND first.due_at <= now()
     AND CASE WHEN :probing THEN e.open_until <= now() ELSE e.open_until IS NULL END
 ORDER BY first.due_at LIMIT :most FOR NO KEY UPDATE OF e SKIP LOCKED
 """
@@ -49,7 +51,7 @@ FROM busy JOIN endpoints e ON e.id = busy.endpoint_id
 CROSS JOIN LATERAL (
     SELECT m.due_at FROM messages m WHERE m.endpoint_id = e.id AND m.state = 'waiting' ORDER BY m.due_at LIMIT 1
 ) AS first
-WHERE e.channel = :channel AND e.removed_at IS NULL AND e.disabled_at IS NULL
+WHERE e.channel = ANY (:channels) AND e.removed_at IS NULL AND e.disabled_at IS NULL
 """
 )
 
@@ -65,6 +67,11 @@ WITH gates AS (
                 WHERE earlier.job_id = m.job_id AND earlier.endpoint_id = m.endpoint_id AND earlier.seq < m.seq
                     AND earlier.state = 'waiting'
             )
+            AND NOT EXISTS (
+                SELECT FROM messages earlier
+                WHERE earlier.incident_id = m.incident_id AND earlier.endpoint_id = m.endpoint_id
+                    AND earlier.seq < m.seq AND earlier.state = 'waiting'
+            )
         ORDER BY m.due_at, m.id
         LIMIT greatest(0, gates.room - (
             SELECT count(*) FROM messages under_way
@@ -76,7 +83,7 @@ WITH gates AS (
     UPDATE messages SET attempts = attempts + 1, tries = tries + 1, lease_until = now() + CAST(:lease AS interval),
         due_at = now() + CAST(:lease AS interval)
     FROM chosen WHERE messages.id = chosen.id
-    RETURNING messages.id, attempts, tries, messages.endpoint_id, event, body, gives_up_at - now() AS "left"
+    RETURNING messages.id, attempts, tries, messages.endpoint_id, event, body, gives_up_at - now() AS "left", repeats
 ), lost AS (
     UPDATE delivery_attempts SET outcome = 'lost', explanation = 'The relay that sent it was lost; it is sent again.'
     FROM taken WHERE message_id = taken.id AND number = taken.attempts - 1 AND outcome IS NULL
@@ -87,15 +94,15 @@ WITH gates AS (
     WHERE endpoints.id = taken.endpoint_id AND open_until IS NOT NULL
 )
 SELECT taken.*, e.url, e.secret, CASE WHEN e.old_secret_until > now() THEN e.old_secret END AS old_secret,
-    e.open_until IS NOT NULL AS probing, e.language
+    e.open_until IS NOT NULL AS probing, e.language, e.channel
 FROM taken JOIN endpoints e ON e.id = taken.endpoint_id
 """)
 
 _FAILURES = text("SELECT failures FROM endpoints WHERE id = :id FOR NO KEY UPDATE")
 
-_WELL = text("""
+_WELL = text(f"""
 UPDATE endpoints SET failures = 0, open_until = NULL
-WHERE id = :id AND (failures > 0 OR open_until IS NOT NULL) RETURNING pg_notify('invoicing_outbox', '')
+WHERE id = :id AND (failures > 0 OR open_until IS NOT NULL) RETURNING pg_notify({_RUNG}, '')
 """)
 
 _UNWELL = text("""
@@ -123,6 +130,28 @@ WITH settled AS (
 SELECT id FROM settled
 """)
 
+# Whoever has meanwhile written a later message has taken `repeats` from this one: then it is done. Of what is sent
+# again and again for days the last attempts are kept.
+_KEEP_UP = text("""
+WITH kept AS (
+    UPDATE messages SET lease_until = NULL, tries = 0,
+        state = CASE WHEN repeats IS NULL THEN 'delivered' ELSE 'waiting' END,
+        finished_at = CASE WHEN repeats IS NULL THEN now() END,
+        due_at = now() + coalesce(repeats, interval '0'), gives_up_at = now() + CAST(:window AS interval)
+    WHERE id = :id AND attempts = :attempt AND state = 'waiting' RETURNING id
+), noted AS (
+    UPDATE delivery_attempts SET took_s = extract(epoch FROM clock_timestamp() - started_at), outcome = :outcome,
+        status = :status
+    WHERE message_id = :id AND number = :attempt
+), forgotten AS (
+    DELETE FROM delivery_attempts WHERE message_id = :id AND number <= :attempt - :shown
+)
+SELECT id FROM kept
+""")
+
+_ATTEMPTS_SHOWN = 20
+"""Of a message that repeats."""
+
 _EXPIRE = text("""
 WITH over AS (
     SELECT m.id FROM messages m JOIN endpoints e ON e.id = m.endpoint_id
@@ -135,9 +164,10 @@ RETURNING messages.id
 """)
 
 
-async def ready(session: Session, channel: Channel, *, probing: bool, most: int) -> list[UUID]:
+async def ready(session: Session, channels: Collection[Channel], *, probing: bool, most: int) -> list[UUID]:
     """Find and lock endpoints that have something due, those waiting longest first; or those due for a probe."""
-    return list((await session.scalars(_READY, {"channel": channel, "probing": probing, "most": most})).all())
+    values = {"channels": list(channels), "probing": probing, "most": most}
+    return list((await session.scalars(_READY, values)).all())
 
 
 async def claim(session: Session, rooms: Mapping[UUID, int], lease: timedelta) -> list[Errand]:
@@ -156,6 +186,8 @@ async def claim(session: Session, rooms: Mapping[UUID, int], lease: timedelta) -
             left=row.left,
             probing=row.probing,
             language=row.language,
+            channel=Channel(row.channel),
+            repeats=row.repeats,
         )
         for row in rows
     ]
@@ -191,12 +223,19 @@ async def settle(session: Session, errand: Errand, verdict: Verdict) -> bool:
     return await session.scalar(_SETTLE, values) is not None
 
 
+async def keep_up(session: Session, errand: Errand, verdict: Verdict, window: timedelta) -> bool:
+    """Write that a message that repeats was delivered, and have it sent again in time; False as in `settle`."""
+    values = {"id": errand.id, "attempt": errand.attempt, "outcome": verdict.outcome, "status": verdict.status}
+    kept = await session.scalar(_KEEP_UP, {**values, "window": window, "shown": _ATTEMPTS_SHOWN})
+    return kept is not None
+
+
 async def expire(session: Session, most: int) -> list[UUID]:
     """Make dead letters of messages whose window ended while their endpoint could not be asked."""
     return list((await session.scalars(_EXPIRE, {"most": most})).all())
 
 
-async def next_due(session: Session, channel: Channel) -> float | None:
+async def next_due(session: Session, channels: Collection[Channel]) -> float | None:
     """Tell in how many seconds there is something to do again; None: nothing waits."""
-    due: float | None = await session.scalar(_NEXT, {"channel": channel})
+    due: float | None = await session.scalar(_NEXT, {"channels": list(channels)})
     return due

@@ -1,0 +1,1 @@
+"""Channels of ops over HTTP, and the ways by which an acknowledgement comes back."""
