@@ -18,6 +18,7 @@ from invoicing.alerts.letters import letter_of
 from invoicing.app import load_kinds
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
+from invoicing.incidents import alerting
 from invoicing.jobs.tracing import close, traces_of
 from invoicing.kit import logs
 from invoicing.kit.db import make_engine
@@ -133,7 +134,7 @@ async def _watchdog(settings: Settings) -> None:
         process = Watchdog(engine, transport, load, lease=lease_of(settings), pulses=pulses)
         learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
         observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
-        detector, deadman = Detector(engine, pulses=pulses), _deadman(settings, pulses)
+        detector, deadman = Detector(engine, alerting.tell, pulses=pulses), _deadman(settings, pulses)
         channels = Channels(engine, settings.alertmanager_url)
         lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels]
         loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]

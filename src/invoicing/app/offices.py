@@ -7,6 +7,7 @@ from invoicing.customers.api.limits import LimitsOffice, add_limits
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.calibration import Examiner, add_calibration
 from invoicing.diagnosis.api.waits import Ledgers, add_waits
+from invoicing.incidents import alerting
 from invoicing.incidents import service as incidents
 from invoicing.incidents.api.incidents import ControlRoom, add_incidents
 from invoicing.jobs.agreements import Agreements
@@ -33,4 +34,4 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     add_promises(router, Scoreboard(gate, engine))
     add_waits(router, Ledgers(gate, engine))
     add_calibration(router, Examiner(gate, engine))
-    add_incidents(router, ControlRoom(gate, engine, desk.languages))
+    add_incidents(router, ControlRoom(gate, engine, desk.languages, alerting.tell))

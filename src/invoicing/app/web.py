@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Any
+from uuid import UUID
 
 import uvicorn
 from fastapi import FastAPI
@@ -31,6 +32,7 @@ from invoicing.customers.service import Keys
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis import words
 from invoicing.diagnosis.api.why import Oracle, add_why
+from invoicing.incidents import alerting
 from invoicing.incidents import service as incidents
 from invoicing.jobs import agreements, noting
 from invoicing.jobs import service as ledger
@@ -52,7 +54,7 @@ from invoicing.jobs.noting import Notebook
 from invoicing.jobs.submission import BatchLine, Submissions
 from invoicing.jobs.tracing import close, traces_of
 from invoicing.jobs.view import Explainer, Newcomer
-from invoicing.kit.db import make_engine
+from invoicing.kit.db import make_engine, transaction
 from invoicing.kit.egress import networks_of
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.http.languages import Languages
@@ -135,7 +137,7 @@ def create_app(
     add_channels(
         router,
         Switchboard(desk.gate, engine, _means(settings)),
-        Answers(engine, acknowledge or partial(alerts.acknowledged, engine)),
+        Answers(engine, acknowledge or partial(_acknowledged, engine)),
     )
     add_offices(router, desk, kinds, agreed)
     add_health(router, Ward(engine, METADATA))
@@ -165,6 +167,14 @@ def create_app(
             followers.end()
 
     return _application(router, traffic, lifespan)
+
+
+async def _acknowledged(engine: AsyncEngine, incident_id: UUID, by: str) -> bool:
+    """Take an incident as seen by somebody who was alerted; what is no incident, as a test, only as an alert."""
+    async with transaction(engine) as session:
+        if await incidents.acknowledge(session, incident_id, by, alerting.tell):
+            return True
+    return await alerts.acknowledged(engine, incident_id, by)
 
 
 def _means(settings: Settings) -> Means:

@@ -1,0 +1,62 @@
+"""Telling the channels of ops what becomes of an incident: one alert, from its opening to its end."""
+
+import re
+
+from invoicing.alerts import service as alerts
+from invoicing.alerts.model import Alert, AlertState, Severity
+from invoicing.diagnosis.words import FALLBACK, Audience
+from invoicing.incidents.model.incident import Blast, Change, Incident
+from invoicing.incidents.words import runbooks, title
+from invoicing.kit.db import Session
+
+_TO_DO = re.compile(r"^- \*Do\*: (.*?)(?=^- |\Z)", re.DOTALL | re.MULTILINE)
+
+
+async def tell(session: Session, incident: Incident, change: Change) -> None:
+    """Announce a change, in the transaction that writes it."""
+    await alerts.announce(session, alert_of(incident, change))
+
+
+def alert_of(incident: Incident, change: Change | None = None) -> Alert:
+    """Say of an incident what a channel is told at its present revision; why it changed, where somebody said so."""
+    kind, _, name = incident.scope.partition(":")
+    return Alert(
+        incident_id=incident.id,
+        fingerprint=f"{incident.cause}:{incident.scope}",
+        cause=incident.cause,
+        scope=incident.scope,
+        severity=Severity(incident.severity),
+        state=AlertState(incident.state),
+        title=title(incident, FALLBACK, Audience.STAFF),
+        summary=" ".join([*_touched(incident.blast), *_said(change), *_first_step(incident)]),
+        since=incident.since,
+        ended_at=incident.resolved_at,
+        jobs=incident.blast.jobs,
+        customers=incident.blast.customers,
+        runbook=f"invoicing incidents show {incident.id}",
+        estimate=incident.estimate,
+        revision=incident.revision,
+        labels={kind: name} if name else {},
+    )
+
+
+def _touched(blast: Blast) -> list[str]:
+    more = " or more" if blast.at_least else ""
+    found = [f"It touches {blast.jobs}{more} jobs of {blast.customers}{more} customers."]
+    if blast.promises_missed or blast.promises_at_risk:
+        found.append(f"Promises missed: {blast.promises_missed}, at risk: {blast.promises_at_risk}.")
+    if blast.oldest is not None:
+        found.append(f"The oldest was submitted at {blast.oldest:%Y-%m-%d %H:%M} UTC.")
+    return found
+
+
+def _said(change: Change | None) -> list[str]:
+    if change is None or not change.text:
+        return []
+    return [f"{change.by}: {change.text}"]
+
+
+def _first_step(incident: Incident) -> list[str]:
+    """Give what the runbook says is to be done, while there is something to do."""
+    found = _TO_DO.search(runbooks().get(incident.cause, ""))
+    return [f"What to do: {' '.join(found[1].split())}"] if incident.live and found else []
