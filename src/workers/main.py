@@ -27,6 +27,7 @@ from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
 from workers.learner import Learner
+from workers.maintainer import Maintainer
 from workers.messages import Surroundings
 from workers.nursery import Nursery
 from workers.observer import Observer
@@ -106,7 +107,8 @@ async def _watchdog(settings: Settings) -> None:
         sweeper = Sweeper(engine, partial(settled, load, settings.keep))
         process, learner = Watchdog(engine, transport, load, lease=lease_of(settings)), Learner(engine)
         keeper, observer = Keeper(engine, diagnosis.explain), Observer(engine)
-        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, *_relays(settings, engine)]
+        maintainer = Maintainer(engine, load)
+        loops: list[_Loop] = [process, learner, sweeper, keeper, observer, maintainer, *_relays(settings, engine)]
         _on_signals(*(loop.stop for loop in loops))
         await asyncio.gather(*(loop.run() for loop in loops))
 

@@ -40,6 +40,8 @@ class WebhookEvent(StrEnum):
     PROMISE_AT_RISK = "job.promise_at_risk"
     PROMISE_MISSED = "job.promise_missed"
     PROMISE_MOVED = "job.promise_moved"
+    MAINTENANCE_ANNOUNCED = "maintenance.announced"
+    MAINTENANCE_CANCELLED = "maintenance.cancelled"
 
 
 TEST = "webhook.test"
