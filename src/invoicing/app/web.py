@@ -57,11 +57,14 @@ from invoicing.lanes.api.scheduling import Helm, add_scheduling
 from invoicing.lanes.api.support import Bench, add_support
 from invoicing.lanes.prediction import Predictor, refreshed
 from invoicing.lanes.signals import SignalBox
+from invoicing.maintenance.api import Workshop, add_maintenance
 from invoicing.outbox.api.mail_routes import add_mails
 from invoicing.outbox.api.mails import MailRoom
 from invoicing.outbox.api.routes import add_webhooks
 from invoicing.outbox.api.webhooks import PostOffice
 from invoicing.outbox.signals import SignalBox as PostSignals
+from invoicing.rota.api.office import Roster
+from invoicing.rota.api.routes import add_rota
 from invoicing.settings import Settings
 
 _PATIENCE_S = 10.0
@@ -125,6 +128,8 @@ def create_app(
     add_agreements(router, AgreementOffice(desk.gate, engine, kinds))
     add_promises(router, Scoreboard(desk.gate, engine))
     add_waits(router, Ledgers(desk.gate, engine))
+    add_maintenance(router, Workshop(desk.gate, engine))
+    add_rota(router, Roster(desk.gate, engine))
     add_health(router, Ward(engine, METADATA))
     add_metrics(router, Meter(desk.gate, SignalBox(engine), PostSignals(engine), settings.metrics_token))
 

@@ -58,6 +58,7 @@ class Planned:
 
     window: Window
     touched: Sequence[Touched]
+    as_of: datetime
     replayed: bool = False
 
 
@@ -67,13 +68,13 @@ async def plan(session: Session, principal: Principal, wish: Wish, key: str | No
     Raises `Problem` where its times make no sense, a lane does not exist, or a key was used for something else.
     """
     earlier = await _made_before(session, principal, wish, key)
-    if earlier is not None:
-        return Planned(earlier, await _touched(session, earlier), replayed=True)
     now = await promising.clock(session)
+    if earlier is not None:
+        return Planned(earlier, await _touched(session, earlier), now, replayed=True)
     window = await store.add(session, _window(principal, wish, now))
     data = {"id": str(window.id), "wish": wish.plain()} | ({"idempotency_key": key} if key else {})
     await customers.audit(session, principal, "maintenance.planned", _TARGET, wish.internal_reason, data)
-    return Planned(window, await _touched(session, window))
+    return Planned(window, await _touched(session, window), now)
 
 
 def _window(principal: Principal, wish: Wish, now: datetime) -> Window:
@@ -124,7 +125,7 @@ async def _found(session: Session, window_id: UUID) -> Window:
 async def look(session: Session, window_id: UUID) -> Planned:
     """Find a window with whom it touches now; raises `Problem` where there is none."""
     window = await _found(session, window_id)
-    return Planned(window, await _touched(session, window))
+    return Planned(window, await _touched(session, window), await promising.clock(session))
 
 
 async def end(session: Session, principal: Principal, window_id: UUID, reason: str) -> tuple[Window, datetime]:

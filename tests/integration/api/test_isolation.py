@@ -44,7 +44,18 @@ def test_the_operations_are_found() -> None:
     ids = {name for path in SCHEMA["paths"] for name in re.findall(r"\{(\w+)\}", path)}
     assert len(WITH_A_WEBHOOK) >= 7
     assert len(WITH_A_MAIL) >= 6
-    known = {"job_id", "name", "kind", "lane", "setting", "webhook_id", "mail_id", "delivery_id"}
+    known = {
+        "job_id",
+        "name",
+        "kind",
+        "lane",
+        "setting",
+        "webhook_id",
+        "mail_id",
+        "delivery_id",
+        "window_id",
+        "override_id",
+    }
     assert ids == known, "a new kind of id needs its own case here"
 
 

@@ -23,6 +23,7 @@ from invoicing.maintenance.service import Planned, Wish
 from workers.maintainer import Maintainer
 
 from ..book import Book
+from ..workers.crew import until
 
 OLGA = Principal(uuid4(), Role.OPS, "Olga")
 LANES = ("normal-small",)
@@ -292,6 +293,20 @@ async def test_a_pause_that_lasts_longer_is_left_alone(book: Book, maintainer: M
     await maintainer.round()
     await end(book, window)
     assert (await paused(book))["normal-small"].until == until
+
+
+async def test_two_watchdogs_carry_a_window_out_from_its_beginning_to_its_end(book: Book) -> None:
+    window = await planned(book, begins=0)
+    watchdogs = [Maintainer(book.engine, every_s=0.05) for _ in range(2)]
+    running = [asyncio.create_task(one.run()) for one in watchdogs]
+    await until(lambda: book.scalar("SELECT count(*) > 0 FROM pauses"))
+    await forward(book, window, 61)
+    await until(lambda: book.scalar("SELECT ended_at IS NOT NULL FROM maintenance"))
+    for one in watchdogs:
+        one.stop()
+    await asyncio.gather(*running)
+    assert await paused(book) == {}
+    assert await book.scalar("SELECT count(*) FROM pauses") == 1
 
 
 async def test_a_preview_names_the_customers_and_writes_nothing(book: Book) -> None:
