@@ -20,7 +20,7 @@ from invoicing.kit.http.queries import query_flag, query_text, query_time, query
 from invoicing.kit.ids import new_id
 from invoicing.kit.problems import Problem
 from invoicing.rota import ical, service
-from invoicing.rota.api.schemas import OverrideForm, RotaForm
+from invoicing.rota.api.schemas import DutyOverrideForm, RotaForm
 from invoicing.rota.api.views import gaps_view, now_view, override_view, rota_view
 from invoicing.rota.model import Override, gaps
 
@@ -73,7 +73,7 @@ class Roster:
         principal = await self.gate.staff(request, Role.OPS)
         sent = request.headers.get("idempotency-key")
         key = None if sent is None else idempotency_key(sent)
-        asked = await form(request, OverrideForm)
+        asked = await form(request, DutyOverrideForm)
         times = asked.begins.astimezone(UTC), asked.ends.astimezone(UTC)
         wished = Override(new_id(), *times, asked.person, asked.replaces, asked.level)
         async with transaction(self.engine) as session:

@@ -4,7 +4,15 @@ from typing import Any
 
 from invoicing.kit.http.contract import REFS, Given, Parameter, Router
 from invoicing.rota.api.office import CALENDAR, MOST_WEEKS, USUAL_WEEKS, Roster
-from invoicing.rota.api.schemas import GapList, ImportBody, NowBody, OverrideBody, OverrideForm, RotaBody, RotaForm
+from invoicing.rota.api.schemas import (
+    DutyOverrideBody,
+    DutyOverrideForm,
+    GapList,
+    ImportBody,
+    NowBody,
+    RotaBody,
+    RotaForm,
+)
 
 TAG = "rota"
 
@@ -32,7 +40,7 @@ _TEXT = {"type": "string"}
 
 def add_rota(router: Router, roster: Roster) -> None:
     """Add the routes."""
-    router.models.extend([RotaForm, OverrideForm])
+    router.models.extend([RotaForm, DutyOverrideForm])
     _add_rota(router, roster)
     _add_asking(router, roster)
     _add_overrides(router, roster)
@@ -99,11 +107,11 @@ def _add_overrides(router: Router, roster: Roster) -> None:
         text="A request that may be sent twice has an `Idempotency-Key`. Goes on the audit.",
         tag=TAG,
         parameters=[_KEY],
-        body=_body("OverrideForm"),
+        body=_body("DutyOverrideForm"),
         answers={
             201: Given(
                 "The override.",
-                {"application/json": OverrideBody},
+                {"application/json": DutyOverrideBody},
                 {"Idempotency-Replayed": "`true`: an earlier request with the same key had made it."},
             )
         },

@@ -104,7 +104,7 @@ class RotaForm(BaseModel):
         return Rota(people, shifts, steps, self.claims)
 
 
-class OverrideForm(BaseModel):
+class DutyOverrideForm(BaseModel):
     """Who is on duty for whom in a time."""
 
     model_config = ConfigDict(extra="forbid")
@@ -117,7 +117,7 @@ class OverrideForm(BaseModel):
     reason: Reason
 
 
-class OverrideBody(BaseModel):
+class DutyOverrideBody(BaseModel):
     """An override."""
 
     model_config = ConfigDict(populate_by_name=True)
@@ -172,7 +172,7 @@ class RotaBody(BaseModel):
     shifts: list[ShiftBody]
     steps: list[StepBody]
     claims: str | None
-    overrides: list[OverrideBody]
+    overrides: list[DutyOverrideBody]
     by: str | None
     reason: str | None
     at: datetime | None
