@@ -117,26 +117,28 @@ async def _shift(
     if place.below is None:
         place = replace(place, below=settled, since=settled)
     if place.shifted_at is None:
-        jobs, place = await _earlier(session, window, place, now)
+        jobs, place, more = await _earlier(session, window, place, now)
     else:
-        jobs, place = await _later(session, window, place, settled)
+        jobs, place, more = await _later(session, window, place, settled)
     shifted = await _move(session, window, jobs, now, counted)
     await store.reach(session, window.id, place, shifted)
-    return shifted, len(jobs) == PAGE or place.shifted_at == now
+    return shifted, more
 
 
-async def _earlier(session: Session, window: Window, place: Reached, now: datetime) -> tuple[list[Job], Reached]:
+async def _earlier(session: Session, window: Window, place: Reached, now: datetime) -> tuple[list[Job], Reached, bool]:
     before = (place.due, place.id) if place.due and place.id else None
     jobs = await promising.due_behind(session, window.lanes, window.begins, _known(place.below), before, PAGE)
     if len(jobs) < PAGE:
-        return jobs, replace(place, shifted_at=now)
-    return jobs, replace(place, due=jobs[-1].promise_due, id=jobs[-1].id)
+        return jobs, replace(place, shifted_at=now), True
+    return jobs, replace(place, due=jobs[-1].promise_due, id=jobs[-1].id), True
 
 
-async def _later(session: Session, window: Window, place: Reached, settled: UUID) -> tuple[list[Job], Reached]:
+async def _later(session: Session, window: Window, place: Reached, settled: UUID) -> tuple[list[Job], Reached, bool]:
     since = _known(place.since)
-    jobs = await promising.newcomers(session, window.lanes, window.begins, since, max(since, settled), PAGE)
-    return jobs, replace(place, since=jobs[-1].id if len(jobs) == PAGE else max(since, settled))
+    fresh = await promising.newcomers(session, since, max(since, settled), PAGE)
+    jobs = await promising.due_after(session, fresh, window.lanes, window.begins)
+    more = len(fresh) == PAGE
+    return jobs, replace(place, since=fresh[-1] if more else max(since, settled)), more
 
 
 def _known(value: UUID | None) -> UUID:

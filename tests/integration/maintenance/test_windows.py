@@ -222,7 +222,9 @@ async def test_many_promises_move_in_steps_and_a_step_that_fails_is_done_again(
     monkeypatch.setattr(carrying_out, "PAGE", 3)
     jobs = [await due_in(book, 40 + place) for place in range(8)]
     window = await planned(book)
-    for _ in range(12):
+    for place in range(16):
+        if place == 5:  # while it goes on, more than a step takes are submitted
+            jobs += [await due_in(book, 40 + more) for more in range(5)]
         for lost in (True, False):  # each step is lost once before it is committed
             async with book.engine.connect() as session:
                 await carrying_out.step(session, window.id, lambda _: None, look=True, settled_after=NOW)

@@ -71,13 +71,17 @@ async def due_behind(
     return [job_of(row) for row in rows.mappings()]
 
 
-async def newcomers(
-    session: Session, lanes: Collection[str], after: datetime, since: UUID, before: UUID, most: int
-) -> list[Job]:
-    """Read jobs of lanes that are due after a time, of those submitted between two moments, the first first."""
+async def newcomers(session: Session, since: UUID, before: UUID, most: int) -> list[UUID]:
+    """Name the jobs submitted between two moments (ids of then), the first first."""
     c = jobs.c
-    query = select(jobs).where(*_may_keep(lanes, after), c.id > since, c.id < before).order_by(c.id).limit(most)
-    return [job_of(row) for row in (await session.execute(query)).mappings()]
+    query = select(c.id).where(c.id > since, c.id < before).order_by(c.id).limit(most)
+    return list((await session.scalars(query)).all())
+
+
+async def due_after(session: Session, job_ids: Collection[UUID], lanes: Collection[str], after: datetime) -> list[Job]:
+    """Read those of some jobs that are unfinished, of lanes, due after a time and may keep that."""
+    query = select(jobs).where(jobs.c.id.in_(job_ids), *_may_keep(lanes, after))
+    return [job_of(row) for row in (await session.execute(query)).mappings()] if job_ids else []
 
 
 def _may_keep(lanes: Collection[str], after: datetime) -> tuple[ColumnElement[bool], ...]:
