@@ -41,6 +41,7 @@ from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
 from workers.learner import Learner
+from workers.maintainer import Maintainer
 from workers.messages import Surroundings
 from workers.nursery import Nursery
 from workers.observer import Observer
@@ -135,8 +136,8 @@ async def _watchdog(settings: Settings) -> None:
         learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
         observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
         detector, deadman = Detector(engine, alerting.tell, pulses=pulses), _deadman(settings, pulses)
-        channels = Channels(engine, settings.alertmanager_url)
-        lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels]
+        channels, maintainer = Channels(engine, settings.alertmanager_url), Maintainer(engine, load, pulses=pulses)
+        lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels, maintainer]
         loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
         with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):

@@ -13,12 +13,25 @@ from invoicing.jobs import tables as _jobs
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.kit.db import metadata
 from invoicing.lanes import tables as _lanes
+from invoicing.maintenance import tables as _maintenance
 from invoicing.outbox import tables as _outbox
+from invoicing.rota import tables as _rota
 
 METADATA = metadata
 """Every table of the service; importing the rooms' tables fills it."""
 
-ROOMS_WITH_TABLES = (_customers, _outbox, _alerts, _jobs, _lanes, _diagnosis, _invoices, _incidents)
+ROOMS_WITH_TABLES = (
+    _customers,
+    _outbox,
+    _alerts,
+    _jobs,
+    _lanes,
+    _diagnosis,
+    _invoices,
+    _rota,
+    _maintenance,
+    _incidents,
+)
 
 
 def load_kinds(*, drills: bool) -> Kinds:

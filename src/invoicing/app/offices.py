@@ -19,6 +19,9 @@ from invoicing.kit.http.contract import Router
 from invoicing.lanes.api.lanes import Tower, add_lanes
 from invoicing.lanes.api.scheduling import Helm, add_scheduling
 from invoicing.lanes.api.support import Bench, add_support
+from invoicing.maintenance.api import Workshop, add_maintenance
+from invoicing.rota.api.office import Roster
+from invoicing.rota.api.routes import add_rota
 
 
 def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) -> None:
@@ -34,4 +37,6 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     add_promises(router, Scoreboard(gate, engine))
     add_waits(router, Ledgers(gate, engine))
     add_calibration(router, Examiner(gate, engine))
+    add_maintenance(router, Workshop(gate, engine))
+    add_rota(router, Roster(gate, engine))
     add_incidents(router, ControlRoom(gate, engine, desk.languages, alerting.tell))

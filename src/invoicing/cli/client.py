@@ -70,6 +70,22 @@ class Service:
         if answered.is_error:
             raise refusal(answered)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Have something written anew."""
+        return _read(self._send("PUT", path, json=body))
+
+    def fetch_text(self, path: str, **parameters: str | int) -> str:
+        """Read something that is not JSON."""
+        answered = self._send("GET", path, params=parameters)
+        if answered.is_error:
+            raise refusal(answered)
+        return answered.text
+
+    def post_text(self, path: str, text: bytes, media_type: str, **parameters: str | int | None) -> Answer:
+        """Send something that is not JSON."""
+        asked = {name: value for name, value in parameters.items() if value is not None}
+        return _read(self._send("POST", path, content=text, headers={"Content-Type": media_type}, params=asked))
+
     def patch(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Have something changed."""
         return _read(self._send("PATCH", path, json=body))

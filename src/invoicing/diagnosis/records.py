@@ -65,7 +65,9 @@ SELECT '*', 'unexplained', ended, NULL, '{"watched": false}', '{}' FROM watch WH
 UNION ALL
 SELECT DISTINCT p.lane, 'paused', p.since,
     CASE WHEN p.ended_at IS NULL AND p.until > now() THEN NULL ELSE least(p.until, p.ended_at) END,
-    jsonb_build_object('scope', 'lane', 'by', 'operations', 'reason', p.reason, 'until', p.until), '{}'::text[]
+    jsonb_build_object('scope', 'lane', 'by', 'operations', 'reason', p.reason, 'until', p.until)
+        || CASE WHEN p.maintenance_id IS NULL THEN '{}' ELSE jsonb_build_object('maintenance', p.maintenance_id) END,
+    '{}'::text[]
 FROM w JOIN pauses p ON p.lane = w.scope AND p.since < w.until AND least(p.until, p.ended_at) > w.since
 """)
 

@@ -50,7 +50,9 @@ SELECT id, host, pid, build, slots, lanes, kinds, started_at, beat_at, loop_beat
 FROM workers ORDER BY started_at
 """)
 
-_PAUSES = text("SELECT lane, since, until, reason, by FROM pauses WHERE ended_at IS NULL AND until > now()")
+_PAUSES = text("""
+SELECT lane, since, until, reason, by, maintenance_id FROM pauses WHERE ended_at IS NULL AND until > now()
+""")
 
 # Of each message of the jobs: whether it was tried in vain, given up, or its endpoint takes nothing at the moment.
 _UNDELIVERED = text("""
@@ -172,9 +174,7 @@ async def workers(session: Session) -> tuple[Worker, ...]:
 
 async def pauses(session: Session) -> dict[str, Pause]:
     """List the pauses that hold now, by lane."""
-    return {
-        row.lane: Pause(row.lane, row.since, row.until, row.reason, row.by) for row in await session.execute(_PAUSES)
-    }
+    return {row["lane"]: Pause(**row) for row in (await session.execute(_PAUSES)).mappings()}
 
 
 async def finished(session: Session) -> list[Group]:

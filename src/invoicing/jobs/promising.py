@@ -10,6 +10,7 @@ from invoicing.jobs.model.promises import Promised, standing_of
 from invoicing.jobs.store import promises as store
 from invoicing.jobs.store.promise_tallies import count
 from invoicing.jobs.store.promises import Place, clock, may_break
+from invoicing.jobs.store.shift import Move, due_after, due_behind, newcomers, shift
 from invoicing.jobs.view import UNKNOWN, Explainer
 from invoicing.kit.db import Session, driver
 from invoicing.outbox import service as outbox
@@ -62,4 +63,19 @@ async def history(session: Session, jobs: Collection[Job]) -> dict[UUID, Sequenc
     }
 
 
-__all__ = ["Place", "PromiseStatus", "clock", "count", "history", "judged", "may_break", "notice_of", "tell"]
+__all__ = [
+    "Move",
+    "Place",
+    "PromiseStatus",
+    "clock",
+    "count",
+    "due_after",
+    "due_behind",
+    "history",
+    "judged",
+    "may_break",
+    "newcomers",
+    "notice_of",
+    "shift",
+    "tell",
+]

@@ -1,6 +1,6 @@
 """Pausing lanes, and what the room offers to others."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from uuid import UUID
@@ -48,6 +48,28 @@ async def resume_lane(session: Session, name: str) -> bool:
     return resumed
 
 
+async def drain_lanes(
+    session: Session, names: Collection[str], until: datetime, reason: str, by: str, maintenance_id: UUID
+) -> list[str]:
+    """Pause lanes as part of a maintenance window, but for those that are paused for as long anyway; names them."""
+    await ledger.hold_releases(session)
+    held = {pause.lane: pause.until for pause in await store.active_pauses(session)}
+    drained = [name for name in names if name not in held or held[name] < until]
+    for name in drained:
+        lane = lane_named(name)
+        await store.pause(session, name, until, reason, by, maintenance_id)
+        await ledger.withdraw(session, (lane.priority, lane.size))
+    return drained
+
+
+async def end_drain(session: Session, maintenance_id: UUID) -> list[str]:
+    """Let the lanes go on that are paused as part of a maintenance window; names them."""
+    await ledger.hold_releases(session)
+    resumed = await store.resume_after(session, maintenance_id)
+    await wake_dispatcher(session)
+    return resumed
+
+
 def build() -> str:
     """Name the build that this process runs."""
     return version("invoicing")
@@ -58,6 +80,8 @@ __all__ = [
     "all_workers",
     "beat",
     "build",
+    "drain_lanes",
+    "end_drain",
     "forget_dead",
     "lane_named",
     "leave",

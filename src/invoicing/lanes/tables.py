@@ -34,6 +34,7 @@ pauses = Table(
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("ended_at", _when),
+    Column("maintenance_id", Uuid),  # the window that it is part of
     CheckConstraint("until > since", name="until"),
     Index("ix_pauses_lane", "lane", unique=True, postgresql_where=text("ended_at IS NULL")),
     # which pauses a job's wait fell into

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from invoicing.outbox.mailing import CONFIRM
-from invoicing.outbox.model import Errand
+from invoicing.outbox.model import Errand, WebhookEvent
 
 
 class Language(StrEnum):
@@ -28,6 +28,8 @@ Retell = Callable[[str, str, Mapping[str, Any], str], str | None]
 _NUMBERED = frozenset({"number", "payable", "currency"})
 """What the result of an issued invoice has."""
 
+_MAINTENANCE = frozenset({WebhookEvent.MAINTENANCE_ANNOUNCED, WebhookEvent.MAINTENANCE_CANCELLED})
+
 _ENGLISH: Words = MappingProxyType(
     {
         "job.succeeded": "{job} is done",
@@ -37,6 +39,9 @@ _ENGLISH: Words = MappingProxyType(
         "job.promise_missed": "{job} is later than promised",
         "job.promise_moved": "{job} is promised for another time",
         "job.update": "Where {job} stands",
+        "maintenance.announced": "Planned maintenance from {begins} until {ends}",
+        "maintenance.cancelled": "Maintenance from {begins} until {ends} is cancelled",
+        "maintenance.meanwhile": "Jobs that wait then keep their places and go on by themselves afterwards.",
         "other": "News of {job}",
         "job": "Your job {name}",
         "number": "Number: {number}, payable {payable} {currency}",
@@ -67,6 +72,9 @@ _GERMAN: Words = MappingProxyType(
         "job.promise_missed": "{job} ist später dran als zugesagt",
         "job.promise_moved": "{job} ist für einen anderen Zeitpunkt zugesagt",
         "job.update": "Stand: {job}",
+        "maintenance.announced": "Geplante Wartung vom {begins} bis {ends}",
+        "maintenance.cancelled": "Die Wartung vom {begins} bis {ends} findet nicht statt",
+        "maintenance.meanwhile": "Aufträge, die dann warten, behalten ihren Platz und gehen danach von selbst weiter.",
         "other": "Neues zu {job}",
         "job": "Ihr Auftrag {name}",
         "number": "Nummer: {number}, zu zahlen {payable} {currency}",
@@ -111,8 +119,8 @@ def letter_of(errand: Errand, sender: str, recipient: str, retell: Retell) -> Em
 
 def _retold(data: Mapping[str, Any], retell: Retell, language: Language) -> Mapping[str, Any]:
     """Put the reason into the language of the address, where it was kept apart from its words."""
-    reason = data.get("reason") or {}
-    if not reason.get("wording"):
+    reason = data.get("reason")
+    if not isinstance(reason, Mapping) or not reason.get("wording"):  # that of maintenance is a sentence of our staff
         return data
     message = retell(reason["code"], reason["wording"], reason.get("fields") or {}, language)
     return {**data, "reason": {**reason, "message": message or reason["message"]}}
@@ -121,6 +129,8 @@ def _retold(data: Mapping[str, Any], retell: Retell, language: Language) -> Mapp
 def _subject(event: str, data: Mapping[str, Any], words: Words) -> str:
     if event == CONFIRM:
         return words[CONFIRM].format(code=_line(data["code"]))
+    if event in _MAINTENANCE:
+        return words[event].format(begins=_when(data["from"]), ends=_when(data["until"]))
     return words.get(event, words["other"]).format(job=_job(data, words))
 
 
@@ -128,7 +138,20 @@ def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str)
     if errand.event == CONFIRM:
         told = {name: _line(data[name]) for name in ("code", "customer")}
         return words["confirm"].format(**told, address=recipient) + "\n"
-    lines = [f"{_subject(errand.event, data, words)}.", ""]
+    about = _of_maintenance(errand.event, data, words) if errand.event in _MAINTENANCE else _of_job(data, words)
+    because = words["because"].format(address=recipient, address_id=errand.endpoint_id)
+    return "\n".join([f"{_subject(errand.event, data, words)}.", "", *about, "", because]) + "\n"
+
+
+def _of_maintenance(event: str, data: Mapping[str, Any], words: Words) -> list[str]:
+    lines = [words["why"].format(message=_line(data["reason"]))]
+    if event == WebhookEvent.MAINTENANCE_ANNOUNCED and data["drain"]:
+        lines.append(words["maintenance.meanwhile"])
+    return lines
+
+
+def _of_job(data: Mapping[str, Any], words: Words) -> list[str]:
+    lines = []
     result, error = data.get("result") or {}, data.get("error") or {}
     if result.keys() >= _NUMBERED:
         lines.append(words["number"].format(**{name: _line(result[name]) for name in _NUMBERED}))
@@ -142,8 +165,7 @@ def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str)
             lines.append(words[word].format(at=_when(data[name])))
     if data.get("href"):
         lines.append(words["where"].format(href=_line(data["href"])))
-    lines += ["", words["because"].format(address=recipient, address_id=errand.endpoint_id)]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _promised(data: Mapping[str, Any], words: Words) -> list[str]:

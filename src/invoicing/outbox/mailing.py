@@ -14,7 +14,10 @@ CONFIRM = "mail.confirm"
 
 MAILTO = "mailto:"
 
-MAILED = (WebhookEvent.SUCCEEDED, WebhookEvent.DEAD, WebhookEvent.CANCELLED)
+MAILED = (
+    *(WebhookEvent.SUCCEEDED, WebhookEvent.DEAD, WebhookEvent.CANCELLED),
+    *(WebhookEvent.MAINTENANCE_ANNOUNCED, WebhookEvent.MAINTENANCE_CANCELLED),
+)
 """What an address is told of unless it was asked otherwise."""
 
 MOST_ADDRESSES = 20

@@ -51,6 +51,8 @@ class WebhookEvent(StrEnum):
     PROMISE_MOVED = "job.promise_moved"
     UPDATE = "job.update"
     """That there is no news, and why; only to endpoints that name it."""
+    MAINTENANCE_ANNOUNCED = "maintenance.announced"
+    MAINTENANCE_CANCELLED = "maintenance.cancelled"
 
 
 TEST = "webhook.test"

@@ -45,7 +45,12 @@ def test_the_operations_are_found() -> None:
     assert len(WITH_A_WEBHOOK) >= 7
     assert len(WITH_A_MAIL) >= 6
     known = {"job_id", "name", "kind", "lane", "setting", "webhook_id", "mail_id", "delivery_id"}
-    known |= {"channel_id", "incident_id"}  # of ops, and nobody's: see test_channels.py
+    known |= {
+        "channel_id",
+        "incident_id",
+        "window_id",
+        "override_id",
+    }  # of ops: tested by themselves
     assert ids == known, "a new kind of id needs its own case here"
 
 

@@ -36,7 +36,8 @@ async def test_an_address_is_added_once_and_confirmed_by_its_code(service: Servi
     one = first.json()
     assert again.json() == one
     assert (one["address"], one["status"], one["language"]) == ("Billing@shop.example", "unconfirmed", "en")
-    assert one["events"] == ["job.succeeded", "job.dead", "job.cancelled"]
+    maintenance = ["maintenance.announced", "maintenance.cancelled"]
+    assert one["events"] == ["job.succeeded", "job.dead", "job.cancelled", *maintenance]
     assert (await add(service.acme)).json()["code"] == "conflict"
     assert (await add(service.acme, key="mine", language="de")).json()["code"] == "idempotency_key_reused"
     path = first.headers["location"]

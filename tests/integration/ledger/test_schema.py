@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import alembic.command
 import alembic.config
@@ -23,11 +23,14 @@ from invoicing.jobs.store.promise_tallies import count
 from invoicing.jobs.store.promises import may_break
 from invoicing.jobs.store.read import page
 from invoicing.jobs.store.rescue import _LOST
+from invoicing.jobs.store.shift import due_behind, newcomers
 from invoicing.kit.db import Session, driver
 
 from ..book import Book
 
 FIRST = (datetime(2026, 1, 1, tzinfo=UTC), uuid4())
+LATE = datetime(2100, 1, 1, tzinfo=UTC)
+LATE_ID, LAST_ID = UUID(int=(2**16 - 16) << 112), UUID(int=2**128 - 1)
 
 _ALEMBIC = Path(__file__).parents[3] / "alembic.ini"
 
@@ -124,6 +127,15 @@ def explained(monkeypatch: pytest.MonkeyPatch, engine: AsyncEngine) -> Iterator[
         ("ix_jobs_runway", lambda session, _: release.runways(session)),
         ("ix_jobs_promise_due", lambda session, _: may_break(session, None, None, 500)),
         ("ix_jobs_promise_due", lambda session, _: may_break(session, FIRST, None, 500)),
+        (
+            "ix_jobs_promise_due",
+            lambda session, _: due_behind(session, ["normal-small"], FIRST[0], LAST_ID, None, 500),
+        ),
+        (
+            "ix_jobs_promise_due",
+            lambda session, _: due_behind(session, ["normal-small"], FIRST[0], LAST_ID, (LATE, FIRST[1]), 500),
+        ),
+        ("pk_jobs", lambda session, _: newcomers(session, LATE_ID, LAST_ID, 500)),
         ("ix_jobs_finished", lambda session, _: count(session)),
         ("ix_jobs_troubled", lambda session, _: count(session)),
     ],

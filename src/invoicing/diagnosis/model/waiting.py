@@ -49,13 +49,16 @@ def retry_backoff(facts: Facts) -> Check:
 
 
 def paused(facts: Facts) -> Check:
-    """Prove that the lane releases nothing. Who paused it is told by role: only operations may."""
+    """Prove that the lane releases nothing, perhaps for maintenance. Who paused it is told by role alone."""
     pause = facts.pause
     if not facts.waiting or pause is None or not holds_back(pause.until, facts.now):
         return disproven(Code.PAUSED, facts)
     since = max(pause.since, facts.job.submitted_at)
     evidence = {"scope": "lane", "by": "operations", "reason": pause.reason, "until": pause.until}
-    return proven(Code.PAUSED, facts, since, until=pause.until, evidence=evidence)
+    if pause.maintenance_id is None:
+        return proven(Code.PAUSED, facts, since, until=pause.until, evidence=evidence)
+    evidence["maintenance"] = pause.maintenance_id
+    return proven(Code.PAUSED, facts, since, until=pause.until, wording="maintenance", evidence=evidence)
 
 
 def no_worker(facts: Facts) -> Check:

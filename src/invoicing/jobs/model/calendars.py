@@ -92,11 +92,24 @@ def next_open(moment: datetime, calendar: Calendar | None) -> datetime:
 
 def open_hours(calendar: Calendar, day: date) -> tuple[datetime, datetime] | None:
     """Give when a calendar opens and closes on a day of its own, in UTC; None where it does not open."""
-    if day.weekday() not in calendar.weekdays or day in _holidays(calendar.country, calendar.subdivision, day.year):
+    if day.weekday() not in calendar.weekdays or is_holiday(calendar, day):
         return None
-    begins = _moment(calendar, day, calendar.opens)
-    ends = _moment(calendar, day if calendar.closes != time(0) else day + _DAY, calendar.closes)
+    begins = moment_of(calendar, day, calendar.opens)
+    ends = moment_of(calendar, day if calendar.closes != time(0) else day + _DAY, calendar.closes)
     return (begins, ends) if begins < ends else None  # a change of the clock may leave all of a short day out
+
+
+def is_holiday(calendar: Calendar, day: date) -> bool:
+    """Tell whether a day is a public holiday in the place of a calendar."""
+    return day in _holidays(calendar.country, calendar.subdivision, day.year)
+
+
+def moment_of(calendar: Calendar, day: date, at: time) -> datetime:
+    """Give, in UTC, when a calendar's clock shows a time on a day.
+
+    Of a time that comes twice, the first; of one that a change of the clock leaves out, as if it had not changed yet.
+    """
+    return datetime.combine(day, at, _zone(calendar)).astimezone(UTC)
 
 
 def faults_of(calendar: Calendar) -> str | None:
@@ -116,10 +129,6 @@ def faults_of(calendar: Calendar) -> str | None:
     if calendar.subdivision is not None and calendar.country is None:
         return "A subdivision is one of a country."
     return None
-
-
-def _moment(calendar: Calendar, day: date, at: time) -> datetime:
-    return datetime.combine(day, at, _zone(calendar)).astimezone(UTC)
 
 
 def _zone(calendar: Calendar) -> ZoneInfo:

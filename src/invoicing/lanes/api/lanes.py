@@ -45,6 +45,7 @@ class PauseBody(BaseModel):
     reason: str
     by: str
     since: datetime
+    maintenance: UUID | None = Field(description="The maintenance window that it is part of.")
 
 
 class ForecastBody(BaseModel):
@@ -182,7 +183,8 @@ def _forecast(drain_s: float | None, moment: datetime) -> dict[str, Any] | None:
 
 def _pause(pause: Pause) -> dict[str, Any]:
     until, since = pause.until.astimezone(UTC), pause.since.astimezone(UTC)
-    return {"until": until, "reason": pause.reason, "by": pause.by, "since": since}
+    told = {"until": until, "reason": pause.reason, "by": pause.by, "since": since}
+    return {**told, "maintenance": pause.maintenance_id}
 
 
 def worker_view(worker: Worker, running: Any) -> dict[str, Any]:  # noqa: ANN401 - any collection of ids

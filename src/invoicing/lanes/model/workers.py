@@ -20,6 +20,8 @@ class Pause:
     until: datetime
     reason: str
     by: str
+    maintenance_id: UUID | None = None
+    """The maintenance window that it is part of."""
 
 
 def holds_back(until: Moment, now: Moment) -> bool:

@@ -1,7 +1,7 @@
 """Statements about pauses, workers and what waits, a file for each noun."""
 
 from invoicing.lanes.store.accounts import accounts, keep_accounts, looked
-from invoicing.lanes.store.pauses import active_pauses, database_time, pause, paused, resume
+from invoicing.lanes.store.pauses import active_pauses, database_time, pause, paused, resume, resume_after
 from invoicing.lanes.store.policies import CHANGED, Override, lock_overrides, overrides, write_override
 from invoicing.lanes.store.served import served
 from invoicing.lanes.store.tallies import fold_tallies, tallies
@@ -27,6 +27,7 @@ __all__ = [
     "paused",
     "register",
     "resume",
+    "resume_after",
     "served",
     "tallies",
     "write_override",

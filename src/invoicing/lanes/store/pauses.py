@@ -1,7 +1,9 @@
 """Statements about pauses."""
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy import func, insert, select, text, update
@@ -20,11 +22,11 @@ WHERE ended_at IS NULL AND until > now() GROUP BY lane
 async def active_pauses(session: Session) -> list[Pause]:
     """List the pauses that hold now."""
     rows = await session.execute(
-        select(pauses.c.lane, pauses.c.since, pauses.c.until, pauses.c.reason, pauses.c.by).where(
+        select(*(pauses.c[field.name] for field in fields(Pause))).where(
             pauses.c.ended_at.is_(None), pauses.c.until > func.now()
         )
     )
-    return [Pause(row.lane, row.since, row.until, row.reason, row.by) for row in rows]
+    return [Pause(**row) for row in rows.mappings()]
 
 
 async def paused(connection: "asyncpg.Connection[Any]") -> dict[str, float]:
@@ -33,15 +35,14 @@ async def paused(connection: "asyncpg.Connection[Any]") -> dict[str, float]:
     return {row["lane"]: row["until"] for row in rows}
 
 
-async def pause(session: Session, lane: str, until: datetime, reason: str, by: str) -> Pause:
-    """Pause a lane; an earlier pause of it is replaced."""
+async def pause(
+    session: Session, lane: str, until: datetime, reason: str, by: str, maintenance_id: UUID | None = None
+) -> Pause:
+    """Pause a lane, perhaps as part of a maintenance window; an earlier pause of it is replaced."""
     await resume(session, lane)
-    row = (
-        await session.execute(
-            insert(pauses).values(id=new_id(), lane=lane, until=until, reason=reason, by=by).returning(pauses.c.since)
-        )
-    ).one()
-    return Pause(lane, row.since, until, reason, by)
+    values = {"lane": lane, "until": until, "reason": reason, "by": by, "maintenance_id": maintenance_id}
+    since = (await session.execute(insert(pauses).values(id=new_id(), **values).returning(pauses.c.since))).scalar_one()
+    return Pause(lane, since, until, reason, by, maintenance_id)
 
 
 async def resume(session: Session, lane: str) -> bool:
@@ -53,6 +54,17 @@ async def resume(session: Session, lane: str) -> bool:
         .returning(pauses.c.until > func.now())
     )
     return any(ended.scalars())
+
+
+async def resume_after(session: Session, maintenance_id: UUID) -> list[str]:
+    """End the pauses that are part of a maintenance window; gives their lanes."""
+    ended = await session.execute(
+        update(pauses)
+        .where(pauses.c.maintenance_id == maintenance_id, pauses.c.ended_at.is_(None))
+        .values(ended_at=func.now())
+        .returning(pauses.c.lane)
+    )
+    return list(ended.scalars())
 
 
 async def database_time(session: Session) -> datetime:

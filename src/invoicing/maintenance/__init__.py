@@ -1,0 +1,1 @@
+"""Maintenance windows: announced to those they touch, promises shifted before they start, lanes drained, ended."""

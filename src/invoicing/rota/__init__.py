@@ -1,0 +1,1 @@
+"""Who is on call when: shifts, overrides, escalation, and the hours that nobody covers."""
