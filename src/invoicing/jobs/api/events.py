@@ -20,7 +20,7 @@ from invoicing.kit.cursor import place_of, token_of
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import prefers
-from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Spoken
+from invoicing.kit.http.languages import LANGUAGE_HEADERS, Spoken
 from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN, page_size_of, query_whole, wrong
 from invoicing.kit.problems import Problem
 
@@ -140,7 +140,8 @@ def add_events(router: Router, teller: Teller) -> None:
         teller.events,
         name="followJob",
         summary="Read or follow a job's timeline",
-        text="With `Accept: text/event-stream` the events come as they happen, until the last one of a finished job.",
+        text="With `Accept: text/event-stream` the events come as they happen, until the last one of a finished job. "
+        "Reasons are told in the language that `Accept-Language` asks for.",
         tag=TAG,
         parameters=[
             JOB_ID,
@@ -148,7 +149,6 @@ def add_events(router: Router, teller: Teller) -> None:
             Parameter("header", "Last-Event-ID", "The last event seen, as EventSource says.", whole | {"minimum": 0}),
             PAGE_SIZE,
             PAGE_TOKEN,
-            ACCEPT_LANGUAGE,
         ],
         answers={
             200: Given("The timeline.", {"application/json": EntryPage, STREAM: {"type": "string"}}, LANGUAGE_HEADERS),

@@ -50,7 +50,8 @@ WITH over AS MATERIALIZED (
     ) AS first ON true
 ), counted AS (
     INSERT INTO promise_tallies AS t (hour, customer_id, kind, updates_kept, updates_missed)
-    SELECT date_trunc('hour', due), customer_id, kind, count(*) FILTER (WHERE kept), count(*) FILTER (WHERE NOT kept)
+    SELECT date_trunc('hour', least(due, now())), customer_id, kind, count(*) FILTER (WHERE kept),
+        count(*) FILTER (WHERE NOT kept)
     FROM ended GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT (hour, customer_id, kind) DO UPDATE
         SET updates_kept = t.updates_kept + excluded.updates_kept,
