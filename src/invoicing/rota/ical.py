@@ -15,8 +15,10 @@ from icalendar import Calendar, Event, vCalAddress, vText
 from invoicing.rota.model import Person, Post, Rota, spans
 from invoicing.rota.model.recurrence import Recurrence, RecurrenceError
 
-MOST_EVENTS = 1_000
+MOST_EVENTS = 5_000
 MOST_DUTIES = 5_000
+MOST_RULES = 200
+"""Of recurring events: each is followed day by day from its beginning on."""
 READ_AHEAD = timedelta(days=400)
 """How far recurring events are read: what is to be on duty after that is read with the next import."""
 
@@ -32,6 +34,8 @@ _UNUSABLE = (IcalError, RecurrenceError, ValueError, OverflowError, AttributeErr
 
 _EARLIEST = date(2000, 1, 1)
 _LONGEST = timedelta(days=31)
+_MARGIN = timedelta(days=366)
+"""Around what is written, the time of which changes of the clock are told."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,7 @@ def written(rota: Rota, begins: datetime, ends: datetime, stamp: datetime) -> by
     zone = ZoneInfo(zone_of(rota))
     for post, start, stop in sorted(_duties(rota, begins, ends), key=lambda one: (one[1], one[0])):
         calendar.add_component(_event(rota.person(post.person), post, start, stop, zone, stamp))
-    calendar.add_missing_timezones()
+    calendar.add_missing_timezones(begins.date() - _MARGIN, ends.date() + _MARGIN)
     return bytes(calendar.to_ical())
 
 
@@ -127,6 +131,7 @@ class _Reader:
     now: datetime
     level: int
     skipped: list[str] = field(default_factory=list)
+    rules: int = 0
     _plain: list[tuple[str, Event]] = field(default_factory=list)
     _changed: dict[tuple[str, datetime], Event] = field(default_factory=dict)
 
@@ -188,6 +193,9 @@ class _Reader:
         clock, zone = _clock(given), self._zone_of(given)
         first, horizon = _day(given), (self.now + READ_AHEAD).astimezone(UTC).date()
         for rule in rules:
+            self.rules += 1
+            if self.rules > MOST_RULES:
+                raise IcalError(f"There are {MOST_RULES} recurring events before it, as many as may be.")
             parts = {str(name).upper(): _list(value) for name, value in rule.items()}
             last = self._until(parts)
             for day in Recurrence.read(parts).days(first, horizon):

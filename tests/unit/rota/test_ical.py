@@ -126,13 +126,16 @@ def test_what_is_no_calendar_is_refused(text: bytes) -> None:
         return
 
 
-def test_too_much_is_refused_and_what_never_happens_takes_no_time() -> None:
-    with pytest.raises(IcalError, match="1,000 may be read"):
-        ical.read(calendar(*[NIGHT] * 1001), BARE, NOW)
+def test_too_much_is_refused_and_what_never_happens_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(IcalError, match="5,000 may be read"):
         ical.read(calendar(*[f"{NIGHT}\nRRULE:FREQ=DAILY"] * 20), BARE, NOW)
     never = ical.read(calendar(f"{NIGHT}\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), BARE, NOW)
     assert (never.duties, never.skipped) == ([], [])
+    monkeypatch.setattr(ical, "MOST_RULES", 1)
+    assert "recurring events" in ical.read(calendar(*[f"{NIGHT}\nRRULE:FREQ=DAILY"] * 2), BARE, NOW).skipped[0]
+    monkeypatch.setattr(ical, "MOST_EVENTS", 1)
+    with pytest.raises(IcalError, match="1 may be read"):
+        ical.read(calendar(NIGHT, NIGHT), BARE, NOW)
 
 
 FREQUENCIES = {"DAILY": DAILY, "WEEKLY": WEEKLY, "MONTHLY": MONTHLY, "YEARLY": YEARLY}
