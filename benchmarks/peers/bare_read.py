@@ -20,7 +20,7 @@ async def _bare(
     job_id: UUID,
     known: str | None,  # noqa: ARG001 - as the method it stands for
     applied: dict[str, str],
-    spoken: Spoken,  # noqa: ARG001
+    spoken: Spoken,  # noqa: ARG001 - as above
 ) -> Response:
     async with self.desk.engine.connect() as session:
         job = await read.get(session, tenant_of(principal), job_id)

@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.alerts import store
 from invoicing.alerts.model import (
@@ -30,7 +29,7 @@ from invoicing.alerts.model import (
     wanted,
 )
 from invoicing.kit.clock import now
-from invoicing.kit.db import Session, transaction
+from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
 from invoicing.kit.problems import Problem
 from invoicing.outbox import announcing
@@ -275,20 +274,6 @@ async def last_announced(session: Session, incident_id: UUID) -> Alert | None:
     """Give what was announced last of an incident; None when nothing was."""
     body = await store.last_said(session, incident_id)
     return None if body is None else said_in(body).alert
-
-
-async def acknowledged(engine: AsyncEngine, incident_id: UUID, by: str) -> bool:
-    """Announce that somebody has seen an alert; False when there is none of this incident."""
-    async with transaction(engine) as session:
-        body = await store.last_said(session, incident_id, held=True)
-        if body is None:
-            return False
-        alert = said_in(body).alert
-        if alert.state is AlertState.OPEN:
-            summary = f"{alert.summary} Acknowledged by {by}."
-            seen = replace(alert, state=AlertState.ACKNOWLEDGED, summary=summary, revision=alert.revision + 1)
-            await announce(session, seen)
-    return True
 
 
 async def link_secret(session: Session, channel_id: UUID) -> str | None:

@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from invoicing.alerts import chatting
-from invoicing.alerts import service as alerts
 from invoicing.alerts.api.answers import Acknowledge, Answers
 from invoicing.alerts.api.channels import Switchboard
 from invoicing.alerts.api.routes import add_channels
@@ -170,11 +169,8 @@ def create_app(
 
 
 async def _acknowledged(engine: AsyncEngine, incident_id: UUID, by: str) -> bool:
-    """Take an incident as seen by somebody who was alerted; what is no incident, as a test, only as an alert."""
     async with transaction(engine) as session:
-        if await incidents.acknowledge(session, incident_id, by, alerting.tell):
-            return True
-    return await alerts.acknowledged(engine, incident_id, by)
+        return await incidents.acknowledge(session, incident_id, by, alerting.tell)
 
 
 def _means(settings: Settings) -> Means:

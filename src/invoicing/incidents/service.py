@@ -152,12 +152,16 @@ async def act(
 
 
 async def acknowledge(session: Session, incident_id: UUID, by: str, tell: Tell = nobody) -> bool:
-    """Acknowledge an incident on the word of a channel that knows who did it; tells whether anything changed."""
+    """Acknowledge an incident on the word of a channel that knows who did it; False when it is over, or there is none.
+
+    One that is acknowledged already stays as it is.
+    """
     incident = (await rows.locked(session, {incident_id})).get(incident_id)
     if incident is None or not incident.live:
         return False
     now = await rows.clock(session)
-    return await _acted(session, incident, Acknowledge(), by, None, now, tell) is not None
+    await _acted(session, incident, Acknowledge(), by, None, now, tell)
+    return True
 
 
 def no_such_incident() -> Problem:
