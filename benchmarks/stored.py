@@ -73,6 +73,9 @@ class _Recorder:
         self._noted.append((statement, values))
         return await self._connection.fetch(statement, *values)
 
+    def transaction(self) -> Any:  # noqa: ANN401 - as the driver's
+        return self._connection.transaction()
+
 
 Call = Callable[[Session, Any, Live], Awaitable[Any]]
 

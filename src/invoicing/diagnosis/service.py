@@ -23,6 +23,8 @@ from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
+from invoicing.kit.kept import Kept
+from invoicing.lanes.model import Pause, Worker
 from invoicing.lanes.positions import Positions, positions, with_newcomer
 
 LEARN_AGAIN_AFTER_S = 15.0
@@ -111,12 +113,13 @@ async def look(
     waiting = [job for job in unfinished if job.state in WAITING]
     ended = [job.id for job in jobs if job.state in FINISHED]
     undelivered = await store.undelivered(session, ended) if deliveries else None
+    workers = await _workers_of(session, unfinished, fresh=fresh) if unfinished else ()
     if not waiting:
         now = await store.clock(session)
         learned = await _lessons(session, now)
         return Snapshot(
             now=now,
-            workers=await store.workers(session) if unfinished else (),
+            workers=workers,
             pauses={},
             running={},
             runways={},
@@ -128,13 +131,13 @@ async def look(
             margins=learned.margins,
         )
     line = line or await positions(session, waiting, fresh=fresh)
-    found = await store.under_way(session)
+    found, pauses = await (_LANES.read(session) if fresh else _LANES.get(session))
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
         now=found.now,
-        workers=await store.workers(session),
-        pauses=await store.pauses(session),
+        workers=workers,
+        pauses=pauses,
         running=found.running,
         runways=found.runways,
         dispatched_at=found.dispatched_at,
@@ -146,6 +149,25 @@ async def look(
         undelivered=undelivered,
         margins=learned.margins,
     )
+
+
+async def _workers_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> tuple[Worker, ...]:
+    """List the workers as of a moment ago, or as of now where one that has a job is not among them yet."""
+    if fresh:
+        return await _WORKERS.read(session)
+    holders = {job.worker_id for job in jobs} - {None}
+    return await _WORKERS.get(session, lambda known: holders <= {worker.id for worker in known})
+
+
+async def _lanes(session: Session) -> tuple[store.UnderWay, Mapping[str, Pause]]:
+    return await store.under_way(session), await store.pauses(session)
+
+
+_KEPT_S = 0.1
+"""How old what concerns all jobs may be when one of them is explained (seconds): it is read once for all who ask."""
+
+_WORKERS = Kept(store.workers, _KEPT_S)
+_LANES = Kept(_lanes, _KEPT_S)
 
 
 _TYPICAL_S: Mapping[Size, float] = MappingProxyType(

@@ -34,6 +34,7 @@ from invoicing.incidents.words import title
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, IncidentNotice, Job, Standing
 from invoicing.kit.db import Session
+from invoicing.kit.kept import Kept
 from invoicing.kit.problems import Problem
 
 MOST_ENTRIES = 500
@@ -68,6 +69,12 @@ class Seen:
     timeline: Sequence[Entry]
 
 
+_KEPT_S = 0.1
+"""How old the incidents may be by which jobs are told what touches them (seconds): read once for all who ask."""
+
+_LIVE = Kept(rows.live, _KEPT_S)
+
+
 async def explain(
     session: Session,
     jobs: Sequence[Job],
@@ -79,7 +86,7 @@ async def explain(
     """Explain jobs, and name the incident that touches each: one statement more where one of them is unfinished."""
     standings = await diagnosis.explain(session, jobs, kinds, language=language, fresh=fresh)
     unfinished = [job for job in jobs if job.state not in FINISHED and job.id in standings]
-    live = await rows.live(session) if unfinished else []
+    live = await (_LIVE.read(session) if fresh else _LIVE.get(session)) if unfinished else []
     if not live:
         return standings
     wholes = {one.id: one for one in live}
