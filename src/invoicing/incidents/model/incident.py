@@ -44,6 +44,9 @@ class ChangeKind(StrEnum):
     MERGED = "merged"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    SILENCED = "silenced"
+    ANNOUNCED = "announced"
+    ESCALATED = "escalated"
 
 
 TOLD = frozenset(
