@@ -17,7 +17,7 @@ from invoicing.diagnosis.model.conditions import BLIND_AFTER
 from invoicing.diagnosis.model.facts import facts_of
 from invoicing.incidents import on_call
 from invoicing.incidents.model import findings
-from invoicing.incidents.model.calling import calls
+from invoicing.incidents.model.calling import calls, steps_of
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
 from invoicing.incidents.model.incident import Finding, Incident
@@ -167,15 +167,16 @@ async def _refusals(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _duty(asked: _Asked) -> Iterable[Finding]:
-    waiting = [one for one in asked.known if one.live and calls(one)]
-    begun = await began(asked.session, [one.id for one in waiting]) if waiting else ()
+    live = {one.id: one for one in asked.known if one.live and calls(one)}
+    begun = await began(asked.session, live) if live else ()
     if not begun:
         return ()
     known = await on_call.facts(asked.session)
-    if known.rota is None or known.posts:
+    waiting = sorted(one for one in begun if steps_of(live[one], known.rota) is not None)
+    if known.rota is None or known.posts or not waiting:
         return ()
     upcoming = next_on_duty(known.rota, known.now, FORESEEN)
-    return [findings.nobody_on_duty(sorted(begun), None if upcoming is None else upcoming.begins, known.now)]
+    return [findings.nobody_on_duty(waiting, None if upcoming is None else upcoming.begins, known.now)]
 
 
 async def _unexplained(asked: _Asked) -> Iterable[Finding]:

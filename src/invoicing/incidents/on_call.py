@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from invoicing.alerts import service as alerts
-from invoicing.incidents.model.calling import Call, Facts, Progress
-from invoicing.incidents.model.calling import calls as calls_somebody
+from invoicing.incidents.model.calling import Call, Facts, Progress, steps_of
 from invoicing.incidents.model.incident import Incident
 from invoicing.incidents.model.silence import silencing
 from invoicing.incidents.store import calls, rows
@@ -53,10 +52,11 @@ async def progress_of(session: Session, incident_id: UUID) -> Progress:
 async def callees(session: Session, incident: Incident) -> Callees:
     """Say who was called about an incident, and who is next."""
     progress = await progress_of(session, incident.id)
-    if progress.since is None or not calls_somebody(incident):
+    if progress.since is None:
         return Callees(progress.calls)
     known = await facts(session)
-    if known.rota is None:
+    steps = steps_of(incident, known.rota)
+    if steps is None:
         return Callees(progress.calls)
     before = {call.person for call in progress.calls}
-    return Callees(progress.calls, next_call(known.rota, progress.since, known.now, before))
+    return Callees(progress.calls, next_call(steps, progress.since, known.now, before))

@@ -214,6 +214,22 @@ async def test_a_link_acknowledges_when_the_button_is_pressed_and_not_when_it_is
     assert "already" in (await service.ops.get(path, **browser)).text
 
 
+async def test_whoever_is_called_acknowledges_by_a_link_of_their_own_and_has_no_channel(service: Service) -> None:
+    one = alert()
+    async with transaction(service.engine) as session:
+        await alerts.announce(session, one)
+        for _ in range(2):
+            await alerts.call(session, one, "ann@example.com")
+        query = text("SELECT e.id::text FROM endpoints e JOIN messages m ON m.endpoint_id = e.id")
+        (mailbox,) = await session.scalars(query)
+    path = await written_link(service, one, {"id": mailbox})
+    assert (await service.ops.get("/v1/channels")).json()["items"] == []
+    assert (await service.ops.get(f"/v1/channels/{mailbox}")).status_code == 404
+    assert (await service.ops.post(path, headers={"Authorization": ""})).json()["acknowledged"]
+    state, summary = await state_of(service, one.incident_id)
+    assert (state, "ann@example.com" in summary) == (AlertState.ACKNOWLEDGED, True)
+
+
 async def test_a_link_that_is_not_ours_is_over_or_of_another_acknowledges_nothing(service: Service) -> None:
     channel, other = await added(service, MAIL), await added(service, {**MAIL, "name": "day shift"})
     one, two = alert(), alert()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
@@ -50,10 +51,10 @@ class Pager:
         self.lookout = lookout
         lookout.tell = alerting.tell
 
-    async def rota(self, *shifts: Shift) -> None:
-        """Write a rota with two steps."""
+    async def rota(self, *shifts: Shift, steps: tuple[Step, ...] = STEPS) -> None:
+        """Write a rota."""
         async with transaction(self.book.engine) as session:
-            await rotas.write(session, 1, Rota(PEOPLE, shifts, STEPS).as_json(), "ops:ops", "for a test")
+            await rotas.write(session, 1, Rota(PEOPLE, shifts, steps).as_json(), "ops:ops", "for a test")
 
     async def stands_in(self, person: str, replaces: str | None = None) -> None:
         """Have somebody on duty from a minute ago on."""
@@ -201,6 +202,18 @@ async def test_who_takes_over_between_two_steps_is_called(pager: Pager) -> None:
     await pager.round(later=1)
     await pager.round(later=1)
     assert await pager.mails() == [("ann", CALLED), ("bob", CALLED)]
+
+
+async def test_a_step_is_passed_over_by_what_is_not_bad_enough(pager: Pager) -> None:
+    await pager.rota(*TWO_LEVELS, steps=(replace(STEPS[0], least=Least.S1), STEPS[1]))
+    incident = await pager.opens()
+    await pager.round()
+    assert await pager.mails() == []
+    await pager.round(later=5)
+    assert await pager.mails() == [("cyd", CALLED)]
+    await pager.book.do("UPDATE incidents SET severity = 'S1' WHERE id = :id", id=incident.id)
+    await pager.round()
+    assert await pager.mails() == [("cyd", CALLED), ("ann", CALLED)]
 
 
 async def test_a_step_of_which_nobody_is_on_duty_is_passed_over_at_once(pager: Pager) -> None:

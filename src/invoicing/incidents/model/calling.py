@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from invoicing.alerts.model import Turn
+from invoicing.alerts.model import Severity, Turn
 from invoicing.incidents.model.causes import Cause
-from invoicing.incidents.model.incident import Incident, IncidentState, Severity
+from invoicing.incidents.model.incident import Incident, IncidentState
 from invoicing.maintenance.model import Window
 from invoicing.rota.model import Post, Rota, called
-
-CALLS = frozenset({Severity.S1, Severity.S2})
-"""How bad an incident must be to call somebody."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +68,17 @@ class Facts:
 
 
 def calls(incident: Incident) -> bool:
-    """Tell whether an incident calls somebody: it is bad, its cause holds, and nobody looks after it."""
-    return (
-        incident.state is IncidentState.OPEN
-        and incident.quiet_since is None
-        and incident.severity in CALLS
-        and incident.cause is not Cause.NOBODY_ON_DUTY
-    )
+    """Tell whether an incident may call somebody: its cause holds, and nobody looks after it."""
+    held = incident.state is IncidentState.OPEN and incident.quiet_since is None
+    return held and incident.cause is not Cause.NOBODY_ON_DUTY
+
+
+def steps_of(incident: Incident, rota: Rota | None) -> Rota | None:
+    """Give the rota with the steps that an incident takes; None: it calls nobody."""
+    if rota is None or not calls(incident):
+        return None
+    taken = rota.taken_by(Severity(incident.severity))
+    return taken if taken.steps else None
 
 
 def due(incident: Incident, progress: Progress, facts: Facts, window: Window | None, *, told: bool) -> Due | None:
@@ -89,9 +90,10 @@ def due(incident: Incident, progress: Progress, facts: Facts, window: Window | N
         return None if progress.silenced_by == window.id else Silence(window)
     if not told:
         return Announce() if incident.quiet_since is None else None
-    if facts.rota is None or not calls(incident):
+    rota = steps_of(incident, facts.rota)
+    if rota is None:
         return None
-    fresh = _fresh(facts.rota, progress, facts)
+    fresh = _fresh(rota, progress, facts)
     return Summon(fresh) if fresh or progress.since is None else None
 
 
@@ -106,9 +108,9 @@ def _fresh(rota: Rota, progress: Progress, facts: Facts) -> tuple[Post, ...]:
 def turns(incident: Incident, progress: Progress, facts: Facts) -> Sequence[Turn]:
     """Say who was called and who will be, as far as it follows from who is on duty now."""
     found = {call.person: Turn(call.name, call.level, call.at) for call in progress.calls}
-    if facts.rota is None or not calls(incident):
+    rota, since = steps_of(incident, facts.rota), progress.since or facts.now
+    if rota is None:
         return tuple(found.values())
-    rota, since = facts.rota, progress.since or facts.now
     coming = [(post, facts.now) for post in _fresh(rota, progress, facts)]
     for step in rota.steps:
         moment = max(facts.now, since + step.after)

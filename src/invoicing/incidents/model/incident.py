@@ -22,7 +22,7 @@ class IncidentState(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is; S1 is the worst."""
+    """How bad an incident is, S1 the worst."""
 
     S1 = "S1"
     S2 = "S2"

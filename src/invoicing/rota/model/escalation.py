@@ -41,8 +41,13 @@ def escalation(rota: Rota, since: datetime, at: datetime, acknowledged: datetime
 
 
 def called(rota: Rota, since: datetime, at: datetime, posts: tuple[Post, ...]) -> tuple[Post, ...]:
-    """Give those on duty whose level has its turn; where none of them is on duty, those of the next level that is."""
+    """Give those on duty whose level has its turn; where none of them is on duty, those of the next level that is.
+
+    Before the first step nobody has.
+    """
     reached = {step.level for step in rota.steps if since + step.after <= at}
+    if not reached:
+        return ()
     later = [{step.level} for step in rota.steps if since + step.after > at]
     for levels in (reached, *later):
         found = tuple(post for post in posts if post.level in levels)
