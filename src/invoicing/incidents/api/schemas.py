@@ -107,7 +107,7 @@ class ChangeBody(BaseModel):
     data: dict[str, Any]
 
 
-class CallBody(BaseModel):
+class IncidentCallBody(BaseModel):
     """Somebody who was called about an incident."""
 
     person: str
@@ -123,7 +123,7 @@ class CalleeBody(BaseModel):
     name: str
 
 
-class NextCallBody(BaseModel):
+class NextIncidentCallBody(BaseModel):
     """When somebody is called who was not called before, unless it is acknowledged."""
 
     at: datetime
@@ -133,8 +133,8 @@ class NextCallBody(BaseModel):
 class IncidentEscalationBody(BaseModel):
     """Who was called about an incident since it was opened or reopened, and who is next."""
 
-    called: list[CallBody]
-    next: NextCallBody | None
+    called: list[IncidentCallBody]
+    next: NextIncidentCallBody | None
 
 
 class IncidentDetail(IncidentBody):
