@@ -96,7 +96,7 @@ class MemberPage(BaseModel):
     next_page_token: str | None
 
 
-class ChangeBody(BaseModel):
+class IncidentChangeBody(BaseModel):
     """Something that happened to an incident."""
 
     seq: int
@@ -141,7 +141,7 @@ class IncidentDetail(IncidentBody):
     """An incident with the jobs that it touches, what happened to it, and what to do about it."""
 
     members: MemberPage
-    timeline: list[ChangeBody] = Field(description="The first first; of a very long one the last rows.")
+    timeline: list[IncidentChangeBody] = Field(description="The first first; of a very long one the last rows.")
     runbook: str = Field(description="What to do about its cause (Markdown).")
     escalation: IncidentEscalationBody
 
