@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from invoicing.incidents import keeping
+from invoicing.incidents import calling, keeping
 from invoicing.incidents.keeping import Tell, nobody
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
@@ -38,13 +38,20 @@ class Detector:
         *,
         every_s: float = _EVERY_S,
         settles_s: float = _SETTLES_S,
+        calls: bool = False,
+        mails: bool = False,
         pulses: Pulses | None = None,
     ) -> None:
-        """Look after the incidents of a ledger, and tell of their changes in the transactions that write them."""
+        """Look after the incidents of a ledger, and tell of their changes in the transactions that write them.
+
+        `calls`: call those on duty, too; `mails`: the service can send mails.
+        """
         self._engine = engine
         self._tell = tell
         self._every_s = every_s
         self._settles_s = settles_s
+        self._calls = calls
+        self._mails = mails
         self._rounds = 0
         self._pulses = pulses or Pulses()
         self._ended = asyncio.Event()
@@ -56,10 +63,13 @@ class Detector:
     async def run(self) -> None:
         """Look and forget, each at its own pace."""
         await self._pause(self._settles_s)
-        await asyncio.gather(
+        rounds = [
             self._every("incidents", self._every_s, self.look),
             self._every("forget_incidents", _FORGET_EVERY_S, self.forget),
-        )
+        ]
+        if self._calls:
+            rounds.append(self._every("call", self._every_s, self.call))
+        await asyncio.gather(*rounds)
 
     async def look(self) -> None:
         """Look once."""
@@ -67,6 +77,20 @@ class Detector:
         self._rounds += 1
         async with transaction(self._engine) as session:
             await keeping.keep(session, thorough=thorough, tell=self._tell)
+
+    async def call(self) -> None:
+        """Do what is due to ops about each incident; one that cannot be dealt with does not keep the others."""
+        async with self._engine.connect() as session:
+            found = await calling.waiting(session)
+        for incident_id in found:
+            try:
+                async with transaction(self._engine) as session:
+                    await calling.attend(session, incident_id, mails=self._mails)
+            except UNREACHABLE:
+                raise
+            except Exception:
+                extra = {"action": "incidents.call_failed", "incident_id": str(incident_id)}
+                log.exception("cannot call anybody about an incident", extra=extra)
 
     async def forget(self) -> None:
         """Remove incidents of long ago, a little at a time."""

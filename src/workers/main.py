@@ -135,7 +135,9 @@ async def _watchdog(settings: Settings) -> None:
         process = Watchdog(engine, transport, load, lease=lease_of(settings), pulses=pulses)
         learner, keeper = Learner(engine, pulses=pulses), Keeper(engine, diagnosis.explain, pulses=pulses)
         observer, relays = Observer(engine, pulses=pulses), _relays(settings, engine, pulses)
-        detector, deadman = Detector(engine, alerting.tell, pulses=pulses), _deadman(settings, pulses)
+        mails = settings.smtp_url is not None and settings.mail_from is not None
+        detector = Detector(engine, alerting.tell, calls=True, mails=mails, pulses=pulses)
+        deadman = _deadman(settings, pulses)
         channels, maintainer = Channels(engine, settings.alertmanager_url), Maintainer(engine, load, pulses=pulses)
         lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels, maintainer]
         loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from invoicing.alerts.links import incident_url
-from invoicing.alerts.model import KEPT_ALIVE, AlertState, Said, Severity, shown, stamp
+from invoicing.alerts.model import KEPT_ALIVE, AlertState, Said, Severity, called, shown, stamp
 
 PATH = "/api/v2/alerts"
 NAME = "InvoicingIncident"
@@ -74,6 +74,7 @@ def _annotations(said: Said) -> dict[str, str]:
             "estimate": "" if alert.estimate is None else shown(alert.estimate),
             "runbook_url": alert.runbook,
             "fingerprint": alert.fingerprint,
+            "on_call": called(alert.on_call),
         }
     )
 

@@ -66,6 +66,19 @@ NAME_OF_ENVIRONMENT = "alertmanager"
 """The name of the channel that the environment adds."""
 
 
+MERGING = frozenset({ChannelKind.ALERTMANAGER, ChannelKind.PAGERDUTY, ChannelKind.WEBHOOK})
+"""Receivers that add a message to what they know of its incident, and disturb nobody with it."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Somebody who was called about an incident, or will be if nobody acknowledges it before."""
+
+    name: str
+    level: int
+    at: datetime
+
+
 @dataclass(frozen=True)
 class Alert:
     """What is said of an incident at one of its revisions."""
@@ -89,6 +102,13 @@ class Alert:
     revision: int
     labels: Mapping[str, str] = field(default_factory=dict)
     """Further facts that an alert can be routed by."""
+    on_call: Sequence[Turn] = ()
+    """Who was called, and who will be."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether the incident is not over."""
+        return self.state is not AlertState.RESOLVED
 
 
 @dataclass(frozen=True)
@@ -151,6 +171,7 @@ def data_of(alert: Alert, earlier: Sequence[Severity] = ()) -> dict[str, Any]:
         "customers": alert.customers,
         "runbook": alert.runbook,
         "labels": dict(alert.labels),
+        "on_call": [{"name": one.name, "level": one.level, "at": stamp(one.at)} for one in alert.on_call],
     }
 
 
@@ -186,13 +207,16 @@ def alert_in(data: Mapping[str, Any]) -> Alert:
         runbook=data["runbook"],
         revision=data["revision"],
         labels=data["labels"],
+        on_call=tuple(
+            Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]))
+            for one in data.get("on_call", ())  # a message of an earlier build has none
+        ),
     )
 
 
 def repeats_of(kind: ChannelKind, alert: Alert) -> timedelta | None:
     """Say how often a message is sent again while it is the last word; None: once is enough."""
-    stands = alert.state is not AlertState.RESOLVED
-    return KEPT_ALIVE if kind is ChannelKind.ALERTMANAGER and stands else None
+    return KEPT_ALIVE if kind is ChannelKind.ALERTMANAGER and alert.stands else None
 
 
 def trial(incident_id: UUID, at: datetime, name: str, state: AlertState = AlertState.OPEN) -> Alert:
@@ -224,3 +248,8 @@ def stamp(moment: datetime) -> str:
 def shown(moment: datetime) -> str:
     """Write a moment for people."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def called(turns: Sequence[Turn]) -> str:
+    """Name for people who is called when."""
+    return ", ".join(f"{one.name} (level {one.level}, {shown(one.at)})" for one in turns)

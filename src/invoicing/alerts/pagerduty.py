@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from invoicing.alerts.links import incident_url
-from invoicing.alerts.model import AlertState, Said, Severity, shown, stamp
+from invoicing.alerts.model import AlertState, Said, Severity, called, shown, stamp
 
 ENQUEUE = "https://events.pagerduty.com/v2/enqueue"
 
@@ -62,6 +62,7 @@ def _details(said: Said) -> Mapping[str, Any]:
         "estimate": None if alert.estimate is None else shown(alert.estimate),
         "runbook": alert.runbook,
         "fingerprint": alert.fingerprint,
+        **({"on_call": called(alert.on_call)} if alert.on_call else {}),
         **alert.labels,
     }
 

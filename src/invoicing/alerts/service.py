@@ -1,7 +1,7 @@
 """Saying what becomes of an incident to every channel that wants to know; channels added, removed and tried out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
@@ -13,6 +13,7 @@ from invoicing.alerts.model import (
     CHANNEL_OF,
     EVENTS,
     KIND_OF,
+    MERGING,
     MOST_CHANNELS,
     NAME_OF_ENVIRONMENT,
     TEST,
@@ -33,7 +34,8 @@ from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
 from invoicing.kit.problems import Problem
 from invoicing.outbox import announcing
-from invoicing.outbox.model import Delivery
+from invoicing.outbox.mailing import MAILTO
+from invoicing.outbox.model import Delivery, new_secret
 from invoicing.outbox.ops import Announcement, NewOpsEndpoint
 
 _KEPT = timedelta(days=90)
@@ -66,11 +68,12 @@ class Wish:
         ).digest()
 
 
-async def announce(session: Session, alert: Alert) -> None:
+async def announce(session: Session, alert: Alert, *, merging: bool = False) -> None:
     """Have every channel told that wants to know: written in the caller's transaction, sent after its commit.
 
-    A channel gets what is bad enough for it, and then all that becomes of it. A revision that is not newer than the
-    last one that was announced changes nothing.
+    A channel gets what is bad enough for it, and then all that becomes of it; so does whoever was called. A revision
+    that is not newer than the last one that was announced changes nothing. `merging`: only channels are told that add
+    it to what they know.
     """
     await store.hold_for_telling(session)
     body = body_of(EVENTS[alert.state], now(), data_of(alert))
@@ -80,14 +83,52 @@ async def announce(session: Session, alert: Alert) -> None:
     if not earlier and alert.revision == 1:
         await store.forget(session, _KEPT, _FORGOTTEN_AT_ONCE)
     told = await announcing.told(session, alert.incident_id)
-    channels = [one for one in await all_channels(session) if one.id in told or wanted(alert.severity, one.least)]
-    await _tell(session, alert, earlier, channels)
+    channels = await all_channels(session)
+    people: set[UUID] = set() if merging else told - {one.id for one in channels}
+    wanting = [one for one in channels if one.id in told or wanted(alert.severity, one.least)]
+    await _tell(session, alert, earlier, [one for one in wanting if not merging or one.kind in MERGING], people)
 
 
-async def _tell(session: Session, alert: Alert, earlier: Sequence[Severity], channels: Sequence[AlertChannel]) -> None:
+async def _tell(
+    session: Session,
+    alert: Alert,
+    earlier: Sequence[Severity],
+    channels: Sequence[AlertChannel],
+    people: Collection[UUID] = (),
+) -> None:
     event = EVENTS[alert.state]
     said = Announcement(event, alert.incident_id, alert.revision, body_of(event, now(), data_of(alert, earlier)))
-    await announcing.write(session, said, {one.id: repeats_of(one.kind, alert) for one in channels})
+    receivers = {one.id: repeats_of(one.kind, alert) for one in channels}
+    await announcing.write(session, said, receivers | dict.fromkeys(people))
+
+
+async def call(session: Session, alert: Alert, mail: str) -> None:
+    """Have somebody told of an incident by mail, and of all that becomes of it; they need no channel."""
+    await store.hold_for_telling(session)
+    await _tell(session, alert, (), (), [await _mailbox(session, mail)])
+
+
+async def _mailbox(session: Session, mail: str) -> UUID:
+    """Find the endpoint of somebody's address, or add it; it is no channel, and is told only what it is written."""
+    key = f"on duty: {mail}"  # no key of a request has a space
+    endpoint = NewOpsEndpoint(
+        id=new_id(),
+        channel=CHANNEL_OF[ChannelKind.MAIL],
+        url=MAILTO + mail,
+        secret=new_secret(),
+        idempotency_key=key,
+        body_hash=hashlib.sha256(key.encode()).digest(),
+    )
+    await announcing.add_endpoint(session, endpoint)
+    made = await announcing.made_under(session, key)
+    if made is None:
+        raise RuntimeError("an endpoint that is there is not found")
+    return made[0]
+
+
+async def announced(session: Session) -> Collection[UUID]:
+    """Name the incidents that are not over and that somebody was told of."""
+    return await store.standing_ids(session)
 
 
 async def all_channels(session: Session) -> list[AlertChannel]:
@@ -274,6 +315,17 @@ async def last_announced(session: Session, incident_id: UUID) -> Alert | None:
     """Give what was announced last of an incident; None when nothing was."""
     body = await store.last_said(session, incident_id)
     return None if body is None else said_in(body).alert
+
+
+async def receiver(session: Session, endpoint_id: UUID) -> str:
+    """Name who gets what is sent to a channel, or to somebody on duty; the address of a webhook may hold a secret.
+
+    Raises `Problem` when there is none such.
+    """
+    endpoint = (await announcing.endpoints(session)).get(endpoint_id)
+    if endpoint is not None and endpoint.url.startswith(MAILTO):
+        return endpoint.url.removeprefix(MAILTO)
+    return (await get(session, endpoint_id)).name
 
 
 async def link_secret(session: Session, channel_id: UUID) -> str | None:

@@ -110,6 +110,11 @@ async def standing(session: Session) -> list[str]:
     return list(rows.all())
 
 
+async def standing_ids(session: Session) -> set[UUID]:
+    """Name the incidents that something was said of and that are not over."""
+    return set((await session.scalars(select(alerts.c.incident_id).where(alerts.c.state != AlertState.RESOLVED))).all())
+
+
 async def last_said(session: Session, incident_id: UUID, *, held: bool = False) -> str | None:
     """Give what was last said of an incident; `held` lets nobody say more before the transaction ends."""
     query = select(alerts.c.body).where(alerts.c.incident_id == incident_id)

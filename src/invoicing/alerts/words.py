@@ -1,6 +1,6 @@
 """Alerts in plain words: a heading and lines, for mails and chats."""
 
-from invoicing.alerts.model import AlertState, Said, shown
+from invoicing.alerts.model import AlertState, Said, called, shown
 
 
 def heading(said: Said) -> str:
@@ -26,6 +26,8 @@ def lines(said: Said, incident: str | None = None, acknowledge: str | None = Non
         told.append(f"Over since: {shown(alert.ended_at or said.at)}")
     else:
         told.append(f"Expected to end: {'unknown' if alert.estimate is None else shown(alert.estimate)}")
+    if alert.on_call:
+        told.append(f"On call: {one_line(called(alert.on_call))}")
     for word, value in (("What to do", alert.runbook), ("Incident", incident), ("Acknowledge", acknowledge)):
         if value:
             told.append(f"{word}: {one_line(value)}")

@@ -251,6 +251,7 @@ def _tell(one: Answer) -> None:
         say(f"its cause is not seen since {clock(one['quiet_since'])}; over by itself at {clock(one['resolves_at'])}")
     say(f"touches {more}{blast['jobs']} jobs of {blast['customers']} customers")
     say(f"promises: {blast['promises_missed']} missed, {blast['promises_at_risk']} at risk")
+    _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
         say(escape(f"  {name}: {value}"))
     for row in one["timeline"]:
@@ -260,3 +261,11 @@ def _tell(one: Answer) -> None:
             )
         )
     say(escape(f"\n{one['runbook']}"))
+
+
+def _tell_called(escalation: Answer) -> None:
+    for call in escalation["called"]:
+        say(escape(f"{call['name']} (level {call['level']}) was called at {clock(call['at'])}"))
+    if escalation["next"]:
+        names = ", ".join(person["name"] for person in escalation["next"]["people"])
+        say(escape(f"next, unless it is acknowledged: {names} at {clock(escalation['next']['at'])}"))

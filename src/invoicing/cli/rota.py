@@ -257,7 +257,7 @@ def _tell(rota: Answer) -> None:
 
 def _rest(rota: Answer) -> Iterator[str]:
     for step in rota["steps"]:
-        yield f"after {step['after_minutes']:g} min: level {step['level']}"
+        yield f"after {step['after_minutes']:g} min: level {step['level']}, from {step['least_severity']} on"
     for person in rota["people"]:
         yield f"{person['id']}: {_called(person)}"
     for one in rota["overrides"]:

@@ -1,10 +1,13 @@
 """Telling the channels of ops what becomes of an incident: one alert, from its opening to its end."""
 
 import re
+from collections.abc import Sequence
 
 from invoicing.alerts import service as alerts
-from invoicing.alerts.model import Alert, AlertState, Severity
+from invoicing.alerts.model import Alert, AlertState, Severity, Turn
 from invoicing.diagnosis.words import FALLBACK, Audience
+from invoicing.incidents import on_call
+from invoicing.incidents.model.calling import turns
 from invoicing.incidents.model.incident import Blast, Change, Incident
 from invoicing.incidents.words import runbooks, title
 from invoicing.kit.db import Session
@@ -13,11 +16,14 @@ _TO_DO = re.compile(r"^- \*Do\*: (.*?)(?=^- |\Z)", re.DOTALL | re.MULTILINE)
 
 
 async def tell(session: Session, incident: Incident, change: Change) -> None:
-    """Announce a change, in the transaction that writes it."""
-    await alerts.announce(session, alert_of(incident, change))
+    """Announce a change, in the transaction that writes it, unless maintenance keeps ops from being told."""
+    if await on_call.silent(session, incident):
+        return
+    called = turns(incident, await on_call.progress_of(session, incident.id), await on_call.facts(session))
+    await alerts.announce(session, alert_of(incident, change, called))
 
 
-def alert_of(incident: Incident, change: Change | None = None) -> Alert:
+def alert_of(incident: Incident, change: Change | None = None, called: Sequence[Turn] = ()) -> Alert:
     """Say of an incident what a channel is told at its present revision; why it changed, where somebody said so."""
     kind, _, name = incident.scope.partition(":")
     return Alert(
@@ -37,6 +43,7 @@ def alert_of(incident: Incident, change: Change | None = None) -> Alert:
         estimate=incident.estimate,
         revision=incident.revision,
         labels={kind: name} if name else {},
+        on_call=called,
     )
 
 

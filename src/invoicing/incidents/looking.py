@@ -15,17 +15,22 @@ from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check, Code
 from invoicing.diagnosis.model.conditions import BLIND_AFTER
 from invoicing.diagnosis.model.facts import facts_of
+from invoicing.incidents import on_call
 from invoicing.incidents.model import findings
+from invoicing.incidents.model.calling import calls, steps_of
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
 from invoicing.incidents.model.incident import Finding, Incident
 from invoicing.incidents.store import facts
+from invoicing.incidents.store.calls import began
 from invoicing.incidents.store.facts import Moment
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import FINISHED, Job
 from invoicing.kit.db import Session, is_away
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import Lane
+from invoicing.rota.model import next_on_duty
+from invoicing.rota.model.escalation import FORESEEN
 
 log = logging.getLogger(__name__)
 
@@ -161,6 +166,19 @@ async def _refusals(asked: _Asked) -> Iterable[Finding]:
     return findings.of_refusals(await facts.refusals(asked.session))
 
 
+async def _duty(asked: _Asked) -> Iterable[Finding]:
+    live = {one.id: one for one in asked.known if one.live and calls(one)}
+    begun = await began(asked.session, live) if live else ()
+    if not begun:
+        return ()
+    known = await on_call.facts(asked.session)
+    waiting = sorted(one for one in begun if steps_of(live[one], known.rota) is not None)
+    if known.rota is None or known.posts or not waiting:
+        return ()
+    upcoming = next_on_duty(known.rota, known.now, FORESEEN)
+    return [findings.nobody_on_duty(waiting, None if upcoming is None else upcoming.begins, known.now)]
+
+
 async def _unexplained(asked: _Asked) -> Iterable[Finding]:
     return findings.of_unexplained(await _shown(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED))
 
@@ -169,6 +187,7 @@ _QUICK = (
     _Source(frozenset({Cause.NO_WORKER, Cause.NO_CAPABLE_WORKER, Cause.UNDELIVERED}), _lanes, needs_sight=True),
     _Source(frozenset({Cause.WORKER_LOST, Cause.LOOP_BLOCKED}), _hosts),
     _Source(frozenset({Cause.NO_PROGRESS}), _progress),
+    _Source(frozenset({Cause.NOBODY_ON_DUTY}), _duty),
 )
 
 _SLOW = (

@@ -13,6 +13,7 @@ from invoicing.customers.model import Principal
 from invoicing.diagnosis import service as diagnosis
 from invoicing.diagnosis.service import NO_KINDS
 from invoicing.diagnosis.words import FALLBACK
+from invoicing.incidents import on_call
 from invoicing.incidents.keeping import Tell, nobody, tell_all
 from invoicing.incidents.model.acts import (
     Acknowledge,
@@ -27,6 +28,7 @@ from invoicing.incidents.model.acts import (
 )
 from invoicing.incidents.model.incident import Entry, Incident
 from invoicing.incidents.model.touching import touching
+from invoicing.incidents.on_call import Callees
 from invoicing.incidents.store import members, rows
 from invoicing.incidents.store.members import Member, Place
 from invoicing.incidents.store.rows import Wanted
@@ -67,6 +69,7 @@ class Seen:
     incident: Incident
     members: Sequence[Member]
     timeline: Sequence[Entry]
+    callees: Callees
 
 
 _KEPT_S = 0.1
@@ -124,7 +127,8 @@ async def see(session: Session, incident_id: UUID, after: Place | None, limit: i
         raise no_such_incident()
     touched = await members.page(session, incident, after, limit)
     after_seq = max(0, incident.revision - MOST_ENTRIES)
-    return Seen(incident, touched, await rows.timeline(session, incident_id, after_seq, MOST_ENTRIES))
+    entries = await rows.timeline(session, incident_id, after_seq, MOST_ENTRIES)
+    return Seen(incident, touched, entries, await on_call.callees(session, incident))
 
 
 async def act(

@@ -74,3 +74,24 @@ incident_changes = Table(
     Column("data", JSONB, nullable=False, server_default="{}"),
     CheckConstraint(_one_of("change", ChangeKind), name="change"),
 )
+
+# beside incidents, not columns of them: whoever reads these takes every column
+incident_escalations = Table(
+    "incident_escalations",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("reopenings", Integer, nullable=False),  # of the incident: what is said of an earlier time is void
+    Column("silenced_by", Uuid),  # the window because of which ops were not told
+    Column("since", _when),  # steps are counted from then
+)
+
+incident_calls = Table(
+    "incident_calls",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("reopenings", Integer, primary_key=True),
+    Column("person", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("level", Integer, nullable=False),
+    Column("at", _when, nullable=False),
+)

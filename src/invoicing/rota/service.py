@@ -65,7 +65,7 @@ async def put(session: Session, principal: Principal, rota: Rota, reason: str, n
     _refuse_faults(rota)
     await _refuse_claim(rota, now, "/claims")
     document = rota.as_json()
-    if before.version is not None and before.version.document == document:
+    if before.version is not None and replace(before.rota, overrides=()).as_json() == document:
         return before
     number = before.version.number + 1 if before.version else 1
     await store.write(session, number, document, _by(principal), reason)

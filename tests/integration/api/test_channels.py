@@ -15,7 +15,7 @@ from sqlalchemy import text
 from invoicing.alerts import service as alerts
 from invoicing.alerts.carrying import Alerts
 from invoicing.alerts.links import link
-from invoicing.alerts.model import AlertState, said_in
+from invoicing.alerts.model import Alert, AlertState, said_in
 from invoicing.kit.db import transaction, url_of
 from invoicing.kit.egress import Egress
 from workers.outbox import Relay
@@ -189,15 +189,27 @@ async def written_link(service: Service, one: Any, channel: dict[str, Any]) -> s
 async def state_of(service: Service, incident_id: UUID) -> tuple[AlertState, str]:
     async with service.engine.connect() as session:
         found = await alerts.last_announced(session, incident_id)
+        query = text("SELECT acknowledged_by FROM incidents WHERE id = :id")
+        by = await session.scalar(query, {"id": incident_id})
     assert found is not None
-    return found.state, found.summary
+    return found.state, by or ""
+
+
+async def stands(service: Service, one: Alert) -> None:
+    """Have an alert be of an incident."""
+    statement = text(
+        "INSERT INTO incidents (id, cause, scope, state, severity, since, opened_at, revision) "
+        "VALUES (:id, 'no_worker', 'lane:normal-small', 'open', 'S2', now(), now(), 1)"
+    )
+    async with transaction(service.engine) as session:
+        await session.execute(statement, {"id": one.incident_id})
+        await alerts.announce(session, one)
 
 
 async def test_a_link_acknowledges_when_the_button_is_pressed_and_not_when_it_is_looked_at(service: Service) -> None:
     channel = await added(service, MAIL)
     one = alert(title="<script>alert(1)</script>")
-    async with transaction(service.engine) as session:
-        await alerts.announce(session, one)
+    await stands(service, one)
     path = await written_link(service, one, channel)
     browser: dict[str, Any] = {"headers": {"Accept": "text/html", "Authorization": ""}}
     looked = await service.ops.get(path, **browser)
@@ -207,11 +219,27 @@ async def test_a_link_acknowledges_when_the_button_is_pressed_and_not_when_it_is
     assert (await state_of(service, one.incident_id))[0] is AlertState.OPEN
     pressed = await service.ops.post(path, **browser)
     assert "Acknowledged." in pressed.text
-    state, summary = await state_of(service, one.incident_id)
-    assert (state, "oncall@example.com" in summary) == (AlertState.ACKNOWLEDGED, True)
+    state, by = await state_of(service, one.incident_id)
+    assert (state, "oncall@example.com" in by) == (AlertState.ACKNOWLEDGED, True)
     again = await service.ops.post(path, headers={"Authorization": ""})
     assert again.json() == {"incident_id": str(one.incident_id), "acknowledged": True}
     assert "already" in (await service.ops.get(path, **browser)).text
+
+
+async def test_whoever_is_called_acknowledges_by_a_link_of_their_own_and_has_no_channel(service: Service) -> None:
+    one = alert()
+    await stands(service, one)
+    async with transaction(service.engine) as session:
+        for _ in range(2):
+            await alerts.call(session, one, "ann@example.com")
+        query = text("SELECT e.id::text FROM endpoints e JOIN messages m ON m.endpoint_id = e.id")
+        (mailbox,) = await session.scalars(query)
+    path = await written_link(service, one, {"id": mailbox})
+    assert (await service.ops.get("/v1/channels")).json()["items"] == []
+    assert (await service.ops.get(f"/v1/channels/{mailbox}")).status_code == 404
+    assert (await service.ops.post(path, headers={"Authorization": ""})).json()["acknowledged"]
+    state, by = await state_of(service, one.incident_id)
+    assert (state, "ann@example.com" in by) == (AlertState.ACKNOWLEDGED, True)
 
 
 async def test_a_link_that_is_not_ours_is_over_or_of_another_acknowledges_nothing(service: Service) -> None:
@@ -259,8 +287,7 @@ async def test_acknowledging_in_pagerduty_comes_back_if_pagerduty_signed_it(serv
     assert (await service.ops.post(f"/v1/channels/{channel['id']}:trust", json=secret)).json()["acknowledges"]
     assert (await service.ops.post(f"/v1/channels/{mails['id']}:trust", json=secret)).status_code == 409
     one = alert()
-    async with transaction(service.engine) as session:
-        await alerts.announce(session, one)
+    await stands(service, one)
     path, body = f"/v1/channels/{channel['id']}/pagerduty", heard(str(one.incident_id))
     forged = await service.ops.post(path, content=body, headers=signed(body, "another secret"))
     assert (forged.status_code, forged.json()["code"]) == (403, "forbidden")
@@ -272,8 +299,8 @@ async def test_acknowledging_in_pagerduty_comes_back_if_pagerduty_signed_it(serv
         assert (await service.ops.post(path, content=harmless, headers=signed(harmless))).status_code == 204
     assert (await state_of(service, one.incident_id))[0] is AlertState.OPEN
     assert (await service.ops.post(path, content=body, headers=signed(body))).status_code == 204
-    state, summary = await state_of(service, one.incident_id)
-    assert (state, "Tenex Engineer in PagerDuty" in summary) == (AlertState.ACKNOWLEDGED, True)
+    state, by = await state_of(service, one.incident_id)
+    assert (state, "Tenex Engineer in PagerDuty" in by) == (AlertState.ACKNOWLEDGED, True)
     assert (await service.ops.post(path, content=body, headers=signed(body))).status_code == 204
     async with transaction(service.engine) as session:
         query = text("SELECT seq FROM messages WHERE endpoint_id = :id ORDER BY seq")

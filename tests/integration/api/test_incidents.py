@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from invoicing.incidents.keeping import keep
+from invoicing.incidents import alerting
+from invoicing.incidents.keeping import Tell, keep, nobody
 from invoicing.kit.db import transaction
+from workers.detector import Detector
 
 SECRETS = ("host-17", "worker", "Worker", "other")
 
@@ -17,14 +19,14 @@ async def do(service: Any, statement: str, **values: Any) -> None:
         await session.execute(text(statement), values)
 
 
-async def look(service: Any) -> None:
+async def look(service: Any, tell: Tell = nobody) -> None:
     async with transaction(service.engine) as session:
         await session.execute(text("UPDATE places SET at = now() WHERE name = 'watch'"))
         await session.execute(text("UPDATE jobs SET submitted_at = submitted_at - interval '1 min'"))
-        await keep(session)
+        await keep(session, tell=tell)
 
 
-async def hold(service: Any, cause: str = "no_worker", *lanes: str) -> None:
+async def hold(service: Any, cause: str = "no_worker", *lanes: str, tell: Tell = nobody) -> None:
     """Have a lane held, as the observer finds it, and have it seen."""
     for lane in lanes or ("normal-small",):
         await do(
@@ -33,7 +35,7 @@ async def hold(service: Any, cause: str = "no_worker", *lanes: str) -> None:
             lane=lane,
             cause=cause,
         )
-    await look(service)
+    await look(service, tell)
 
 
 async def ended(service: Any) -> None:
@@ -199,3 +201,28 @@ async def test_customers_see_no_incidents_and_support_changes_none(service: Any,
     for unknown in ("0199a3c2-0000-7000-8000-000000000000", "x"):
         assert (await service.ops.get(f"/v1/incidents/{unknown}")).status_code == 404
         assert (await service.ops.post(f"/v1/incidents/{unknown}:acknowledge", json={})).status_code == 404
+
+
+async def test_an_incident_says_who_was_called_and_who_is_next(service: Any) -> None:
+    level = {"zone": "UTC", "begins": "00:00", "ends": "00:00", "weekdays": [*range(7)]}
+    rota = {
+        "people": [{"id": name, "name": name.title(), "mail": f"{name}@example.com"} for name in ("ann", "cyd")],
+        "shifts": [{**level, "people": ["ann"], "level": 1}, {**level, "people": ["cyd"], "level": 2}],
+        "steps": [{"after_minutes": 0, "level": 1}, {"after_minutes": 5, "level": 2}],
+        "reason": "the first one",
+    }
+    assert (await service.ops.put("/v1/rota", json=rota)).status_code == 200
+    await service.acme.job()
+    await hold(service, tell=alerting.tell)
+    address = f"/v1/incidents/{(await only(service))['id']}"
+    assert (await service.ops.get(address)).json()["escalation"] == {"called": [], "next": None}
+    await Detector(service.engine, alerting.tell, calls=True, mails=True).call()
+    found = (await service.support.get(address)).json()
+    (called,), coming = found["escalation"]["called"], found["escalation"]["next"]
+    assert (called["person"], called["name"], called["level"]) == ("ann", "Ann", 1)
+    assert coming["people"] == [{"person": "cyd", "name": "Cyd"}]
+    waits = datetime.fromisoformat(coming["at"]) - datetime.fromisoformat(called["at"])
+    assert waits == timedelta(minutes=5)
+    assert [row["change"] for row in found["timeline"]] == ["opened", "escalated"]
+    channels = (await service.ops.get("/v1/channels")).json()
+    assert channels["items"] == []

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse
 
 from invoicing.alerts import service
 from invoicing.alerts.links import Ticket, holds, pagerduty_said, pagerduty_signed
-from invoicing.alerts.model import Alert, AlertChannel, AlertState
+from invoicing.alerts.model import Alert, AlertState
 from invoicing.alerts.words import one_line
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
@@ -19,7 +19,6 @@ from invoicing.kit.http.bodies import received
 from invoicing.kit.http.headers import prefers
 from invoicing.kit.problems import Problem
 from invoicing.outbox.api.paging import id_in
-from invoicing.outbox.mailing import MAILTO
 
 Acknowledge = Callable[[UUID, str], Awaitable[bool]]
 """Takes an incident as seen by somebody; False when there is no such incident. One that is taken already stays so."""
@@ -51,24 +50,27 @@ class Answers:
 
     async def press(self, request: Request) -> Response:
         """Answer `POST /v1/alerts/{incident_id}/acknowledgement`."""
-        channel, alert = await self._meant(request)
-        done = await self.acknowledge(alert.incident_id, _who(channel))
+        receiver, alert = await self._meant(request)
+        done = await self.acknowledge(alert.incident_id, f"whoever got the link sent to {receiver}")
         if not prefers(request.headers.get("accept"), "text/html"):
             return answer({"incident_id": alert.incident_id, "acknowledged": done}, headers=_HEADERS)
         return _page(alert.title, "<p>Acknowledged.</p>" if done else "<p>There is no such incident any more.</p>")
 
-    async def _meant(self, request: Request) -> tuple[AlertChannel, Alert]:
-        """Find what a link is about; raises `Problem`, always the same, unless it is ours and still good."""
+    async def _meant(self, request: Request) -> tuple[str, Alert]:
+        """Find what a link is about, and whom it was sent to.
+
+        Raises `Problem`, always the same, unless it is ours and still good.
+        """
         ticket = _ticket(request)
         async with self.engine.connect() as session:
             secret = await service.link_secret(session, ticket.channel_id)
             if secret is None or not holds(ticket, secret, now().timestamp()):
                 raise _no_such_link()
-            channel = await service.get(session, ticket.channel_id)
+            receiver = await service.receiver(session, ticket.channel_id)
             alert = await service.last_announced(session, ticket.incident_id)
         if alert is None:
             raise _no_such_link()
-        return channel, alert
+        return receiver, alert
 
     async def pagerduty(self, request: Request) -> Response:
         """Answer `POST /v1/channels/{channel_id}/pagerduty`, which PagerDuty calls (webhooks V3)."""
@@ -102,12 +104,6 @@ def _ticket(request: Request) -> Ticket:
         return Ticket(incident_id, UUID(query.get("channel", "")), int(until), query.get("signature", "")[:100])
     except ValueError as error:
         raise _no_such_link() from error
-
-
-def _who(channel: AlertChannel) -> str:
-    """Name who got the link; the address of a webhook may hold a secret."""
-    mailed = channel.target.startswith(MAILTO)
-    return f"whoever got the link sent to {channel.target.removeprefix(MAILTO) if mailed else channel.name}"
 
 
 def _no_such_link() -> Problem:

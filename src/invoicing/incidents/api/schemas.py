@@ -96,7 +96,7 @@ class MemberPage(BaseModel):
     next_page_token: str | None
 
 
-class ChangeBody(BaseModel):
+class IncidentChangeBody(BaseModel):
     """Something that happened to an incident."""
 
     seq: int
@@ -107,12 +107,43 @@ class ChangeBody(BaseModel):
     data: dict[str, Any]
 
 
+class IncidentCallBody(BaseModel):
+    """Somebody who was called about an incident."""
+
+    person: str
+    name: str
+    level: int
+    at: datetime
+
+
+class CalleeBody(BaseModel):
+    """Somebody on duty."""
+
+    person: str
+    name: str
+
+
+class NextIncidentCallBody(BaseModel):
+    """When somebody is called who was not called before, unless it is acknowledged."""
+
+    at: datetime
+    people: list[CalleeBody]
+
+
+class IncidentEscalationBody(BaseModel):
+    """Who was called about an incident since it was opened or reopened, and who is next."""
+
+    called: list[IncidentCallBody]
+    next: NextIncidentCallBody | None
+
+
 class IncidentDetail(IncidentBody):
     """An incident with the jobs that it touches, what happened to it, and what to do about it."""
 
     members: MemberPage
-    timeline: list[ChangeBody] = Field(description="The first first; of a very long one the last rows.")
+    timeline: list[IncidentChangeBody] = Field(description="The first first; of a very long one the last rows.")
     runbook: str = Field(description="What to do about its cause (Markdown).")
+    escalation: IncidentEscalationBody
 
 
 class IncidentActBody(BaseModel):

@@ -7,6 +7,7 @@ from typing import Any
 from invoicing.diagnosis.words import Audience
 from invoicing.incidents.model.course import resolves_at
 from invoicing.incidents.model.incident import Blast, Entry, Incident
+from invoicing.incidents.on_call import Callees
 from invoicing.incidents.service import Member, Seen
 from invoicing.incidents.words import runbooks, title
 
@@ -43,6 +44,18 @@ def detail_view(seen: Seen, members: Sequence[Member], more: str | None, languag
         "members": {"items": [_member(one) for one in members], "next_page_token": more},
         "timeline": [_entry(one) for one in seen.timeline],
         "runbook": runbooks()[seen.incident.cause],
+        "escalation": _escalation(seen.callees),
+    }
+
+
+def _escalation(callees: Callees) -> dict[str, Any]:
+    upcoming = callees.next
+    return {
+        "called": [
+            {"person": one.person, "name": one.name, "level": one.level, "at": _utc(one.at)} for one in callees.called
+        ],
+        "next": upcoming
+        and {"at": _utc(upcoming.at), "people": [{"person": one.id, "name": one.name} for one in upcoming.people]},
     }
 
 

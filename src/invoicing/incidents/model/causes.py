@@ -28,6 +28,7 @@ class Cause(StrEnum):
     PROMISES_MISSED = "promises_missed"
     UNEXPLAINED = "unexplained"
     WATCHDOG_BLIND = "watchdog_blind"
+    NOBODY_ON_DUTY = "nobody_on_duty"
 
 
 OPENS_AFTER: Mapping[Cause, timedelta] = MappingProxyType(

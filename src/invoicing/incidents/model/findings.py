@@ -28,6 +28,11 @@ K = TypeVar("K", bound=Hashable)
 _HOLDING_LANES = frozenset({Cause.NO_WORKER, Cause.UNDELIVERED})
 """Conditions of lanes that are incidents as they are; what holds hosts and kinds is told apart by those."""
 
+_HOLDING_NO_JOBS = frozenset(
+    {Cause.UNDELIVERED_RESULT, Cause.POISON, Cause.WATCHDOG_BLIND, Cause.PROMISES_MISSED, Cause.NOBODY_ON_DUTY}
+)
+"""Why no job stands still: no promise is charged to these."""
+
 _OTHERWISE_HEALED = timedelta(seconds=30)
 """By when the jobs of a lost worker should go on, from the end of its lease."""
 
@@ -150,6 +155,12 @@ def of_failures(failures: Iterable[Failures], known: Collection[str]) -> Iterato
             )
 
 
+def nobody_on_duty(waiting: Sequence[UUID], until: datetime | None, now: datetime) -> Finding:
+    """Find that incidents call, and nobody is on duty before a time."""
+    evidence = {"incidents": list(waiting), "next_on_duty_at": until}
+    return Finding(Cause.NOBODY_ON_DUTY, EVERYWHERE, now, evidence, estimate=until)
+
+
 def of_quarantine(quarantines: Iterable[Quarantine]) -> Iterator[Finding]:
     """Find kinds of which jobs are under quarantine."""
     for one in quarantines:
@@ -222,7 +233,7 @@ def _missed(lane: Lane, ones: Sequence[Broken]) -> Finding:
 def _holds(finding: Finding, broken: Broken) -> bool:
     """Tell whether a finding is why jobs stand still: what holds lanes those that wait, what holds workers the rest."""
     reach = finding.reach
-    if finding.cause in {Cause.UNDELIVERED_RESULT, Cause.POISON, Cause.WATCHDOG_BLIND, Cause.PROMISES_MISSED}:
+    if finding.cause in _HOLDING_NO_JOBS:
         return False
     if broken.running != (finding.cause in {Cause.NO_PROGRESS, Cause.WORKER_LOST, Cause.LOOP_BLOCKED}):
         return False
@@ -249,6 +260,7 @@ def _of_workers(ones: Sequence[Worker]) -> Mapping[str, Any]:
     return {
         "workers": [one.id for one in ones],
         "builds": sorted({one.build for one in ones}),
+        "lanes": sorted({lane for one in ones for lane in one.lanes}),
         "last_beat_at": max(one.beat_at for one in ones),
         "last_loop_beat_at": max(one.loop_beat_at for one in ones),
     }

@@ -22,7 +22,7 @@ class IncidentState(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is; S1 is the worst."""
+    """How bad an incident is, S1 the worst."""
 
     S1 = "S1"
     S2 = "S2"
@@ -44,6 +44,9 @@ class ChangeKind(StrEnum):
     MERGED = "merged"
     RESOLVED = "resolved"
     REOPENED = "reopened"
+    SILENCED = "silenced"
+    ANNOUNCED = "announced"
+    ESCALATED = "escalated"
 
 
 TOLD = frozenset(

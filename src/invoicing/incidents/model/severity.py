@@ -27,6 +27,7 @@ BASE: Mapping[Cause, Severity] = MappingProxyType(
         Cause.PROMISES_MISSED: Severity.S2,
         Cause.UNEXPLAINED: Severity.S2,
         Cause.WATCHDOG_BLIND: Severity.S2,
+        Cause.NOBODY_ON_DUTY: Severity.S1,
     }
 )
 """How bad a cause is while it breaks no promise."""

@@ -42,6 +42,7 @@ _WHICH: Mapping[Cause, str] = MappingProxyType(
         Cause.PROMISES_MISSED: "j.finished_at IS NULL AND j.promise_status = 'missed'",
         Cause.UNEXPLAINED: _WAITING,
         Cause.WATCHDOG_BLIND: "false",
+        Cause.NOBODY_ON_DUTY: "false",
     }
 )
 """What is true of the jobs of an incident, beside its reach; constants of this module alone."""

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from invoicing.alerts.model import Severity
 from invoicing.customers.api.admin import Words
 from invoicing.kit.moments import Moment
 from invoicing.rota.model import CLAIM, Holidays, Person, Rota, Shift, Step
@@ -81,6 +82,9 @@ class StepForm(BaseModel):
 
     after_minutes: Annotated[float, Field(ge=0, le=1440, allow_inf_nan=False)]
     level: Level
+    least_severity: Annotated[
+        Severity, Field(description="How bad an incident must be to take this step: `S2` means S1 and S2.")
+    ] = Severity.S2
 
 
 class RotaForm(BaseModel):
@@ -99,7 +103,7 @@ class RotaForm(BaseModel):
 
     def rota(self) -> Rota:
         """Make the rota."""
-        steps = tuple(Step(timedelta(minutes=one.after_minutes), one.level) for one in self.steps)
+        steps = tuple(Step(timedelta(minutes=one.after_minutes), one.level, one.least_severity) for one in self.steps)
         people, shifts = tuple(one.person() for one in self.people), tuple(one.shift() for one in self.shifts)
         return Rota(people, shifts, steps, self.claims)
 
@@ -162,6 +166,7 @@ class StepBody(BaseModel):
 
     after_minutes: float
     level: int
+    least_severity: Severity
 
 
 class RotaBody(BaseModel):

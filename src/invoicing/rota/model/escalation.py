@@ -1,6 +1,6 @@
 """Who is told of something that nobody has acknowledged yet, and who will be told next: only somebody on duty."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -37,22 +37,31 @@ def escalation(rota: Rota, since: datetime, at: datetime, acknowledged: datetime
     if acknowledged is not None and acknowledged <= at:
         return Escalation((), None)
     told = _called(rota, since, at, posts_at(rota, at))
-    return Escalation(_people(rota, told), _next(rota, since, at, told), () if told else (MISSING,))
+    return Escalation(_people(rota, told), next_call(rota, since, at, told), () if told else (MISSING,))
+
+
+def called(rota: Rota, since: datetime, at: datetime, posts: tuple[Post, ...]) -> tuple[Post, ...]:
+    """Give those on duty whose level has its turn; where none of them is on duty, those of the next level that is.
+
+    Before the first step nobody has.
+    """
+    reached = {step.level for step in rota.steps if since + step.after <= at}
+    if not reached:
+        return ()
+    later = [{step.level} for step in rota.steps if since + step.after > at]
+    for levels in (reached, *later):
+        found = tuple(post for post in posts if post.level in levels)
+        if found:
+            return found
+    return posts
 
 
 def _called(rota: Rota, since: datetime, at: datetime, posts: tuple[Post, ...]) -> tuple[str, ...]:
-    """Name those on duty whose level has its turn; where none of them is on duty, those of the next level that is."""
-    reached = {step.level for step in rota.steps if since + step.after <= at}
-    later = [{step.level} for step in rota.steps if since + step.after > at]
-    for levels in (reached, *later):
-        called = [post.person for post in posts if post.level in levels]
-        if called:
-            return tuple(dict.fromkeys(called))
-    return tuple(dict.fromkeys(post.person for post in posts))
+    return tuple(dict.fromkeys(post.person for post in called(rota, since, at, posts)))
 
 
-def _next(rota: Rota, since: datetime, at: datetime, told: tuple[str, ...]) -> NextCall | None:
-    """Find the first moment at which somebody is told who is not told before."""
+def next_call(rota: Rota, since: datetime, at: datetime, told: Collection[str]) -> NextCall | None:
+    """Find the first moment at which somebody is told who was not told before."""
     for moment, posts in _changes(rota, since, at):
         fresh = [name for name in _called(rota, since, moment, posts) if name not in told]
         if fresh:

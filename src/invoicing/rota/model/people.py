@@ -1,13 +1,14 @@
 """A rota: people, the weekly hours in which each is on duty, who stands in for whom, and who is told after how long."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from invoicing.alerts.model import Severity, wanted
 from invoicing.jobs.model.calendars import Calendar
 
 _WEEK = timedelta(days=7)
@@ -99,6 +100,8 @@ class Step:
 
     after: timedelta
     level: int
+    least: Severity = Severity.S2
+    """Of an incident: less bad ones pass the step over."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,17 @@ class Rota:
         """Find somebody by id."""
         return next(one for one in self.people if one.id == name)
 
+    def taken_by(self, severity: Severity) -> "Rota":
+        """Give it with those steps alone that something so bad takes."""
+        return replace(self, steps=tuple(step for step in self.steps if wanted(severity, step.least)))
+
     def as_json(self) -> dict[str, Any]:
         """Give it as it is stored and shown, without overrides."""
         people = [{"id": p.id, "name": p.name, "mail": p.mail, "pagerduty": p.pagerduty} for p in self.people]
-        steps = [{"after_minutes": step.after / timedelta(minutes=1), "level": step.level} for step in self.steps]
+        steps = [
+            {"after_minutes": step.after / timedelta(minutes=1), "level": step.level, "least_severity": step.least}
+            for step in self.steps
+        ]
         shifts = [shift.as_json() for shift in self.shifts]
         return {"people": people, "shifts": shifts, "steps": steps, "claims": self.claims}
 
@@ -145,7 +155,14 @@ class Rota:
         return cls(
             tuple(Person(**one) for one in stored["people"]),
             tuple(Shift.of_json(one) for one in stored["shifts"]),
-            tuple(Step(timedelta(minutes=one["after_minutes"]), one["level"]) for one in stored["steps"]),
+            tuple(
+                Step(
+                    timedelta(minutes=one["after_minutes"]),
+                    one["level"],
+                    Severity(one.get("least_severity", Severity.S2)),  # a version of an earlier build has none
+                )
+                for one in stored["steps"]
+            ),
             stored["claims"],
             overrides,
         )
