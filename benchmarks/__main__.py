@@ -11,7 +11,7 @@ ROWS = 100_000
 BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "eta", "normal")
 """The files here that have a function `run() -> Table`."""
 
-PACED = ("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases", "incidents")
+PACED = ("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases", "incidents", "alerting", "weeks")
 """Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
 SIZED = ("stored", "reading")

@@ -27,6 +27,11 @@ class Pace:
     beats_s: float = 60.0
     million: int = 1_000_000
     """Jobs that wait while nothing is wrong."""
+    outages: int = 16
+    """Times that each cause is planted whose alert is timed."""
+    days: float = 7.0
+    faults: int = 40
+    """Planted in these days."""
 
 
 FULL = Pace()
@@ -46,4 +51,7 @@ QUICK = Pace(
     flushes=1,
     beats_s=10.0,
     million=20_000,
+    outages=3,
+    days=1.0,
+    faults=12,
 )

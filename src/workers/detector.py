@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 _EVERY_S = 1.0
 _FORGET_EVERY_S = 3600.0
 
-THOROUGH_EVERY = 5
+THOROUGH_EVERY = 3
 """Every so many rounds it is also looked for what is not worth asking every second."""
 
 _SETTLES_S = 3.0

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.timeout(240)
 class Started:
     """One `up` on a home folder."""
 
-    def __init__(self, home: Path, *more: str) -> None:
+    def __init__(self, home: Path, *more: str, **settings: str) -> None:
         self.home = home
         self.output = home.with_suffix(".out")
         with self.output.open("wb") as output:
@@ -40,7 +40,7 @@ class Started:
                 [*COMMAND, "up", "--home", str(home), "--port", "0", "--drills", *more],
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=environment(INVOICING_METRICS_PORT="0", INVOICING_METRICS_TOKEN=TOKEN),
+                env=environment(INVOICING_METRICS_PORT="0", INVOICING_METRICS_TOKEN=TOKEN, **settings),
                 start_new_session=True,
             )
         self.started = psutil.Process(self.process.pid).create_time()

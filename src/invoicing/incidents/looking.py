@@ -133,7 +133,9 @@ async def _lanes(asked: _Asked) -> Iterable[Finding]:
     runways = await facts.runways(asked.session)
     oldest = {Lane(*parts): at for parts, at in (await ledger.oldest(asked.session)).items()}
     return [
-        *findings.of_lanes(held, backlog, everything, oldest, await facts.paused(asked.session)),
+        *findings.of_lanes(
+            findings.claimable(held, runways), backlog, everything, oldest, await facts.paused(asked.session)
+        ),
         *findings.of_kinds_nobody_offers(held, runways),
     ]
 

@@ -95,6 +95,22 @@ async def test_a_kind_that_nobody_offers_is_an_incident_of_that_kind(book: Book,
     assert await lookout.live() == [("no_capable_worker", "kind:register.entry")]
 
 
+async def test_what_nobody_offers_does_not_make_its_lane_undelivered(book: Book, lookout: Lookout) -> None:
+    await lookout.holds("no_capable_worker", spares=["drill"])
+    await lookout.holds("undelivered")
+    await book.do(
+        "UPDATE conditions SET evidence = jsonb_build_object('released_at', since) WHERE cause = 'undelivered'"
+    )
+    await book.submit(kind="register.entry")
+    await book.release()
+    await lookout.look()
+    assert await lookout.live() == [("no_capable_worker", "kind:register.entry")]
+    await book.submit()
+    await book.release()
+    await lookout.look()
+    assert sorted(await lookout.live())[1:] == [("undelivered", LANE)]
+
+
 async def test_a_worker_that_fell_silent_with_jobs_in_hand_is_lost_until_they_go_on(
     book: Book, lookout: Lookout
 ) -> None:

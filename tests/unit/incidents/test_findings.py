@@ -10,7 +10,7 @@ import pytest
 from invoicing.incidents.model import findings
 from invoicing.incidents.model.causes import Cause
 from invoicing.incidents.model.course import opened
-from invoicing.incidents.model.facts import Broken, Failures
+from invoicing.incidents.model.facts import Broken, Failures, Held, OnRunway
 from invoicing.incidents.model.incident import Blast, Finding, Incident, Reach, Severity
 from invoicing.incidents.model.touching import touches, touching
 from invoicing.jobs.model import Job, Priority, PromiseStatus, Size
@@ -73,6 +73,27 @@ def test_failures_are_a_cause_when_several_customers_have_them_and_no_fewer_than
 ) -> None:
     one = replace(Failures("k", "e", 5, 2, 5, NOON, NOON, 5), **changed)
     assert len(list(findings.of_failures([one], known))) == expected
+
+
+@pytest.mark.parametrize(
+    ("kinds", "evidence", "left"),
+    [
+        (("other",), {"released_at": NOON}, False),
+        (("other", "drill"), {"released_at": NOON}, True),
+        (("other",), {"looked_at": NOON}, True),
+        ((), {"released_at": NOON}, True),
+    ],
+    ids=["nothing that it offers", "something that it offers", "nobody hands out", "an empty runway"],
+)
+def test_a_lane_is_not_undelivered_because_of_what_nobody_offers(
+    kinds: tuple[str, ...],
+    evidence: dict[str, Any],
+    left: bool,  # noqa: FBT001 - parametrised
+) -> None:
+    spared = Held(LANE, Cause.NO_CAPABLE_WORKER, NOON, spares=frozenset({"drill"}))
+    lane = Held(LANE, Cause.UNDELIVERED, NOON, evidence)
+    found = findings.claimable([spared, lane], [OnRunway(LANE, kind, 1, 1) for kind in kinds])
+    assert (lane in found, spared in found) == (left, True)
 
 
 SOMEBODY_ELSE = frozenset({uuid4()})

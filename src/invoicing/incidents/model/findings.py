@@ -74,6 +74,19 @@ def of_lanes(
             )
 
 
+def claimable(held: Iterable[Held], runways: Iterable[OnRunway]) -> list[Held]:
+    """Leave out lanes that are called undelivered though all that lies there is of kinds that nobody offers."""
+    held, lying = list(held), _grouped(runways, lambda one: one.lane)
+    offers = {one.lane: one.spares for one in held if one.cause == Cause.NO_CAPABLE_WORKER}
+
+    def can_be(one: Held) -> bool:
+        if one.cause != Cause.UNDELIVERED or "released_at" not in one.evidence or one.lane not in lying:
+            return True
+        return one.lane not in offers or any(other.kind in offers[one.lane] for other in lying[one.lane])
+
+    return [one for one in held if can_be(one)]
+
+
 def of_kinds_nobody_offers(held: Sequence[Held], runways: Sequence[OnRunway]) -> Iterator[Finding]:
     """Find kinds of which a job should start in a lane whose workers do not offer them."""
     spared = {one.lane: one for one in held if one.cause == Cause.NO_CAPABLE_WORKER}
