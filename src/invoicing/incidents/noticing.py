@@ -27,6 +27,7 @@ from invoicing.incidents.model.notices import (
     Subject,
     Touch,
     next_update,
+    standing,
     subjects_of,
 )
 from invoicing.incidents.store import facts, notices, rows, touched
@@ -71,7 +72,7 @@ async def step(session: Session, incident_id: UUID) -> Step:
         return Step(more=moved == PAGE)
     if not incident.live:
         return await _end(session, incident, now)
-    return await _go_on(session, incident, now)
+    return await _go_on(session, replace(incident, estimate=standing(incident.estimate, now)), now)
 
 
 async def _go_on(session: Session, incident: Incident, now: datetime) -> Step:

@@ -11,7 +11,7 @@ import pytest
 from invoicing.customers.model import Principal, Role
 from invoicing.incidents import service
 from invoicing.incidents.model.acts import Estimate, Merge, Wish
-from invoicing.incidents.model.causes import Cause, lane_scope
+from invoicing.incidents.model.causes import Cause, kind_scope, lane_scope
 from invoicing.incidents.model.course import opened
 from invoicing.incidents.model.incident import Finding, Incident, Reach
 from invoicing.incidents.store import rows
@@ -202,10 +202,12 @@ async def test_an_estimate_that_moves_is_told_but_not_too_often(book: Book, look
     await act(book, incident, Estimate(in_an_hour + timedelta(seconds=20)))
     await herald.round()
     assert len(await told(book)) == 2
-    # the time that was told comes, and there is no news: that is said, too
+    # the time that was told comes, and it is not over: that is said, too
     await later(book, 59)
+    await book.do("UPDATE incidents SET estimate = estimate - interval '65 min'")
     await herald.round()
     assert await events(book) == ["opened", "updated", "updated"]
+    assert (await told(book))[-1][1]["estimate"] is None
 
 
 async def test_an_incident_that_opens_again_is_told_again(book: Book, lookout: Lookout, herald: Herald) -> None:
@@ -289,8 +291,11 @@ async def test_telling_looks_through_no_jobs(many: Book, monkeypatch: pytest.Mon
     now = datetime.now(UTC)
     lanes = [Lane(priority, Size.MEDIUM).name for priority in Priority]
     found = [Finding(Cause.NO_WORKER, lane_scope(lane), now, reach=Reach(lanes=frozenset({lane}))) for lane in lanes]
-    found.append(Finding(Cause.DEPENDENCY_DOWN, "kind:drill/error:e", now, {"kind": "drill", "error": "e"}))
-    found.append(Finding(Cause.PROMISES_MISSED, lane_scope(lanes[0]), now, {"kinds": ["drill"]}))
+    kinds = Reach(kinds=frozenset({"drill"}))
+    evidence = {"kind": "drill", "error": "e"}
+    found.append(Finding(Cause.DEPENDENCY_DOWN, kind_scope("drill", "e"), now, evidence, reach=kinds))
+    missed = Reach(lanes=frozenset({lanes[0]}), kinds=frozenset({"drill"}))
+    found.append(Finding(Cause.PROMISES_MISSED, lane_scope(lanes[0]), now, {"kinds": ["drill"]}, reach=missed))
     async with transaction(many.engine) as session:
         for one in found:
             await rows.write(session, opened(new_id(), one, now - timedelta(minutes=1)), None, now)

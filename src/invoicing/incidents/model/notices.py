@@ -104,6 +104,8 @@ def _subject(one: Incident, whole: Incident) -> Subject | None:
         if not own:
             return None
         evidence = own[0]
+    elif one is whole and not _is_its_own(whole):
+        return None
     lanes = _narrowed(_lanes_of(one, evidence), whole.reach.lanes)
     kind, workers = evidence.get("kind"), evidence.get("workers")
     kinds = _narrowed(evidence.get("kinds") if kind is None else [kind], whole.reach.kinds)
@@ -111,6 +113,13 @@ def _subject(one: Incident, whole: Incident) -> Subject | None:
     if any(each is not None and not each for each in (lanes, kinds, held)):
         return None
     return Subject(one.cause, one.since, lanes, kinds, held, evidence.get("error"))
+
+
+def _is_its_own(whole: Incident) -> bool:
+    """Tell whether what holds now is an incident's own cause: if it is that of a part, it is bounded otherwise."""
+    bounds = {"lane": whole.reach.lanes, "kind": whole.reach.kinds, "host": whole.reach.workers}
+    sort, _, name = whole.scope.partition(":")
+    return not name or bounds.get(sort) is not None
 
 
 def _lanes_of(one: Incident, evidence: Mapping[str, Any]) -> Collection[str] | None:
@@ -126,6 +135,12 @@ def _narrowed(values: Collection[Any] | None, to: Collection[Any] | None) -> lis
     if values is None or to is None:
         return None if values is to is None else sorted(values or to or ())
     return sorted(set(values) & set(to))
+
+
+def standing(estimate: datetime | None, now: datetime) -> datetime | None:
+    """Give an estimate as long as it may be told; one that is over without the incident says nothing any more."""
+    lapsed = estimate is not None and estimate + AFTER_THE_ESTIMATE - IN_TIME <= now
+    return None if lapsed else estimate
 
 
 def next_update(estimate: datetime | None, now: datetime, *, first: bool) -> datetime:
