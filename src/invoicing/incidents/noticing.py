@@ -72,6 +72,9 @@ async def step(session: Session, incident_id: UUID) -> Step:
         return Step(more=moved == PAGE)
     if not incident.live:
         return await _end(session, incident, now)
+    for part in await _parts(session, incident):  # or who was told of one would be told of the whole as of another
+        if await notices.move(session, part.id, incident.id, PAGE) == PAGE:
+            return Step(more=True)
     return await _go_on(session, replace(incident, estimate=standing(incident.estimate, now)), now)
 
 
@@ -136,13 +139,17 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 async def touching(session: Session, incident: Incident) -> dict[UUID, Touch]:
     """Say whose jobs an incident touches now, and how many of each customer."""
-    parts = [one for one in await rows.live(session) if one.merged_into == incident.id]
+    parts = await _parts(session, incident)
     found: dict[UUID, Touch] = {}
     for subject in subjects_of(incident, parts):
         for customer_id, touch in (await _touched_by(session, subject)).items():
             earlier = found.get(customer_id)
             found[customer_id] = touch if earlier is None else earlier.with_other(touch)
     return found
+
+
+async def _parts(session: Session, incident: Incident) -> list[Incident]:
+    return [one for one in await rows.live(session) if one.merged_into == incident.id]
 
 
 async def _touched_by(session: Session, subject: Subject) -> dict[UUID, Touch]:
