@@ -37,6 +37,7 @@ from workers.deadman import Deadman
 from workers.detector import Detector
 from workers.dispatcher import Dispatcher
 from workers.figures import OfADispatcher, OfAWatchdog, OfAWorker
+from workers.herald import Herald
 from workers.keeper import Keeper
 from workers.lane_worker import LaneWorker, stop_on_signals
 from workers.launching import launched_ahead
@@ -140,7 +141,8 @@ async def _watchdog(settings: Settings) -> None:
         deadman = _deadman(settings, pulses)
         channels, maintainer = Channels(engine, settings.alertmanager_url), Maintainer(engine, load, pulses=pulses)
         lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels, maintainer]
-        loops: list[_Loop] = [*lookouts, *relays, *([deadman] if deadman else ())]
+        herald = Herald(engine, pulses=pulses)
+        loops: list[_Loop] = [*lookouts, herald, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
         with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):
             await asyncio.gather(*(loop.run() for loop in loops))

@@ -24,6 +24,7 @@ from invoicing.app.health import Ward, add_health
 from invoicing.app.metrics import Meter, add_metrics
 from invoicing.app.offices import add_offices
 from invoicing.app.pages import Pages
+from invoicing.app.status import Board, add_status
 from invoicing.app.traffic import Traffic
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.limits import Limiter
@@ -140,6 +141,7 @@ def create_app(
     )
     add_offices(router, desk, kinds, agreed)
     add_health(router, Ward(engine, METADATA))
+    add_status(router, Board(engine, desk.languages))
     add_metrics(
         router,
         Meter(desk.gate, SignalBox(engine), PostSignals(engine), traffic, reception.outcomes, settings.metrics_token),

@@ -150,7 +150,7 @@ async def _hosts(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _progress(asked: _Asked) -> Iterable[Finding]:
-    stuck = await _shown(asked.session, await facts.quiet(asked.session), Code.NO_PROGRESS)
+    stuck = await showing(asked.session, await facts.quiet(asked.session), Code.NO_PROGRESS)
     return findings.of_jobs_without_progress(stuck)
 
 
@@ -182,7 +182,7 @@ async def _duty(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _unexplained(asked: _Asked) -> Iterable[Finding]:
-    return findings.of_unexplained(await _shown(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED))
+    return findings.of_unexplained(await showing(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED))
 
 
 _QUICK = (
@@ -200,7 +200,7 @@ _SLOW = (
 )
 
 
-async def _shown(session: Session, job_ids: Sequence[UUID], code: Code) -> list[Stuck]:
+async def showing(session: Session, job_ids: Sequence[UUID], code: Code) -> list[Stuck]:
     """Ask the rules about some jobs; gives those that show a cause."""
     if not job_ids:
         return []

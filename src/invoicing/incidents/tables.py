@@ -1,6 +1,7 @@
-"""Tables of incidents and of what happened to each."""
+"""Tables of incidents, of what happened to each, and of the customers who were told of it."""
 
 from sqlalchemy import (
+    ARRAY,
     CheckConstraint,
     Column,
     DateTime,
@@ -94,4 +95,24 @@ incident_calls = Table(
     Column("name", Text, nullable=False),
     Column("level", Integer, nullable=False),
     Column("at", _when, nullable=False),
+)
+
+incident_notices = Table(
+    "incident_notices",
+    metadata,
+    Column("incident_id", ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("customer_id", Uuid, primary_key=True),
+    Column("cause", Text, nullable=False),
+    Column("since", _when, nullable=False),
+    # which jobs it touched: those that waited in lanes, the oldest first, and others by their ids, up to a bound
+    Column("lanes", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("first_job", Uuid),
+    Column("job_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
+    Column("seq", Integer, nullable=False, server_default="1"),  # messages so far
+    Column("told_at", _when, nullable=False, server_default=func.now()),
+    Column("estimate", _when),
+    Column("next_update_by", _when, nullable=False),
+    Column("earlier_ids", ARRAY(Uuid), nullable=False, server_default="{}"),
+    Column("ended_at", _when),
+    Index("ix_incident_notices_open", "incident_id", postgresql_where=text("ended_at IS NULL")),
 )

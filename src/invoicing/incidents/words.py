@@ -30,6 +30,12 @@ def title(incident: Incident, language: str = FALLBACK, audience: Audience = Aud
     return names[incident.cause][audience].format(scope=incident.scope)
 
 
+def title_of(cause: Cause, language: str = FALLBACK) -> str:
+    """Name a cause to a customer."""
+    names = languages().get(language) or languages()[FALLBACK]
+    return names[cause][Audience.CUSTOMER]
+
+
 @cache
 def runbooks() -> Mapping[str, str]:
     """Read what to do about each cause."""

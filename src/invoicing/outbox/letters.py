@@ -30,6 +30,10 @@ _NUMBERED = frozenset({"number", "payable", "currency"})
 
 _MAINTENANCE = frozenset({WebhookEvent.MAINTENANCE_ANNOUNCED, WebhookEvent.MAINTENANCE_CANCELLED})
 
+_INCIDENT = frozenset({WebhookEvent.INCIDENT_OPENED, WebhookEvent.INCIDENT_UPDATED, WebhookEvent.INCIDENT_RESOLVED})
+
+_COUNTED = ("touched", "succeeded", "failed", "cancelled", "running", "waiting")
+
 _ENGLISH: Words = MappingProxyType(
     {
         "job.succeeded": "{job} is done",
@@ -41,6 +45,17 @@ _ENGLISH: Words = MappingProxyType(
         "job.update": "Where {job} stands",
         "maintenance.announced": "Planned maintenance from {begins} until {ends}",
         "maintenance.cancelled": "Maintenance from {begins} until {ends} is cancelled",
+        "incident.opened": "A disruption touches your jobs",
+        "incident.updated": "News of the disruption that touches your jobs",
+        "incident.resolved": "The disruption is over",
+        "incident.since": "Since: {at}",
+        "incident.ended": "Over since: {at}",
+        "incident.jobs": "Jobs of yours that it touches now: {jobs}",
+        "incident.estimate": "Should be over by: {at}",
+        "incident.unknown": "Nobody can say yet when it is over.",
+        "incident.keep": "You need not do anything: your jobs keep their places.",
+        "incident.outcome": "Of your jobs it touched {touched}. Done: {succeeded}, failed: {failed}, cancelled: "
+        "{cancelled}, running: {running}, waiting: {waiting}",
         "maintenance.meanwhile": "Jobs that wait then keep their places and go on by themselves afterwards.",
         "other": "News of {job}",
         "job": "Your job {name}",
@@ -74,6 +89,17 @@ _GERMAN: Words = MappingProxyType(
         "job.update": "Stand: {job}",
         "maintenance.announced": "Geplante Wartung vom {begins} bis {ends}",
         "maintenance.cancelled": "Die Wartung vom {begins} bis {ends} findet nicht statt",
+        "incident.opened": "Eine Störung betrifft Ihre Aufträge",
+        "incident.updated": "Neues zur Störung, die Ihre Aufträge betrifft",
+        "incident.resolved": "Die Störung ist behoben",
+        "incident.since": "Seit: {at}",
+        "incident.ended": "Behoben seit: {at}",
+        "incident.jobs": "Aufträge von Ihnen, die sie jetzt betrifft: {jobs}",
+        "incident.estimate": "Voraussichtlich behoben bis: {at}",
+        "incident.unknown": "Wann sie behoben ist, kann noch niemand sagen.",
+        "incident.keep": "Sie müssen nichts tun: Ihre Aufträge behalten ihren Platz.",
+        "incident.outcome": "Betroffen waren {touched} Ihrer Aufträge. Erledigt: {succeeded}, gescheitert: {failed}, "
+        "abgebrochen: {cancelled}, in Arbeit: {running}, wartend: {waiting}",
         "maintenance.meanwhile": "Aufträge, die dann warten, behalten ihren Platz und gehen danach von selbst weiter.",
         "other": "Neues zu {job}",
         "job": "Ihr Auftrag {name}",
@@ -138,9 +164,39 @@ def _text(errand: Errand, data: Mapping[str, Any], words: Words, recipient: str)
     if errand.event == CONFIRM:
         told = {name: _line(data[name]) for name in ("code", "customer")}
         return words["confirm"].format(**told, address=recipient) + "\n"
-    about = _of_maintenance(errand.event, data, words) if errand.event in _MAINTENANCE else _of_job(data, words)
+    about = _about(errand, data, words)
     because = words["because"].format(address=recipient, address_id=errand.endpoint_id)
     return "\n".join([f"{_subject(errand.event, data, words)}.", "", *about, "", because]) + "\n"
+
+
+def _about(errand: Errand, data: Mapping[str, Any], words: Words) -> list[str]:
+    if errand.event in _MAINTENANCE:
+        return _of_maintenance(errand.event, data, words)
+    if errand.event in _INCIDENT:
+        return _of_incident(errand, data, words)
+    return _of_job(data, words)
+
+
+def _of_incident(errand: Errand, data: Mapping[str, Any], words: Words) -> list[str]:
+    """Tell of an incident: what it is, since when, until when, and whom of the customer's jobs it touches."""
+    lines = [_line(data["titles"].get(errand.language) or data["title"])]
+    lines.append(words["incident.since"].format(at=_when(data["since"])))
+    if errand.event == WebhookEvent.INCIDENT_RESOLVED:
+        counted = {name: _number(data["outcome"][name], data["outcome"]) for name in _COUNTED}
+        return [
+            *lines,
+            words["incident.ended"].format(at=_when(data["ended_at"])),
+            words["incident.outcome"].format(**counted),
+        ]
+    if data["jobs"] is not None:
+        lines.append(words["incident.jobs"].format(jobs=_number(data["jobs"]["touched"], data["jobs"])))
+    known = data["estimate"] is not None
+    lines.append(words["incident.estimate"].format(at=_when(data["estimate"])) if known else words["incident.unknown"])
+    return [*lines, words["next"].format(at=_when(data["next_update_by"])), words["incident.keep"]]
+
+
+def _number(value: int, counted: Mapping[str, Any]) -> str:
+    return f"{value}+" if counted["at_least"] and value else str(value)
 
 
 def _of_maintenance(event: str, data: Mapping[str, Any], words: Words) -> list[str]:

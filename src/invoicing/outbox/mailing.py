@@ -17,6 +17,7 @@ MAILTO = "mailto:"
 MAILED = (
     *(WebhookEvent.SUCCEEDED, WebhookEvent.DEAD, WebhookEvent.CANCELLED),
     *(WebhookEvent.MAINTENANCE_ANNOUNCED, WebhookEvent.MAINTENANCE_CANCELLED),
+    *(WebhookEvent.INCIDENT_OPENED, WebhookEvent.INCIDENT_UPDATED, WebhookEvent.INCIDENT_RESOLVED),
 )
 """What an address is told of unless it was asked otherwise."""
 

@@ -53,6 +53,9 @@ class WebhookEvent(StrEnum):
     """That there is no news, and why; only to endpoints that name it."""
     MAINTENANCE_ANNOUNCED = "maintenance.announced"
     MAINTENANCE_CANCELLED = "maintenance.cancelled"
+    INCIDENT_OPENED = "incident.opened"
+    INCIDENT_UPDATED = "incident.updated"
+    INCIDENT_RESOLVED = "incident.resolved"
 
 
 TEST = "webhook.test"

@@ -1,5 +1,5 @@
 """Telling customers of what is of no job of theirs, in the transaction that makes it true."""
 
-from invoicing.outbox.store.publish import publish
+from invoicing.outbox.store.publish import News, publish, publish_each
 
-__all__ = ["publish"]
+__all__ = ["News", "publish", "publish_each"]

@@ -37,7 +37,8 @@ async def test_an_address_is_added_once_and_confirmed_by_its_code(service: Servi
     assert again.json() == one
     assert (one["address"], one["status"], one["language"]) == ("Billing@shop.example", "unconfirmed", "en")
     maintenance = ["maintenance.announced", "maintenance.cancelled"]
-    assert one["events"] == ["job.succeeded", "job.dead", "job.cancelled", *maintenance]
+    incident = ["incident.opened", "incident.updated", "incident.resolved"]
+    assert one["events"] == ["job.succeeded", "job.dead", "job.cancelled", *maintenance, *incident]
     assert (await add(service.acme)).json()["code"] == "conflict"
     assert (await add(service.acme, key="mine", language="de")).json()["code"] == "idempotency_key_reused"
     path = first.headers["location"]

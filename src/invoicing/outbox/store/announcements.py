@@ -108,8 +108,10 @@ async def secret_of(session: Session, endpoint_id: UUID) -> str | None:
 
 
 async def told(session: Session, incident_id: UUID) -> set[UUID]:
-    """Give the endpoints that were told anything of an incident."""
-    rows = await session.scalars(select(_m.endpoint_id).where(_m.incident_id == incident_id).distinct())
+    """Give the endpoints of ops that were told anything of an incident."""
+    rows = await session.scalars(
+        select(_m.endpoint_id).where(_m.incident_id == incident_id, _m.customer_id.is_(None)).distinct()
+    )
     return set(rows.all())
 
 
