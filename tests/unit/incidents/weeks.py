@@ -14,7 +14,9 @@ from invoicing.incidents.model.causes import Cause
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import Lane
 
-from .world import Opened, Task, World
+from .faults import plant
+from .tasks import Opened, Task
+from .world import World
 
 DAY_S = 86_400.0
 WORKERS, SLOTS = 3, 4
@@ -71,7 +73,7 @@ def seeded(
     for number, cause in enumerate(chance.sample(causes, len(causes))):
         lasts_s = chance.uniform(90.0, most_s)
         at_s = number * share_s + chance.uniform(0, max(0.0, share_s - lasts_s - _QUIET_S))
-        world.plant(cause, at_s, lasts_s)
+        plant(world, cause, at_s, lasts_s)
         planted.append(Planted(cause, at_s, at_s + lasts_s))
     return world, planted
 
