@@ -9,6 +9,7 @@ from itertools import cycle, islice
 
 from benchmarks.pace import Pace
 from benchmarks.report import Table
+from tests.unit.incidents.faults import PLANTED
 from tests.unit.incidents.weeks import flapping, healthy, judged, seeded
 
 from invoicing.incidents.model.causes import Cause
@@ -30,7 +31,7 @@ def run(pace: Pace) -> Table:
     table.add("looks at it", f"{well.looks:,}")
     table.add("incidents of S4, which page nobody", f"{len(well.opened) - len(pages)}")
     table.bar(f"pages in {days:g} days of health", len(pages), at_most=0)
-    ill, planted = seeded(days, [*islice(cycle(Cause), faults)], 2)
+    ill, planted = seeded(days, [*islice(cycle(PLANTED), faults)], 2)
     ill.run(days * _DAY_S + _HOUR_S)
     verdict = judged(ill, planted)
     for one in (*verdict.missed, *verdict.false):

@@ -45,4 +45,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo it."""
+    op.execute("DELETE FROM messages WHERE incident_id IS NOT NULL AND customer_id IS NOT NULL")
     op.drop_table("incident_notices")

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.incidents import calling, keeping
 from invoicing.incidents.keeping import Tell, nobody
-from invoicing.kit.db import transaction
+from invoicing.kit.db import is_away, transaction
 from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
@@ -86,9 +86,9 @@ class Detector:
             try:
                 async with transaction(self._engine) as session:
                     await calling.attend(session, incident_id, mails=self._mails)
-            except UNREACHABLE:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_away(error):
+                    raise
                 extra = {"action": "incidents.call_failed", "incident_id": str(incident_id)}
                 log.exception("cannot call anybody about an incident", extra=extra)
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.incidents import noticing
 from invoicing.incidents.noticing import Step
-from invoicing.kit.db import transaction
+from invoicing.kit.db import is_away, transaction
 from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
 
@@ -55,9 +55,9 @@ class Herald:
         for incident_id in found:
             try:
                 await self._tell(incident_id)
-            except UNREACHABLE:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_away(error):
+                    raise
                 about = {"action": "notices.failed", "incident_id": str(incident_id)}
                 log.exception("cannot tell customers of an incident", extra=about)
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.agreements import Agreements
 from invoicing.jobs.kinds import Kinds
-from invoicing.kit.db import transaction
+from invoicing.kit.db import is_away, transaction
 from invoicing.maintenance import carrying_out
 from invoicing.maintenance.carrying_out import SETTLED_AFTER, Step
 from workers.pulse import Pulses
@@ -80,9 +80,9 @@ class Maintainer:
         for window_id in found:
             try:
                 await self._carry_out(window_id)
-            except UNREACHABLE:
-                raise
-            except Exception:
+            except Exception as error:
+                if is_away(error):
+                    raise
                 about = {"action": "maintenance.failed", "window": str(window_id)}
                 log.exception("cannot carry a maintenance window out", extra=about)
 
@@ -103,6 +103,7 @@ class Maintainer:
                     session, window_id, counted, look=look, settled_after=self._settled_after
                 )
             _log(window_id, done)
+            self._pulse.get_on()
         if look and not self._ended.is_set():
             self._looked[window_id] = time.monotonic()
 

@@ -60,7 +60,7 @@ class PastDisruptionBody(BaseModel):
     duration_s: float
 
 
-class PlannedBody(BaseModel):
+class PlannedWindowBody(BaseModel):
     """Maintenance that is planned, or takes place."""
 
     from_: datetime = Field(alias="from")
@@ -75,7 +75,7 @@ class StatusBody(BaseModel):
     observed_at: datetime | None = Field(description="When the work was looked at last.")
     work: dict[Work, Pace] = Field(description="By size; `held_up`: some or all of it is not being started.")
     incidents: list[DisruptionBody]
-    maintenance: list[PlannedBody]
+    maintenance: list[PlannedWindowBody]
     history: list[PastDisruptionBody] = Field(description="Of the last 30 days, the latest first, 50 at most.")
 
 

@@ -131,7 +131,7 @@ async def look(
             margins=learned.margins,
         )
     line = line or await positions(session, waiting, fresh=fresh)
-    found, pauses = await (_LANES.read(session) if fresh else _LANES.get(session))
+    found, pauses = await _lanes_of(session, waiting, fresh=fresh)
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
@@ -159,7 +159,16 @@ async def _workers_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> 
     return await _WORKERS.get(session, lambda known: holders <= {worker.id for worker in known})
 
 
-async def _lanes(session: Session) -> tuple[store.UnderWay, Mapping[str, Pause]]:
+_Lanes = tuple[store.UnderWay, Mapping[str, Pause]]
+
+
+async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _Lanes:
+    """Read the lanes as of a moment ago, but no earlier than the jobs were there."""
+    newest = max(job.submitted_at for job in jobs)
+    return await (_LANES.read(session) if fresh else _LANES.get(session, lambda found: found[0].now >= newest))
+
+
+async def _lanes(session: Session) -> _Lanes:
     return await store.under_way(session), await store.pauses(session)
 
 

@@ -42,7 +42,7 @@ from invoicing.outbox.publishing import News
 PAGE = 500
 """Customers told in one step."""
 
-ENDS = 20
+ENDS = 5
 """Customers told in one step that an incident is over: the jobs of each are counted."""
 
 

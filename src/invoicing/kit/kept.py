@@ -14,7 +14,10 @@ from invoicing.kit.db import Session
 T = TypeVar("T")
 
 _REST = 8
-"""Reading takes no more than one part in so many of the time, however long it takes."""
+"""Reading takes no more than one part in so many of the time, unless it takes very long."""
+
+_LONGEST_S = 0.5
+"""Nothing is kept for longer than it is good for, or this (seconds): what is old would prove what is not so."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Kept(Generic[T]):
                 began = time.monotonic()
                 value = await self.read(session)
                 ended = time.monotonic()
-                kept = _Value(value, began, ended + max(self._good_for_s, _REST * (ended - began)))
+                rest = min(_REST * (ended - began), _LONGEST_S)
+                kept = _Value(value, began, ended + max(self._good_for_s, rest))
                 self._values[engine] = kept
             return kept.value

@@ -67,6 +67,7 @@ async def plan(session: Session, principal: Principal, wish: Wish, key: str | No
 
     Raises `Problem` where its times make no sense, a lane does not exist, or a key was used for something else.
     """
+    await store.hold(session)
     earlier = await _made_before(session, principal, wish, key)
     now = await promising.clock(session)
     if earlier is not None:

@@ -87,6 +87,11 @@ class Reached:
     since: UUID | None
 
 
+async def hold(session: Session) -> None:
+    """Let nobody else plan a window before this transaction ends."""
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('maintenance', 0))"))
+
+
 async def add(session: Session, window: Window) -> Window:
     """Write a window down."""
     values = {field.name: getattr(window, field.name) for field in fields(Window) if field.name != "created_at"}

@@ -9,6 +9,9 @@ from invoicing.lanes.model import Lane
 from .tasks import KINDS, Task
 from .world import World
 
+PLANTED = tuple(cause for cause in Cause if cause is not Cause.NOBODY_ON_DUTY)
+"""Whatever may be the matter with the service; who is on duty is no part of it."""
+
 _Made = dict[str, Task]
 """What a fault made, for its end."""
 

@@ -7,6 +7,7 @@ import pytest
 from invoicing.incidents.model import findings
 from invoicing.incidents.model.causes import Cause
 
+from .faults import PLANTED
 from .weeks import Planted, flapping, healthy, judged, seeded
 from .world import World
 
@@ -22,8 +23,8 @@ def test_nobody_is_told_of_anything_while_all_is_well_and_workers_are_replaced()
 
 
 def test_each_cause_is_found_once_and_is_over_by_itself() -> None:
-    world, planted = played(*Cause)
-    assert {one.cause for one in planted} == set(Cause)
+    world, planted = played(*PLANTED)
+    assert {one.cause for one in planted} == set(PLANTED)
     verdict = judged(world, planted)
     assert (verdict.missed, verdict.false, verdict.left) == ([], [], 0)
 

@@ -36,7 +36,7 @@ MOST_JOBS = 1000
 IN_LANES = frozenset({Cause.NO_WORKER, Cause.UNDELIVERED, Cause.UNEXPLAINED})
 """Causes that hold what waits in lanes; the others hold jobs that are found one by one."""
 
-UNTOLD = frozenset({Cause.UNDELIVERED_RESULT, Cause.WATCHDOG_BLIND})
+UNTOLD = frozenset({Cause.UNDELIVERED_RESULT, Cause.WATCHDOG_BLIND, Cause.NOBODY_ON_DUTY})
 """Causes of which no messages are sent: where none can be delivered, and where no job is touched."""
 
 

@@ -146,7 +146,8 @@ SELECT e.customer_id, count(*) AS endpoints, sum(waiting.messages)::bigint AS me
     max(e.open_until) AS next_try_at, max(waiting.messages) AS most
 FROM (
     SELECT id, customer_id, open_until FROM endpoints
-    WHERE open_until IS NOT NULL AND removed_at IS NULL AND disabled_at IS NULL LIMIT :most_endpoints
+    WHERE open_until IS NOT NULL AND removed_at IS NULL AND disabled_at IS NULL AND customer_id IS NOT NULL
+    LIMIT :most_endpoints
 ) AS e CROSS JOIN LATERAL (
     SELECT count(*) AS messages, min(created_at) AS since FROM (
         SELECT created_at FROM messages WHERE endpoint_id = e.id AND state = 'waiting' LIMIT :most

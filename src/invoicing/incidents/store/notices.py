@@ -19,6 +19,9 @@ from invoicing.outbox.model import WebhookEvent
 MOST_COUNTED = 10_000
 """Jobs of one customer that are counted when an incident is over."""
 
+_MOST_LOOKED_AT = 50_000
+"""Jobs of a customer that are looked at for that, from the first that waited on: there may be many in other lanes."""
+
 _EVENTS = [WebhookEvent.INCIDENT_OPENED, WebhookEvent.INCIDENT_UPDATED, WebhookEvent.INCIDENT_RESOLVED]
 
 _ALONE = text("SELECT pg_try_advisory_xact_lock(hashtext('invoicing.notices')) AS alone, now() AS now")
@@ -64,8 +67,9 @@ WHERE n.ended_at IS NOT NULL
 RETURNING *
 """)
 
-_WIDEN = text("""
-UPDATE incident_notices n SET lanes = t.lanes, job_ids = t.job_ids
+_WIDEN = text(f"""
+UPDATE incident_notices n SET lanes = t.lanes, job_ids = t.job_ids,
+    first_job = coalesce(n.first_job, CASE WHEN t.lanes <> '{{}}' THEN {_FIRST_JOB} END)
 FROM jsonb_to_recordset(CAST(:touched AS jsonb)) AS t(customer_id uuid, lanes text[], job_ids uuid[])
 WHERE n.incident_id = :id AND n.customer_id = t.customer_id AND n.ended_at IS NULL
 """)
@@ -105,8 +109,10 @@ SELECT n.customer_id, count(j.id) AS touched, count(*) FILTER (WHERE j.state = '
 FROM incident_notices n LEFT JOIN LATERAL (
     SELECT id, state FROM jobs WHERE id = ANY(n.job_ids) AND customer_id = n.customer_id
     UNION
-    (SELECT id, state FROM jobs
-    WHERE customer_id = n.customer_id AND id >= n.first_job AND submitted_at < :until AND state <> 'in_review'
+    (SELECT id, state FROM (
+        SELECT * FROM jobs WHERE customer_id = n.customer_id AND id >= n.first_job ORDER BY id LIMIT :most_looked_at
+    ) AS jobs
+    WHERE submitted_at < :until AND state <> 'in_review'
         AND priority || '-' || size = ANY(n.lanes) AND (finished_at IS NULL OR finished_at >= n.since)
         AND (started_at IS NULL OR started_at >= n.since OR state IN ('queued', 'retrying') OR EXISTS (
             SELECT FROM attempts a WHERE a.job_id = jobs.id AND a.number = jobs.attempt AND a.started_at >= n.since
@@ -245,7 +251,13 @@ async def outcomes(
     session: Session, incident_id: UUID, customers: Collection[UUID], until: datetime
 ) -> dict[UUID, Outcome]:
     """Count what became of the jobs of customers that an incident touched until a time, each up to a bound."""
-    asked = {"id": incident_id, "customers": list(customers), "until": until, "most": MOST_COUNTED}
+    asked = {
+        "id": incident_id,
+        "customers": list(customers),
+        "until": until,
+        "most": MOST_COUNTED,
+        "most_looked_at": _MOST_LOOKED_AT,
+    }
     rows = (await session.execute(_OUTCOMES, asked)).mappings()
     return {row["customer_id"]: Outcome(**{k: v for k, v in row.items() if k != "customer_id"}) for row in rows}
 
