@@ -232,6 +232,19 @@ async def test_a_job_that_came_this_moment_is_found_soon(engine: AsyncEngine) ->
     pytest.fail("the job has no place yet")
 
 
+async def test_what_was_read_for_others_is_not_older_than_the_job_that_is_explained(engine: AsyncEngine) -> None:
+    async with engine.begin() as session:
+        customer_id = new_id()
+        await session.execute(insert(customers).values(id=customer_id, slug="acme", name="Acme"))
+    for _ in range(5):
+        async with engine.begin() as session:
+            [job_id] = await add(session, customer_id)
+        async with engine.begin() as session:
+            told = (await explain(session, await read(session, [job_id]), KINDS))[job_id]
+        assert told.cause is not None
+        assert told.cause.code == "no_worker", "before it was there, it would be due later"
+
+
 async def test_behind_a_long_backlog_the_position_is_at_least(session: Session, customer: UUID) -> None:
     worker_id = await add_worker(session)
     for job_id in await add(session, customer, 2):
