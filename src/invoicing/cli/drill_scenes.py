@@ -52,7 +52,7 @@ class Stage:
         return self.witnesses.held_ids() & frozenset(job for jobs in running for job in jobs)
 
     def busy_worker(self) -> Process:
-        """Hold work, and find the worker that runs most of it as soon as one runs any.
+        """Hold work, and find the worker that runs most of it as soon as one runs any of it.
 
         One job for each worker: with more, those that are rescued would wait for a slot behind their likes.
         """
@@ -60,11 +60,9 @@ class Stage:
         ours = {one.pid: one for one in self.site.processes("worker")}
         deadline = time.monotonic() + _RUNS_WITHIN_S
         while time.monotonic() < deadline:
-            busy = max(
-                (one for one in self.workers() if one["pid"] in ours), key=lambda one: len(one["running"]), default=None
-            )
-            if busy and busy["running"]:
-                return ours[busy["pid"]]
+            busy = max(ours, key=lambda pid: len(self.held_by(pid)), default=None)
+            if busy is not None and self.held_by(busy):
+                return ours[busy]
             time.sleep(0.1)
         raise Fault(
             "No worker of this service began the drill's jobs.", "See `invoicing lanes` and `invoicing doctor`."

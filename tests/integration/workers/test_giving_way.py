@@ -183,7 +183,7 @@ async def test_a_frozen_job_keeps_its_lease_and_its_time_stands_still(crew: Crew
 
     await asyncio.sleep(4)  # longer than a lease of these tests
 
-    assert pack.worked(asyncio.get_running_loop().time()) == worked
+    assert pack.worked(asyncio.get_running_loop().time()) - worked < 1, "a moment until it was frozen, and no more"
     row = await book.row(job)
     assert (row["state"], row["attempt"]) == ("running", 1)
 
