@@ -103,7 +103,12 @@ class ChildProcess:
     ) -> "ChildProcess":
         """Start a child, or take one that was launched before, and wait until it takes orders."""
         launched = launched or launch(program)
-        reader, writer = await asyncio.open_connection(sock=launched.channel, limit=LONGEST_LINE)
+        try:
+            reader, writer = await asyncio.open_connection(sock=launched.channel, limit=LONGEST_LINE)
+        except BaseException:
+            launched.process.kill()
+            await asyncio.to_thread(launched.process.wait)
+            raise
         child = cls(launched.process, launched.slate, reader, writer)
         try:
             writer.write(line(asdict(around)))

@@ -3,11 +3,29 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from ..book import Book
 from .crew import Crew
+
+_BLOCKED = timedelta(seconds=1)
+
+_READ = """
+    SELECT now() - beat_at AS beat, now() - loop_beat_at AS loop_beat, lease_until
+    FROM workers, jobs WHERE state = 'running'
+"""
+
+
+@dataclass(frozen=True)
+class Signs:
+    """How long ago a worker's thread and its loop were last heard of, and until when its job is leased to it."""
+
+    beat: timedelta
+    loop_beat: timedelta
+    lease_until: datetime
 
 
 async def test_a_blocked_event_loop_is_told_from_a_dead_worker(crew: Crew, book: Book) -> None:
@@ -15,26 +33,26 @@ async def test_a_blocked_event_loop_is_told_from_a_dead_worker(crew: Crew, book:
     job = await book.submit(seconds=60, chunks=600, claimed_seconds=0.5)
     await crew.running(job)
 
-    def look() -> tuple[float, float, float]:
-        time.sleep(1.5)
-        return asyncio.run(read())
-
-    async def read() -> tuple[float, float, float]:
-        connection = await asyncpg.connect(crew.url)
-        row = await connection.fetchrow("""
-            SELECT extract(epoch FROM now() - beat_at), extract(epoch FROM now() - loop_beat_at),
-                   extract(epoch FROM lease_until - now())
-            FROM workers, jobs WHERE state = 'running'
-        """)
-        await connection.close()
-        assert row is not None
-        return float(row[0]), float(row[1]), float(row[2])
+    def look() -> tuple[Signs, Signs]:
+        first = last = asyncio.run(read(crew.url))
+        end = time.monotonic() + 20
+        while time.monotonic() < end and not (last.lease_until > first.lease_until and last.loop_beat - last.beat > _BLOCKED):
+            time.sleep(0.1)
+            last = asyncio.run(read(crew.url))
+        return first, last
 
     with ThreadPoolExecutor(1) as thread:
-        beat, loop_beat, lease_left = thread.submit(look).result()  # blocks this loop, in which the worker runs
+        first, last = thread.submit(look).result()  # blocks this loop, in which the worker runs
 
-    assert beat < 1
-    assert loop_beat > 1
-    assert lease_left > 2
+    assert last.lease_until > first.lease_until
+    assert last.loop_beat - last.beat > _BLOCKED
     await book.cancel(job)
     await crew.ended(job)
+
+
+async def read(url: str) -> Signs:
+    connection = await asyncpg.connect(url)
+    row = await connection.fetchrow(_READ)
+    await connection.close()
+    assert row is not None
+    return Signs(**row)

@@ -9,6 +9,7 @@ import pytest
 from invoicing.jobs.model import Size
 from workers.messages import Surroundings
 from workers.nursery import Nursery
+from workers.sandbox import ChildProcess
 
 from ..book import Book
 from . import station
@@ -46,6 +47,19 @@ async def test_beside_the_warm_children_one_is_loaded_and_no_more(nursery: Nurse
     for child in (first, second):
         await nursery.give_back(child)
     assert processes() == 2
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+async def test_a_start_that_is_broken_off_leaves_no_process(database_url: str, steps: int) -> None:
+    around = Surroundings(database_url, drills=True, settings={})
+    starting = asyncio.create_task(ChildProcess.start(around, (str(station.CHILD),)))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    assert processes() == 1
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert processes() == 0
 
 
 async def test_work_that_is_set_aside_leaves_as_many_children_at_hand_and_one_is_warmed_up(nursery: Nursery) -> None:
