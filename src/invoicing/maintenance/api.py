@@ -14,7 +14,7 @@ from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.queries import query_flag
@@ -206,7 +206,6 @@ _KEY = Parameter(
 
 def add_maintenance(router: Router, workshop: Workshop) -> None:
     """Add the routes."""
-    router.models.extend([MaintenanceForm, EndForm])
     router.operation(
         "GET",
         "/v1/maintenance",
@@ -241,7 +240,7 @@ def add_maintenance(router: Router, workshop: Workshop) -> None:
         "whom it would touch. A request that may be sent twice has an `Idempotency-Key`. Goes on the audit.",
         tag=TAG,
         parameters=[_DRY_RUN, _KEY],
-        body=_body("MaintenanceForm"),
+        body=MaintenanceForm,
         answers={
             201: Given("It is planned.", planned, {"Idempotency-Replayed": "`true`: an earlier request planned it."}),
             200: Given("What would be planned.", planned),
@@ -258,11 +257,7 @@ def add_maintenance(router: Router, workshop: Workshop) -> None:
         "Doing it twice changes nothing. Goes on the audit.",
         tag=TAG,
         parameters=[_WINDOW],
-        body=_body("EndForm"),
+        body=EndForm,
         answers={200: Given("The window.", {"application/json": WindowBody})},
         problems=[400, 404, 408, 413, 415, 422],
     )
-
-
-def _body(model: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}}

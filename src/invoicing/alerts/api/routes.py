@@ -13,7 +13,7 @@ from invoicing.alerts.api.schemas import (
     TrialBody,
     TrustForm,
 )
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY
 from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN
 from invoicing.outbox.model import MessageState
@@ -40,7 +40,6 @@ _ACKNOWLEDGEMENT = "/v1/alerts/{incident_id:name}/acknowledgement"
 
 def add_channels(router: Router, switchboard: Switchboard, answers: Answers) -> None:
     """Add the routes."""
-    router.models += [ChannelForm, TrustForm]
     _add_channels(router, switchboard)
     _add_acts(router, switchboard)
     _add_deliveries(router, switchboard)
@@ -67,10 +66,7 @@ def _add_channels(router: Router, switchboard: Switchboard) -> None:
         "chat) is not shown again.",
         tag=TAG,
         parameters=[IDEMPOTENCY_KEY],
-        body={
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": REFS.format(model="ChannelForm")}}},
-        },
+        body=ChannelForm,
         answers={
             201: Given(
                 "The channel; of a webhook with its secret, unless this request made it before.",
@@ -119,7 +115,7 @@ def _add_acts(router: Router, switchboard: Switchboard) -> None:
         text="The secret is what PagerDuty shows when a webhook V3 to `/v1/channels/{channel_id}/pagerduty` is made.",
         tag=TAG,
         parameters=[_CHANNEL],
-        body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model="TrustForm")}}}},
+        body=TrustForm,
         answers={200: Given("The channel.", {"application/json": ChannelBody})},
         problems=[400, 404, 408, 409, 413, 415, 422],
     )

@@ -14,7 +14,7 @@ from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Customer, Role
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Router
+from invoicing.kit.http.contract import Given, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.moments import Moment
 
@@ -130,7 +130,6 @@ def _view(customer: Customer) -> dict[str, Any]:
 
 def add_admin(router: Router, office: Office) -> None:
     """Add the routes."""
-    router.models.extend([CustomerForm, KeyForm])
     router.operation(
         "GET",
         "/v1/admin/customers",
@@ -147,7 +146,7 @@ def add_admin(router: Router, office: Office) -> None:
         name="addCustomer",
         summary="Add a customer (admin)",
         tag=TAG,
-        body=_body("CustomerForm"),
+        body=CustomerForm,
         answers={201: Given("The customer.", {"application/json": CustomerBody})},
         problems=[400, 408, 409, 413, 415, 422],
     )
@@ -159,11 +158,7 @@ def add_admin(router: Router, office: Office) -> None:
         summary="Make a key (admin)",
         text="The key is in the answer, and nowhere else: only its hash is kept.",
         tag=TAG,
-        body=_body("KeyForm"),
+        body=KeyForm,
         answers={201: Given("The key.", {"application/json": KeyBody})},
         problems=[400, 408, 413, 415, 422],
     )
-
-
-def _body(name: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=name)}}}}

@@ -13,7 +13,7 @@ from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Customer, Role
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Router
+from invoicing.kit.http.contract import Given, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.problems import Problem
 
@@ -111,7 +111,6 @@ def _view(customer: Customer) -> dict[str, Any]:
 
 def add_limits(router: Router, office: LimitsOffice) -> None:
     """Add the routes."""
-    router.models.append(LimitsForm)
     router.operation(
         "GET",
         "/v1/admin/limits",
@@ -130,7 +129,7 @@ def add_limits(router: Router, office: LimitsOffice) -> None:
         text="What is left out stays as it is. In force within seconds (the rate within half a minute); jobs that "
         "wait or run already are not affected by a lower limit. Goes on the audit with the old and the new values.",
         tag=TAG,
-        body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model="LimitsForm")}}}},
+        body=LimitsForm,
         answers={200: Given("The limits.", {"application/json": LimitsBody})},
         problems=[400, 408, 413, 415, 422],
     )

@@ -34,7 +34,7 @@ from invoicing.incidents.service import Member, Wanted
 from invoicing.kit.cursor import place_of, token_of
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Endpoint, Given, Parameter, Router
+from invoicing.kit.http.contract import Endpoint, Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Languages, Spoken
@@ -228,8 +228,6 @@ def add_incidents(router: Router, room: ControlRoom) -> None:
 
 
 def _add(router: Router, verb: str, endpoint: Endpoint, summary: str, model: type[Any]) -> None:
-    router.models.append(model)
-    ref = {"$ref": REFS.format(model=model.__name__)}
     router.operation(
         "POST",
         f"/v1/incidents/{{incident_id:name}}:{verb}",
@@ -239,7 +237,7 @@ def _add(router: Router, verb: str, endpoint: Endpoint, summary: str, model: typ
         text=f"{_TEXTS[verb]} Goes on its timeline and on the audit.",
         tag=TAG,
         parameters=[INCIDENT_ID, _KEY, ACCEPT_LANGUAGE],
-        body={"required": True, "content": {"application/json": {"schema": ref}}},
+        body=model,
         answers={
             200: Given(
                 "What changed.",

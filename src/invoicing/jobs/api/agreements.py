@@ -20,7 +20,7 @@ from invoicing.jobs.model import Size
 from invoicing.jobs.model.calendars import Calendar
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Router
+from invoicing.kit.http.contract import Given, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.problems import Problem
 
@@ -130,7 +130,6 @@ class AgreementOffice:
 
 def add_agreements(router: Router, office: AgreementOffice) -> None:
     """Add the routes."""
-    router.models.extend([CalendarForm, AgreementForm])
     router.operation(
         "GET",
         "/v1/admin/agreements",
@@ -140,7 +139,6 @@ def add_agreements(router: Router, office: AgreementOffice) -> None:
         tag=TAG,
         answers={200: Given("The agreements.", {"application/json": AgreementList})},
     )
-    body = {"application/json": {"schema": {"$ref": REFS.format(model="AgreementForm")}}}
     router.operation(
         "POST",
         "/v1/admin/agreements",
@@ -150,7 +148,7 @@ def add_agreements(router: Router, office: AgreementOffice) -> None:
         text="By the clock, or counted only while a calendar is open. In force within seconds, for new jobs; promises "
         "that were given stay. Goes on the audit with what was agreed before.",
         tag=TAG,
-        body={"required": True, "content": body},
+        body=AgreementForm,
         answers={200: Given("What is agreed about that kind now.", {"application/json": AgreementBody})},
         problems=[400, 408, 413, 415, 422],
     )

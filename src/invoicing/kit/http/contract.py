@@ -112,18 +112,18 @@ class Router(APIRouter):
         answers: Mapping[int, Given],
         problems: Sequence[int] = (),
         parameters: Sequence[Parameter] = (),
-        body: Schema | None = None,
+        body: type[BaseModel] | Schema | None = None,
         text: str = "",
         keyed: bool = True,
     ) -> None:
-        """Add a route; `keyed` ones need a key, count against the rate and say so."""
+        """Add a route; `keyed` ones need a key, count against the rate and say so. A `body` may be a model."""
         first = next(iter(answers))
         usual = {*problems, *((401, 403, 406, 429, 500, 503) if keyed else (500,))}
         statuses = sorted(usual - answers.keys())  # an answer may describe a problem better than its status alone
         extra: Schema = {"parameters": [parameter.described() for parameter in parameters]}
         extra["security"] = [{"key": []}] if keyed else []
         if body is not None:
-            extra["requestBody"] = body
+            extra["requestBody"] = self._asked(body)
         self.add_api_route(
             path,
             endpoint,
@@ -140,6 +140,11 @@ class Router(APIRouter):
             | {status: _problem(status, keyed=keyed) for status in statuses},
             openapi_extra=extra,
         )
+
+    def _asked(self, body: type[BaseModel] | Schema) -> Schema:
+        if isinstance(body, dict):
+            return body
+        return {"required": True, "content": {"application/json": {"schema": self._schema(body)}}}
 
     def _given(self, given: Given, *, keyed: bool) -> Schema:
         content = {media: {"schema": self._schema(body)} for media, body in given.content.items()}

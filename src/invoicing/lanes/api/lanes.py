@@ -16,7 +16,7 @@ from invoicing.jobs.model import Priority, Size
 from invoicing.kit.clock import now
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.moments import Moment
 from invoicing.lanes import service
@@ -197,8 +197,6 @@ def worker_view(worker: Worker, running: Any) -> dict[str, Any]:  # noqa: ANN401
 def add_lanes(router: Router, tower: Tower) -> None:
     """Add the routes."""
     lane = Parameter("path", "lane", "The lane, as in `normal-small`.", {"type": "string", "enum": list(BY_NAME)})
-    router.models.append(PauseForm)
-    body = {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model="PauseForm")}}}}
     router.operation(
         "GET",
         "/v1/lanes",
@@ -217,7 +215,7 @@ def add_lanes(router: Router, tower: Tower) -> None:
         text="Nothing is released from it; what runs goes on. A pause that is in force is replaced. Goes on the audit.",
         tag=TAG,
         parameters=[lane],
-        body=body,
+        body=PauseForm,
         answers={200: Given("The lane.", {"application/json": LaneStandingBody})},
         problems=[400, 404, 408, 413, 415, 422],
     )

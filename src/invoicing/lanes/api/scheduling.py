@@ -17,7 +17,7 @@ from invoicing.customers.service import audit
 from invoicing.jobs.model import Size
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.queries import query_text
 from invoicing.kit.problems import Problem
@@ -153,9 +153,7 @@ def _share(worker: Worker, policies: Policies) -> dict[str, Any]:
 
 def add_scheduling(router: Router, helm: Helm) -> None:
     """Add the routes."""
-    router.models.append(SchedulingForm)
     shown = {200: Given("What holds now.", {"application/json": SchedulingBody})}
-    reference = {"$ref": REFS.format(model="SchedulingForm")}
     router.operation(
         "GET",
         "/v1/scheduling",
@@ -174,7 +172,7 @@ def add_scheduling(router: Router, helm: Helm) -> None:
         summary="Change the scheduling policy live (ops)",
         text="Dispatcher and workers go by it within seconds; what runs goes on. Goes on the audit.",
         tag=TAG,
-        body={"required": True, "content": {"application/json": {"schema": reference}}},
+        body=SchedulingForm,
         answers=shown,
         problems=[400, 408, 413, 415, 422],
     )

@@ -21,7 +21,7 @@ from invoicing.jobs.model.calendars import Calendar
 from invoicing.jobs.view import Explainer, Retell, history_in, job_view, standing_in
 from invoicing.kit.clock import now
 from invoicing.kit.http.answers import answer
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Languages
@@ -214,16 +214,15 @@ _KEY = Parameter(
 
 def add_support(router: Router, bench: Bench) -> None:
     """Add the routes."""
-    router.models.extend([ActForm, MoveForm, PromiseForm])
     add = partial(_add, router)
-    add("expedite", bench.expedite, "Let a waiting job start next (support, ops)", "ActForm")
-    add("move", bench.move, "Move a waiting job to another lane (support, ops)", "MoveForm")
-    add("retry", bench.retry, "Have a job tried again now (support, ops)", "ActForm")
-    add("promise", bench.promise, "Promise another time for a job (support, ops)", "PromiseForm")
-    add("cancel", bench.cancel, "Cancel a job (support, ops)", "ActForm")
+    add("expedite", bench.expedite, "Let a waiting job start next (support, ops)", ActForm)
+    add("move", bench.move, "Move a waiting job to another lane (support, ops)", MoveForm)
+    add("retry", bench.retry, "Have a job tried again now (support, ops)", ActForm)
+    add("promise", bench.promise, "Promise another time for a job (support, ops)", PromiseForm)
+    add("cancel", bench.cancel, "Cancel a job (support, ops)", ActForm)
 
 
-def _add(router: Router, verb: str, endpoint: Any, summary: str, model: str) -> None:  # noqa: ANN401 - an endpoint
+def _add(router: Router, verb: str, endpoint: Any, summary: str, model: type[BaseModel]) -> None:  # noqa: ANN401 - an endpoint
     router.operation(
         "POST",
         f"/v1/support/jobs/{{job_id:name}}:{verb}",
@@ -233,7 +232,7 @@ def _add(router: Router, verb: str, endpoint: Any, summary: str, model: str) -> 
         text=_TEXTS[verb] + _ONCE,
         tag=TAG,
         parameters=[JOB_ID, _DRY_RUN, _KEY, ACCEPT_LANGUAGE],
-        body={"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}},
+        body=model,
         answers={
             200: Given(
                 "What changed.",

@@ -1,6 +1,6 @@
 """The routes of mail addresses, described."""
 
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY
 from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN
 from invoicing.outbox.api.mail_schemas import CodeForm, MailBody, MailForm, MailList
@@ -20,7 +20,6 @@ _ONE = "/v1/mails/{mail_id:name}"
 
 def add_mails(router: Router, room: MailRoom) -> None:
     """Add the routes."""
-    router.models += [MailForm, CodeForm]
     _add_addresses(router, room)
     _add_confirming(router, room)
     _add_deliveries(router, room)
@@ -46,7 +45,7 @@ def _add_addresses(router: Router, room: MailRoom) -> None:
         "jobs, in words; files are never attached.",
         tag=TAG,
         parameters=[IDEMPOTENCY_KEY],
-        body=_body(MailForm.__name__),
+        body=MailForm,
         answers={
             201: Given(
                 "The address; or the one that this request made before.",
@@ -93,7 +92,7 @@ def _add_confirming(router: Router, room: MailRoom) -> None:
         summary="Confirm a mail address by the code that it was sent",
         tag=TAG,
         parameters=[_MAIL],
-        body=_body(CodeForm.__name__),
+        body=CodeForm,
         answers={200: Given("The address, confirmed.", {"application/json": MailBody})},
         problems=[400, 404, 408, 413, 415, 422],
     )
@@ -135,7 +134,3 @@ def _add_deliveries(router: Router, room: MailRoom) -> None:
         answers={202: Given("The mail.", {"application/json": DeliveryBody})},
         problems=[404, 409],
     )
-
-
-def _body(model: str) -> dict[str, object]:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}}

@@ -1,6 +1,6 @@
 """The routes of webhooks, described."""
 
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.kit.http.headers import IDEMPOTENCY_KEY
 from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN
 from invoicing.outbox.api.schemas import (
@@ -21,13 +21,11 @@ _DELIVERY = Parameter("path", "delivery_id", "The message.", {"type": "string", 
 _STATE = Parameter(
     "query", "state", "Only messages in this state.", {"type": "string", "enum": [str(state) for state in MessageState]}
 )
-_FORM = {"$ref": REFS.format(model=WebhookForm.__name__)}
 _ONE = "/v1/webhooks/{webhook_id:name}"
 
 
 def add_webhooks(router: Router, office: PostOffice) -> None:
     """Add the routes."""
-    router.models.append(WebhookForm)
     _add_endpoints(router, office)
     _add_acts(router, office)
     _add_deliveries(router, office)
@@ -53,10 +51,7 @@ def _add_endpoints(router: Router, office: PostOffice) -> None:
         "answer holds the secret that messages are signed with (Standard Webhooks), this once.",
         tag=TAG,
         parameters=[IDEMPOTENCY_KEY],
-        body={
-            "required": True,
-            "content": {"application/json": {"schema": {"$ref": REFS.format(model="WebhookForm")}}},
-        },
+        body=WebhookForm,
         answers={
             201: Given(
                 "The webhook with its secret; or the one that this request made before, without it.",

@@ -1,8 +1,6 @@
 """The routes of the rota, described."""
 
-from typing import Any
-
-from invoicing.kit.http.contract import REFS, Given, Parameter, Router
+from invoicing.kit.http.contract import Given, Parameter, Router
 from invoicing.rota.api.office import CALENDAR, MOST_WEEKS, USUAL_WEEKS, Roster
 from invoicing.rota.api.schemas import (
     DutyOverrideBody,
@@ -40,7 +38,6 @@ _TEXT = {"type": "string"}
 
 def add_rota(router: Router, roster: Roster) -> None:
     """Add the routes."""
-    router.models.extend([RotaForm, DutyOverrideForm])
     _add_rota(router, roster)
     _add_asking(router, roster)
     _add_overrides(router, roster)
@@ -66,7 +63,7 @@ def _add_rota(router: Router, roster: Roster) -> None:
         text="The whole rota, in force at once; overrides stay. Claiming `24/7` is refused with the first time of the "
         "next year that nobody covers. The same once more changes nothing. Goes on the audit with what was before.",
         tag=TAG,
-        body=_body("RotaForm"),
+        body=RotaForm,
         answers={200: Given("The rota.", {"application/json": RotaBody})},
         problems=[400, 408, 413, 415, 422],
     )
@@ -107,7 +104,7 @@ def _add_overrides(router: Router, roster: Roster) -> None:
         text="A request that may be sent twice has an `Idempotency-Key`. Goes on the audit.",
         tag=TAG,
         parameters=[_KEY],
-        body=_body("DutyOverrideForm"),
+        body=DutyOverrideForm,
         answers={
             201: Given(
                 "The override.",
@@ -159,7 +156,3 @@ def _add_calendar(router: Router, roster: Roster) -> None:
         answers={200: Given("What was read.", {"application/json": ImportBody})},
         problems=[400, 408, 413, 415, 422],
     )
-
-
-def _body(model: str) -> dict[str, Any]:
-    return {"required": True, "content": {"application/json": {"schema": {"$ref": REFS.format(model=model)}}}}
