@@ -9,17 +9,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from invoicing.alerts.model import ChannelKind, Severity
-from invoicing.cli.client import Answer, Service, reach
-from invoicing.cli.faults import REFUSED, USAGE, Fault
+from invoicing.cli.client import reach
+from invoicing.cli.deliveries import SHORT, last, meant, show, status, tell_sent
+from invoicing.cli.faults import REFUSED, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
-from invoicing.cli.wording import clock
 
 Channel = Annotated[
     str, typer.Argument(metavar="CHANNEL", help="Its name, its id, or the end of its id, as `channels list` shows it.")
 ]
 
-_SHORT = 12
 _FIELDS = {
     ChannelKind.ALERTMANAGER: "url",
     ChannelKind.PAGERDUTY: "routing_key",
@@ -59,8 +58,8 @@ def list_channels(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None
     for column in ("id", "name", "kind", "target", "from", "status"):
         table.add_column(column, no_wrap=column == "id")
     for one in found["items"]:
-        words = one["name"], one["kind"], one["target"], one["least_severity"], _status(one)
-        table.add_row(one["id"][-_SHORT:], *map(escape, words))
+        words = one["name"], one["kind"], one["target"], one["least_severity"], status(one)
+        table.add_row(one["id"][-SHORT:], *map(escape, words))
     OUT.print(table)
 
 
@@ -104,7 +103,7 @@ def add(
         say(str(made["secret"]))
         ERRORS.print(f"The secret of {escape(made['name'])}. Keep it now: it is not shown again.", soft_wrap=True)
     else:
-        say(escape(f"Added {made['name']}. `invoicing channels test {made['id'][-_SHORT:]}` shows whether it works."))
+        say(escape(f"Added {made['name']}. `invoicing channels test {made['id'][-SHORT:]}` shows whether it works."))
 
 
 def remove(
@@ -115,7 +114,7 @@ def remove(
     Example: `invoicing channels remove 'night shift'`
     """
     with reach(home, url, key, "ops") as service:
-        one = _meant(service, channel)
+        one = meant(service, channel, "channels", "name")
         service.delete(f"/v1/channels/{one['id']}")
     if as_json:
         emit({"removed": one["id"]})
@@ -137,7 +136,7 @@ def try_out(
     Example: `invoicing channels test 'night shift'`
     """
     with reach(home, url, key, "ops") as service:
-        one = _meant(service, channel)
+        one = meant(service, channel, "channels", "name")
         came = service.await_(f"/v1/channels/{one['id']}:test", wait)
     if as_json:
         emit(came)
@@ -145,7 +144,7 @@ def try_out(
         say(escape(f"{one['name']} has taken it."))
     if not came["arrived"]:
         raise Fault(
-            f"It did not arrive: {_last(came['deliveries'][0])}", "See `invoicing channels deliveries`.", REFUSED
+            f"It did not arrive: {last(came['deliveries'][0])}", "See `invoicing channels deliveries`.", REFUSED
         )
 
 
@@ -163,7 +162,7 @@ def trust(
     Example: `invoicing channels trust 'night shift' - < secret`
     """
     with reach(home, url, key, "ops") as service:
-        one = _meant(service, channel)
+        one = meant(service, channel, "channels", "name")
         trusted = service.post(f"/v1/channels/{one['id']}:trust", {"webhook_secret": _read(secret)})
     if as_json:
         emit(trusted)
@@ -186,19 +185,12 @@ def deliveries(
     Example: `invoicing channels deliveries 'night shift' --state dead`
     """
     with reach(home, url, key, "ops") as service:
-        one = _meant(service, channel)
+        one = meant(service, channel, "channels", "name")
         found = service.get(f"/v1/channels/{one['id']}/deliveries", state=state, page_size=limit)
     if as_json:
         emit(found)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "written", "type", "incident", "state", "attempts", "last"):
-        table.add_column(column, no_wrap=column != "last")
-    for row in found["items"]:
-        incident = row["incident_id"][-_SHORT:] if row["incident_id"] else "-"
-        words = clock(row["created_at"]), row["type"], incident, _standing(row), str(len(row["attempts"])), _last(row)
-        table.add_row(row["id"], *map(escape, words))
-    OUT.print(table)
+    show(found["items"], "incident")
 
 
 def resend(
@@ -215,42 +207,10 @@ def resend(
     Example: `invoicing channels resend 'night shift' 01a2013d-0f08-7b48-a650-270387a8071a`
     """
     with reach(home, url, key, "ops") as service:
-        one = _meant(service, channel)
+        one = meant(service, channel, "channels", "name")
         sent = service.post(f"/v1/channels/{one['id']}/deliveries/{delivery}:resend")
-    if as_json:
-        emit(sent)
-    else:
-        say(escape(f"{sent['id']} ({sent['type']}) is being sent; `invoicing channels deliveries` shows how it went."))
+    tell_sent(sent, "channels", as_json=as_json)
 
 
 def _read(text: str) -> str:
     return sys.stdin.readline().strip() if text == "-" else text
-
-
-def _meant(service: Service, text: str) -> Answer:
-    known: list[Answer] = service.get("/v1/channels")["items"]
-    found = [one for one in known if text == one["name"]] or [
-        one for one in known if len(text) >= _SHORT and one["id"].endswith(text.lower())
-    ]
-    if len(found) != 1:
-        raise Fault("No channel is meant by that.", "See `invoicing channels list`.", USAGE)
-    return found[0]
-
-
-def _status(one: Answer) -> str:
-    if one["status"] == "failing":
-        held = f", held until {clock(one['held_until'])}" if one["held_until"] else ""
-        return f"failing ({one['failures']} in a row{held})"
-    return str(one["status"])
-
-
-def _standing(row: Answer) -> str:
-    again = row["next_attempt_at"]
-    return f"waiting, again {clock(again)}" if again else str(row["state"])
-
-
-def _last(row: Answer) -> str:
-    if not row["attempts"]:
-        return "nobody has tried yet; is a watchdog running?"
-    last = row["attempts"][-1]
-    return str(last["explanation"] or last["outcome"] or "under way")

@@ -17,6 +17,7 @@ _VERBS = {
     "incidents": "incidents",
     "jobs": "jobs",
     "lanes": "lanes",
+    "mails": "mails",
     "maintenance": "maintenance",
     "plan": "plan",
     "calibration": "calibration",

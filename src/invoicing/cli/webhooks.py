@@ -7,8 +7,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from invoicing.cli.client import Answer, Service, reach
-from invoicing.cli.faults import USAGE, Fault
+from invoicing.cli.client import Answer, reach
+from invoicing.cli.deliveries import SHORT, meant, show, status, tell_sent
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
 from invoicing.cli.wording import clock
@@ -17,9 +17,6 @@ from invoicing.outbox.model import WebhookEvent
 Webhook = Annotated[
     str, typer.Argument(metavar="WEBHOOK", help="Its URL, its id, or the end of its id, as `webhooks list` shows it.")
 ]
-
-_SHORT = 12
-"""How much of an id's end the tables show: its beginning is the time, and much the same for all of one day."""
 
 
 def attach(app: typer.Typer) -> None:
@@ -57,7 +54,7 @@ def list_webhooks(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None
     for one in found["items"]:
         events = " ".join(one["events"]) if one["events"] else "all"
         words = one["url"], events, _status(one), one["description"] or "-"
-        table.add_row(one["id"][-_SHORT:], *map(escape, words))
+        table.add_row(one["id"][-SHORT:], *map(escape, words))
     OUT.print(table)
 
 
@@ -93,7 +90,7 @@ def remove(
     Example: `invoicing webhooks remove https://example.com/hooks/invoicing`
     """
     with reach(home, url, key) as service:
-        one = _meant(service, webhook)
+        one = meant(service, webhook, "webhooks", "url")
         service.delete(f"/v1/webhooks/{one['id']}")
     if as_json:
         emit({"removed": one["id"]})
@@ -116,19 +113,12 @@ def deliveries(
     Example: `invoicing webhooks deliveries https://example.com/hooks/invoicing --state dead`
     """
     with reach(home, url, key) as service:
-        one = _meant(service, webhook)
+        one = meant(service, webhook, "webhooks", "url")
         found = service.get(f"/v1/webhooks/{one['id']}/deliveries", state=state, page_size=limit)
     if as_json:
         emit(found)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("id", "written", "type", "job", "state", "attempts", "last"):
-        table.add_column(column, no_wrap=column != "last")
-    for row in found["items"]:
-        job = row["job_id"][-_SHORT:] if row["job_id"] else "-"
-        words = clock(row["created_at"]), row["type"], job, _standing(row), str(len(row["attempts"])), _last(row)
-        table.add_row(row["id"], *map(escape, words))
-    OUT.print(table)
+    show(found["items"], "job")
 
 
 def resend(
@@ -145,9 +135,9 @@ def resend(
     Example: `invoicing webhooks resend https://example.com/hooks/invoicing 01a2013d-0f08-7b48-a650-270387a8071a`
     """
     with reach(home, url, key) as service:
-        one = _meant(service, webhook)
+        one = meant(service, webhook, "webhooks", "url")
         sent = service.post(f"/v1/webhooks/{one['id']}/deliveries/{delivery}:resend")
-    _tell_sent(sent, as_json=as_json)
+    tell_sent(sent, "webhooks", as_json=as_json)
 
 
 def try_out(
@@ -158,9 +148,9 @@ def try_out(
     Example: `invoicing webhooks test https://example.com/hooks/invoicing`
     """
     with reach(home, url, key) as service:
-        one = _meant(service, webhook)
+        one = meant(service, webhook, "webhooks", "url")
         sent = service.post(f"/v1/webhooks/{one['id']}:test")
-    _tell_sent(sent, as_json=as_json)
+    tell_sent(sent, "webhooks", as_json=as_json)
 
 
 def enable(
@@ -171,7 +161,7 @@ def enable(
     Example: `invoicing webhooks enable https://example.com/hooks/invoicing`
     """
     with reach(home, url, key) as service:
-        one = service.post(f"/v1/webhooks/{_meant(service, webhook)['id']}:enable")
+        one = service.post(f"/v1/webhooks/{meant(service, webhook, 'webhooks', 'url')['id']}:enable")
     if as_json:
         emit(one)
     else:
@@ -186,41 +176,14 @@ def rotate_secret(
     Example: `invoicing webhooks rotate-secret https://example.com/hooks/invoicing`
     """
     with reach(home, url, key) as service:
-        made = service.post(f"/v1/webhooks/{_meant(service, webhook)['id']}:rotate-secret")
+        made = service.post(f"/v1/webhooks/{meant(service, webhook, 'webhooks', 'url')['id']}:rotate-secret")
     _tell_secret(made, as_json=as_json)
-
-
-def _meant(service: Service, text: str) -> Answer:
-    known: list[Answer] = service.get("/v1/webhooks")["items"]
-    found = [one for one in known if text == one["url"] or (len(text) >= _SHORT and one["id"].endswith(text.lower()))]
-    if len(found) != 1:
-        raise Fault(
-            f"{'No webhook is' if not found else f'{len(found)} webhooks are'} meant by that.",
-            "See `invoicing webhooks list`.",
-            USAGE,
-        )
-    return found[0]
 
 
 def _status(one: Answer) -> str:
     if one["disabled"]:
         return f"disabled since {clock(one['disabled']['since'])}: {one['disabled']['why']}"
-    if one["status"] == "failing":
-        held = f", held until {clock(one['held_until'])}" if one["held_until"] else ""
-        return f"failing ({one['failures']} in a row{held})"
-    return str(one["status"])
-
-
-def _standing(row: Answer) -> str:
-    again = row["next_attempt_at"]
-    return f"waiting, again {clock(again)}" if again else str(row["state"])
-
-
-def _last(row: Answer) -> str:
-    if not row["attempts"]:
-        return "-"
-    last = row["attempts"][-1]
-    return str(last["explanation"] or last["outcome"] or "under way")
+    return status(one)
 
 
 def _tell_secret(made: Answer, *, as_json: bool) -> None:
@@ -229,10 +192,3 @@ def _tell_secret(made: Answer, *, as_json: bool) -> None:
         return
     say(str(made["secret"]))
     ERRORS.print(f"The secret of {escape(made['url'])}. Keep it now: it is not shown again.", soft_wrap=True)
-
-
-def _tell_sent(sent: Answer, *, as_json: bool) -> None:
-    if as_json:
-        emit(sent)
-    else:
-        say(escape(f"{sent['id']} ({sent['type']}) is being sent; `invoicing webhooks deliveries` shows how it went."))
