@@ -9,9 +9,10 @@ from uuid import UUID
 from invoicing.incidents.looking import Look, look
 from invoicing.incidents.model import course
 from invoicing.incidents.model.acts import merged
+from invoicing.incidents.model.aftermath import with_charges
 from invoicing.incidents.model.causes import EVERYWHERE, Cause
 from invoicing.incidents.model.findings import combined
-from invoicing.incidents.model.incident import SERVICE, TOLD, Change, Finding, Incident, Step
+from invoicing.incidents.model.incident import SERVICE, TOLD, Blast, Change, Finding, Incident, Step
 from invoicing.incidents.store import facts, rows
 from invoicing.kit.db import Session, is_away
 from invoicing.kit.ids import new_id
@@ -66,7 +67,7 @@ def due_now(known: Collection[Incident], seen: Look, now: datetime) -> Iterator[
     belonging: dict[Fingerprint, list[Finding]] = {}
     for finding in seen.findings:
         belonging.setdefault(homes.of(finding), []).append(finding)
-    found = {home: combined(findings) for home, findings in belonging.items()}
+    found = {home: _with_charges(homes.known(home), combined(ones), seen) for home, ones in belonging.items()}
     absorbed = set[UUID]()
     for home, finding in found.items():
         incident = homes.known(home)
@@ -80,7 +81,25 @@ def due_now(known: Collection[Incident], seen: Look, now: datetime) -> Iterator[
                 yield _Written(merged(part, whole.id, SERVICE, None, now), part.revision)
     for incident in homes.live.values():
         gone = incident.fingerprint not in found and incident.id not in absorbed
-        step = course.unseen(incident, now) if gone and homes.causes_of(incident) <= seen.looked_for else None
+        breaks = seen.charges.get(incident.id, Blast())
+        step = course.unseen(incident, now, breaks) if gone and homes.causes_of(incident) <= seen.looked_for else None
+        if step is not None:
+            yield _Written(step, incident.revision)
+    again = {one.id for one in map(homes.known, found) if one is not None}
+    yield from _after_all(seen, again, now)
+
+
+def _with_charges(incident: Incident | None, finding: Finding, seen: Look) -> Finding:
+    """Add to a finding the promises that its incident breaks of jobs that it holds no more."""
+    charges = None if incident is None or not incident.live else seen.charges.get(incident.id)
+    return finding if charges is None else replace(finding, blast=with_charges(finding.blast, charges))
+
+
+def _after_all(seen: Look, again: Collection[UUID], now: datetime) -> Iterator[_Written]:
+    """Count on for incidents that are over, while promises break because of them."""
+    for incident in seen.charged:
+        over = not incident.live and incident.id not in again
+        step = course.after_all(incident, seen.charges[incident.id], now) if over else None
         if step is not None:
             yield _Written(step, incident.revision)
 

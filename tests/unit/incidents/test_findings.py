@@ -1,13 +1,14 @@
 """What is read becomes one finding for a cause and scope; promises are charged once; jobs know what touches them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from invoicing.incidents.model import findings
+from invoicing.incidents.model.aftermath import Late
 from invoicing.incidents.model.causes import Cause
 from invoicing.incidents.model.course import opened
 from invoicing.incidents.model.facts import Broken, Failures, Held, OnRunway
@@ -38,23 +39,47 @@ def lane_held(lane: Lane = LANE) -> Finding:
 
 def test_a_broken_promise_is_charged_to_what_holds_its_job() -> None:
     found = findings.with_promises([lane_held()], [broken(), broken(kind="other")], ())
-    assert found.broken == []
+    assert found.left == []
     assert found.findings[0].blast == Blast(0, 3, 4, 2)
 
 
 @pytest.mark.parametrize("one", [broken(OTHER), broken(running=True)], ids=["of another lane", "of one that runs"])
-def test_one_that_nothing_else_explains_is_found_by_itself(one: Broken) -> None:
-    found = findings.with_promises([lane_held()], [one], ())
-    assert [(more.cause, more.scope, more.blast.jobs) for more in found.broken] == [
-        (Cause.PROMISES_MISSED, f"lane:{one.lane.name}", 1)
-    ]
+def test_one_that_nothing_holds_now_is_left_unless_its_lane_is_paused(one: Broken) -> None:
+    assert findings.with_promises([lane_held()], [one], ()).left == [one]
+    assert findings.with_promises([lane_held()], [one], (one.lane.name,)).left == []
+
+
+def late(customer: int = 1, *, missed: bool = False, number: int = 1) -> Late:
+    due = NOON if missed else NOON + timedelta(hours=1)
+    return Late(UUID(int=number), UUID(int=customer), "drill", LANE, missed, due, NOON, NOON)
+
+
+SCOPE = f"lane:{LANE.name}"
 
 
 @pytest.mark.parametrize(
-    ("one", "paused"), [(broken(missed=0), ()), (broken(), (LANE.name,))], ids=["at risk", "of a paused lane"]
-)
-def test_what_is_at_risk_or_paused_is_none(one: Broken, paused: tuple[str, ...]) -> None:
-    assert findings.with_promises([], [one], paused).broken == []
+    ("ones", "certain", "known", "expected"),
+    [
+        ([late(missed=True)], 0, (), (1, 0)),
+        ([late(number=n) for n in range(4)], 4, (), None),
+        ([late(number=n) for n in range(5)], 5, (), (0, 5)),
+        ([late(number=n) for n in range(9)], 4, (), None),
+        ([late(n, number=n) for n in range(3)], 3, (), (0, 3)),
+        ([late()], 1, (SCOPE,), (0, 1)),
+        ([late()], 0, (SCOPE,), None),
+    ],
+    ids=[
+        "one is missed", "few of a customer are certain", "several are", "most may still be kept", "of several",
+        "known, and one still is", "known, and none is any more",
+    ],
+)  # fmt: skip
+def test_promises_are_found_when_one_is_missed_or_several_are_certain_to_be(
+    ones: list[Late], certain: int, known: tuple[str, ...], expected: tuple[int, int] | None
+) -> None:
+    found = list(findings.of_promises(ones, [one.job_id for one in ones][:certain], known))
+    told = [(one.blast.promises_missed, one.blast.promises_at_risk) for one in found]
+    assert told == ([] if expected is None else [expected])
+    assert all((one.cause, one.scope, one.evidence["certain"]) == ("promises_missed", SCOPE, certain) for one in found)
 
 
 @pytest.mark.parametrize(

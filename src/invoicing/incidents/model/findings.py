@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from invoicing.incidents.model import causes
-from invoicing.incidents.model.causes import EVERYWHERE, FAILED_CUSTOMERS, FAILED_JOBS, Cause
+from invoicing.incidents.model.aftermath import Late, blast_of
+from invoicing.incidents.model.causes import (
+    CERTAIN_CUSTOMERS,
+    CERTAIN_JOBS,
+    EVERYWHERE,
+    FAILED_CUSTOMERS,
+    FAILED_JOBS,
+    Cause,
+)
 from invoicing.incidents.model.facts import (
     Backlog,
     Broken,
@@ -210,37 +218,57 @@ def blind(looked_at: datetime, now: datetime, blind_after: timedelta) -> Iterato
 
 @dataclass(frozen=True)
 class Promises:
-    """The findings with the promises that each breaks, and those that nothing else found breaks."""
+    """The findings with the promises that each breaks, and those that none of them breaks."""
 
     findings: Sequence[Finding]
-    broken: Sequence[Finding] = field(default_factory=tuple)
+    left: Sequence[Broken] = field(default_factory=tuple)
 
 
 def with_promises(findings: Sequence[Finding], broken: Iterable[Broken], paused: Collection[str]) -> Promises:
-    """Charge promises that are missed or at risk to what holds their jobs; what is left is found by itself.
+    """Charge promises that are missed or at risk to what holds their jobs.
 
     A lane that somebody paused is that person's decision.
     """
-    charged = list(findings)
-    left: dict[Lane, list[Broken]] = {}
+    charged, left = list(findings), []
     for one in broken:
         place = next((index for index, finding in enumerate(charged) if _holds(finding, one)), None)
         if place is not None:
             charged[place] = replace(charged[place], blast=_charged(charged[place].blast, one))
         elif one.lane.name not in paused:
-            left.setdefault(one.lane, []).append(one)
-    return Promises(charged, [_missed(lane, ones) for lane, ones in left.items() if any(one.missed for one in ones)])
+            left.append(one)
+    return Promises(charged, left)
 
 
-def _missed(lane: Lane, ones: Sequence[Broken]) -> Finding:
-    oldest = min(one.oldest for one in ones if one.missed)
-    blast = Blast(sum(one.missed for one in ones), 0, oldest=oldest)
-    for one in ones:
-        blast = _charged(blast, one)
-    kinds = sorted({one.kind for one in ones if one.missed})
-    reach = Reach(lanes=frozenset({lane.name}), kinds=frozenset(kinds))
-    evidence = {"lane": lane.name, "kinds": kinds}
-    return Finding(Cause.PROMISES_MISSED, causes.lane_scope(lane.name), oldest, evidence, blast, reach)
+def of_promises(late: Iterable[Late], certain: Collection[UUID], known: Collection[str]) -> Iterator[Finding]:
+    """Find lanes of which promises are missed, or those of several jobs or customers certain to be.
+
+    What is known by its scope already goes on while one is.
+    """
+    for lane, ones in _grouped(late, lambda one: one.lane).items():
+        scope = causes.lane_scope(lane.name)
+        missed = [one for one in ones if one.missed]
+        sure = [one for one in ones if not one.missed and one.job_id in certain]
+        enough = len(sure) >= CERTAIN_JOBS or len({one.customer_id for one in sure}) >= CERTAIN_CUSTOMERS
+        if missed or enough or (sure and scope in known):
+            yield _of_late(lane, scope, missed, sure, len(ones) - len(missed))
+
+
+def _of_late(lane: Lane, scope: str, missed: Sequence[Late], sure: Sequence[Late], at_risk: int) -> Finding:
+    broken = [*missed, *sure]
+    kinds = frozenset(one.kind for one in broken)
+    return Finding(
+        Cause.PROMISES_MISSED,
+        scope,
+        min(one.due if one.missed else one.told_at for one in broken),
+        {
+            "lane": lane.name,
+            "kinds": sorted(kinds),
+            "certain": len(sure),
+            "first_due": min(one.due for one in broken),
+        },
+        replace(blast_of(broken), promises_at_risk=at_risk),
+        Reach(lanes=frozenset({lane.name}), kinds=kinds),
+    )
 
 
 def _holds(finding: Finding, broken: Broken) -> bool:

@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 _MOST_LIVE = 500
 """Live incidents that jobs are told of; of more nobody could say anything sensible."""
 
+_LATE_FOR = timedelta(days=1)
+"""For so long after its end it may be why promises break: those of the largest jobs are due within hours."""
+
 _COLUMNS = tuple(field.name for field in fields(Incident))
 
 _CURRENT = text("""
@@ -38,6 +41,11 @@ SELECT * FROM incidents WHERE state <> 'resolved'
 UNION SELECT * FROM incidents WHERE state = 'resolved' AND resolved_at > now() - CAST(:lately AS interval)
 UNION SELECT part.* FROM incidents whole JOIN incidents part ON part.merged_into = whole.id
 WHERE whole.state <> 'resolved'
+""")
+
+_LATELY = text("""
+SELECT * FROM incidents WHERE state = 'resolved' AND resolved_at > now() - CAST(:lately AS interval)
+ORDER BY resolved_at DESC LIMIT :most
 """)
 
 # Those that jobs are told of: live ones, and what was merged with one, under the whole that it is a part of.
@@ -111,6 +119,11 @@ class Wanted:
 async def current(session: Session) -> list[Incident]:
     """List the incidents that a finding may belong to: live ones, what was merged with them, and those just over."""
     return _readable((await session.execute(_CURRENT, {"lately": REOPENS_WITHIN})).mappings())
+
+
+async def lately(session: Session) -> list[Incident]:
+    """List the incidents that are over and of which jobs may still be late, the latest first."""
+    return _readable((await session.execute(_LATELY, {"lately": _LATE_FOR, "most": _MOST_LIVE})).mappings())
 
 
 async def live(session: Session) -> list[Incident]:
