@@ -77,6 +77,8 @@ class Turn:
     name: str
     level: int
     at: datetime
+    pagerduty: str | None = None
+    """Their user there."""
 
 
 @dataclass(frozen=True)
@@ -171,8 +173,13 @@ def data_of(alert: Alert, earlier: Sequence[Severity] = ()) -> dict[str, Any]:
         "customers": alert.customers,
         "runbook": alert.runbook,
         "labels": dict(alert.labels),
-        "on_call": [{"name": one.name, "level": one.level, "at": stamp(one.at)} for one in alert.on_call],
+        "on_call": [_data_of_turn(one) for one in alert.on_call],
     }
+
+
+def _data_of_turn(turn: Turn) -> dict[str, Any]:
+    pager = {"pagerduty": turn.pagerduty} if turn.pagerduty else {}
+    return {"name": turn.name, "level": turn.level, "at": stamp(turn.at), **pager}
 
 
 def body_of(event: str, at: datetime, data: Mapping[str, Any]) -> str:
@@ -208,7 +215,7 @@ def alert_in(data: Mapping[str, Any]) -> Alert:
         revision=data["revision"],
         labels=data["labels"],
         on_call=tuple(
-            Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]))
+            Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]), one.get("pagerduty"))
             for one in data.get("on_call", ())  # a message of an earlier build has none
         ),
     )
