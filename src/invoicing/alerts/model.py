@@ -106,6 +106,8 @@ class Alert:
     """Further facts that an alert can be routed by."""
     on_call: Sequence[Turn] = ()
     """Who was called, and who will be."""
+    held_up: Mapping[str, str] = field(default_factory=dict)
+    """What the jobs are about that it holds, by currency."""
 
     @property
     def stands(self) -> bool:
@@ -174,6 +176,7 @@ def data_of(alert: Alert, earlier: Sequence[Severity] = ()) -> dict[str, Any]:
         "runbook": alert.runbook,
         "labels": dict(alert.labels),
         "on_call": [_data_of_turn(one) for one in alert.on_call],
+        **({"held_up": dict(alert.held_up)} if alert.held_up else {}),
     }
 
 
@@ -218,6 +221,7 @@ def alert_in(data: Mapping[str, Any]) -> Alert:
             Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]), one.get("pagerduty"))
             for one in data.get("on_call", ())  # a message of an earlier build has none
         ),
+        held_up=data.get("held_up", {}),
     )
 
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from invoicing.incidents import reaching
 from invoicing.incidents.looking import Look, look
 from invoicing.incidents.model import course
 from invoicing.incidents.model.acts import merged
 from invoicing.incidents.model.aftermath import with_charges
 from invoicing.incidents.model.causes import EVERYWHERE, Cause
-from invoicing.incidents.model.findings import combined
+from invoicing.incidents.model.combining import combined
 from invoicing.incidents.model.incident import SERVICE, TOLD, Blast, Change, Finding, Incident, Step
 from invoicing.incidents.store import facts, rows
 from invoicing.kit.db import Session, is_away
@@ -52,8 +53,28 @@ async def keep(session: Session, *, thorough: bool = True, tell: Tell = nobody) 
     seen = await look(session, moment, known, thorough=thorough)
     changed = 0
     for due in due_now(known, seen, moment.now):
-        changed += await _kept(session, due, moment.now, tell)
+        worth = await _with_money(session, due, known)
+        changed += await _kept(session, worth, moment.now, tell)
     return changed
+
+
+async def _with_money(session: Session, due: _Written, known: Collection[Incident]) -> _Written:
+    """Count what the jobs are about that an incident holds now; it goes on without where that fails."""
+    incident = due.step.incident
+    if not incident.live or incident.quiet_since is not None:
+        return due
+    parts = [one for one in known if one.merged_into == incident.id]
+    try:
+        async with session.begin_nested():
+            found = await reaching.held_up(session, incident, parts)
+    except Exception as error:
+        if is_away(error):
+            raise
+        extra = {"action": "incidents.source_failed", "causes": [incident.cause], "incident_id": str(incident.id)}
+        log.exception("cannot count what is held up", extra=extra)
+        return due
+    blast = replace(incident.blast, money=found.by_currency, money_at_least=found.at_least)
+    return replace(due, step=replace(due.step, incident=replace(incident, blast=blast)))
 
 
 async def forget(session: Session) -> int:

@@ -13,8 +13,8 @@ from invoicing.diagnosis.model.facts import facts_of
 from invoicing.incidents.model import aftermath, findings
 from invoicing.incidents.model.aftermath import Charges, Late
 from invoicing.incidents.model.causes import Cause
-from invoicing.incidents.model.findings import of_promises
 from invoicing.incidents.model.incident import Finding, Incident
+from invoicing.incidents.model.promises import of_promises
 from invoicing.incidents.store import facts, late, rows
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session

@@ -91,12 +91,14 @@ def test_other_causes_are_why_what_they_held_is_late(cause: Cause, reach: Reach,
     assert bool(charged(known, [one], at(15)).blasts) is expected
 
 
-def test_each_promise_is_charged_once_to_the_longest_and_to_the_whole_that_it_was_merged_with() -> None:
-    long, short = incident(Cause.UNDELIVERED), incident(over=2)
+def test_each_promise_is_charged_once_to_the_worst_and_to_the_whole_that_it_was_merged_with() -> None:
+    long, short = incident(Cause.UNDELIVERED), incident(over=9)
     whole = incident(Cause.LOOP_BLOCKED, Reach(workers=frozenset(), lanes=frozenset()), over=None)
     part = incident(Cause.UNDELIVERED, merged_into=whole.id)
     lost = late(lane=OTHER, customer_id=uuid4())
-    found = charged(spans([short, long], at(15)), [late(), late(customer_id=uuid4(), missed=False), lost], at(15))
+    mild = incident(Cause.WORKER_LOST, Reach(workers=frozenset({WORKER})), over=None)
+    ones = [late(lost_by=frozenset({WORKER})), late(customer_id=uuid4(), missed=False), lost]
+    found = charged(spans([mild, short, long], at(15)), ones, at(15))
     assert found.blasts == {long.id: Blast(2, 2, 1, 1, oldest=NOON)}
     assert found.left == [lost]
     assert [*charged(spans([whole, part], at(15)), [late()], at(15)).blasts] == [whole.id]

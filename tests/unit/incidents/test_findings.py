@@ -10,9 +10,11 @@ import pytest
 from invoicing.incidents.model import findings
 from invoicing.incidents.model.aftermath import Late
 from invoicing.incidents.model.causes import Cause
+from invoicing.incidents.model.combining import combined
 from invoicing.incidents.model.course import opened
 from invoicing.incidents.model.facts import Broken, Failures, Held, OnRunway
 from invoicing.incidents.model.incident import Blast, Finding, Incident, Reach, Severity
+from invoicing.incidents.model.promises import of_promises
 from invoicing.incidents.model.touching import touches, touching
 from invoicing.jobs.model import Job, Priority, PromiseStatus, Size
 from invoicing.lanes.model import Lane
@@ -41,6 +43,13 @@ def test_a_broken_promise_is_charged_to_what_holds_its_job() -> None:
     found = findings.with_promises([lane_held()], [broken(), broken(kind="other")], ())
     assert found.left == []
     assert found.findings[0].blast == Blast(0, 3, 4, 2)
+
+
+def test_those_of_a_lost_worker_whose_lane_nobody_else_serves_are_charged_to_that() -> None:
+    lost = Finding(Cause.WORKER_LOST, "host:a", NOON, reach=Reach(workers=frozenset({WORKER})))
+    ran, elsewhere = broken(running=True), broken(OTHER, running=True)
+    found = findings.with_promises([lost, lane_held()], [ran, elsewhere], ())
+    assert [one.blast.promises_missed for one in found.findings] == [1, 1]
 
 
 @pytest.mark.parametrize("one", [broken(OTHER), broken(running=True)], ids=["of another lane", "of one that runs"])
@@ -76,7 +85,7 @@ SCOPE = f"lane:{LANE.name}"
 def test_promises_are_found_when_one_is_missed_or_several_are_certain_to_be(
     ones: list[Late], certain: int, known: tuple[str, ...], expected: tuple[int, int] | None
 ) -> None:
-    found = list(findings.of_promises(ones, [one.job_id for one in ones][:certain], known))
+    found = list(of_promises(ones, [one.job_id for one in ones][:certain], known))
     told = [(one.blast.promises_missed, one.blast.promises_at_risk) for one in found]
     assert told == ([] if expected is None else [expected])
     assert all((one.cause, one.scope, one.evidence["certain"]) == ("promises_missed", SCOPE, certain) for one in found)
@@ -163,7 +172,7 @@ def test_of_several_the_worst_is_named_and_of_these_the_oldest() -> None:
 
 
 def test_several_findings_of_one_incident_are_added_up_and_bound_nothing_that_one_of_them_does_not() -> None:
-    both = findings.combined([replace(lane_held(), blast=Blast(2, 1)), replace(lane_held(OTHER), blast=Blast(3, 2))])
+    both = combined([replace(lane_held(), blast=Blast(2, 1)), replace(lane_held(OTHER), blast=Blast(3, 2))])
     assert (both.blast.jobs, both.blast.customers, both.blast.at_least) == (5, 2, True)
     assert both.reach.lanes == frozenset({LANE.name, OTHER.name})
-    assert findings.combined([lane_held(), Finding(Cause.NO_WORKER, "*", NOON)]).reach.lanes is None
+    assert combined([lane_held(), Finding(Cause.NO_WORKER, "*", NOON)]).reach.lanes is None

@@ -29,6 +29,7 @@ from invoicing.incidents.model.facts import (
     Stuck,
 )
 from invoicing.incidents.model.incident import ChangeKind, Finding, Incident
+from invoicing.incidents.model.promises import of_promises
 from invoicing.lanes.model import BY_NAME, Lane
 
 from .service import Service, at
@@ -97,7 +98,7 @@ class World(Service):
         of_others = {(one.lane, one.kind, one.running) for one in promises.left}
         left = [one for one in late if (one.lane, one.kind, one.running_since is not None) in of_others]
         charges = aftermath.charged(aftermath.spans(incidents, now), left, now)
-        missed = findings.of_promises(charges.left, (), self._scopes(Cause.PROMISES_MISSED))
+        missed = of_promises(charges.left, (), self._scopes(Cause.PROMISES_MISSED))
         looked_for = frozenset(Cause) - (_NEEDS_SIGHT if blind else frozenset())
         charged = [one for one in incidents if one.id in charges.blasts]
         self._keep(Look([*promises.findings, *missed], looked_for, charges.blasts, charged), now)

@@ -97,14 +97,17 @@ class Charges:
 
 
 def spans(incidents: Iterable[Incident], now: datetime) -> list[Span]:
-    """Say for how long each incident that holds jobs lasted, or lasts; the longest first."""
+    """Say for how long each incident that holds jobs lasted, or lasts; the worst first, of several the longest.
+
+    Whoever was told of the worst learns nothing new when it grows worse; of one that called nobody they would.
+    """
     by_id = {one.id: one for one in incidents}
     found = [
         Span(one, whole, _until(whole, now))
         for one, whole in ((one, by_id.get(one.merged_into or one.id, one)) for one in by_id.values())
         if one.cause in _HOLDS_WAITING | _HOLDS_RUNNING
     ]
-    return sorted(found, key=lambda span: span.length, reverse=True)
+    return sorted(found, key=lambda span: (span.whole.severity, -span.length))
 
 
 def _until(incident: Incident, now: datetime) -> datetime:
@@ -112,7 +115,7 @@ def _until(incident: Incident, now: datetime) -> datetime:
 
 
 def charged(known: Sequence[Span], late: Iterable[Late], now: datetime) -> Charges:
-    """Charge each promise to the incident that lasted longest of those that held its job up."""
+    """Charge each promise to the first incident of those that held its job up."""
     found: dict[UUID, list[Late]] = {}
     left = []
     for one in late:

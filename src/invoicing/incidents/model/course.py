@@ -85,7 +85,8 @@ def seen(incident: Incident, finding: Finding, now: datetime) -> Step | None:
         after = replace(after, estimate=finding.estimate, estimate_by=SERVICE if finding.estimate else None)
     if not changes and not (_stale(incident, now) and _newer(incident, finding)) and after == incident:
         return None
-    newest = replace(after, evidence=finding.evidence, blast=finding.blast, reach=finding.reach, seen_at=now)
+    blast = _with_money(finding.blast, incident)
+    newest = replace(after, evidence=finding.evidence, blast=blast, reach=finding.reach, seen_at=now)
     return Step(newest, tuple(changes))
 
 
@@ -163,4 +164,10 @@ def _derived(incident: Incident, finding: Finding) -> bool:
 
 
 def _newer(incident: Incident, finding: Finding) -> bool:
-    return (incident.evidence, incident.blast, incident.reach) != (finding.evidence, finding.blast, finding.reach)
+    blast = _with_money(finding.blast, incident)
+    return (incident.evidence, incident.blast, incident.reach) != (finding.evidence, blast, finding.reach)
+
+
+def _with_money(blast: Blast, incident: Incident) -> Blast:
+    """Keep what was known of money: it is counted when an incident is written, and no reason to write one."""
+    return replace(blast, money=incident.blast.money, money_at_least=incident.blast.money_at_least)

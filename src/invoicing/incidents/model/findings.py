@@ -7,10 +7,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from invoicing.incidents.model import causes
-from invoicing.incidents.model.aftermath import Late, blast_of
 from invoicing.incidents.model.causes import (
-    CERTAIN_CUSTOMERS,
-    CERTAIN_JOBS,
     EVERYWHERE,
     FAILED_CUSTOMERS,
     FAILED_JOBS,
@@ -231,7 +228,7 @@ def with_promises(findings: Sequence[Finding], broken: Iterable[Broken], paused:
     """
     charged, left = list(findings), []
     for one in broken:
-        place = next((index for index, finding in enumerate(charged) if _holds(finding, one)), None)
+        place = _charged_to(charged, one)
         if place is not None:
             charged[place] = replace(charged[place], blast=_charged(charged[place].blast, one))
         elif one.lane.name not in paused:
@@ -239,36 +236,16 @@ def with_promises(findings: Sequence[Finding], broken: Iterable[Broken], paused:
     return Promises(charged, left)
 
 
-def of_promises(late: Iterable[Late], certain: Collection[UUID], known: Collection[str]) -> Iterator[Finding]:
-    """Find lanes of which promises are missed, or those of several jobs or customers certain to be.
-
-    What is known by its scope already goes on while one is.
-    """
-    for lane, ones in _grouped(late, lambda one: one.lane).items():
-        scope = causes.lane_scope(lane.name)
-        missed = [one for one in ones if one.missed]
-        sure = [one for one in ones if not one.missed and one.job_id in certain]
-        enough = len(sure) >= CERTAIN_JOBS or len({one.customer_id for one in sure}) >= CERTAIN_CUSTOMERS
-        if missed or enough or (sure and scope in known):
-            yield _of_late(lane, scope, missed, sure, len(ones) - len(missed))
-
-
-def _of_late(lane: Lane, scope: str, missed: Sequence[Late], sure: Sequence[Late], at_risk: int) -> Finding:
-    broken = [*missed, *sure]
-    kinds = frozenset(one.kind for one in broken)
-    return Finding(
-        Cause.PROMISES_MISSED,
-        scope,
-        min(one.due if one.missed else one.told_at for one in broken),
-        {
-            "lane": lane.name,
-            "kinds": sorted(kinds),
-            "certain": len(sure),
-            "first_due": min(one.due for one in broken),
-        },
-        replace(blast_of(broken), promises_at_risk=at_risk),
-        Reach(lanes=frozenset({lane.name}), kinds=kinds),
-    )
+def _charged_to(findings: Sequence[Finding], broken: Broken) -> int | None:
+    """Choose what broke promises; of jobs of a lost worker it is that no other serves their lane, where that is so."""
+    holding = [index for index, finding in enumerate(findings) if _holds(finding, broken)]
+    lost = any(findings[index].cause is Cause.WORKER_LOST for index in holding)
+    waits = replace(broken, running=False)
+    nobody = [
+        index for index, finding in enumerate(findings)
+        if lost and finding.cause is Cause.NO_WORKER and _holds(finding, waits)
+    ]  # fmt: skip
+    return next(iter((*nobody, *holding)), None)
 
 
 def _holds(finding: Finding, broken: Broken) -> bool:
@@ -324,43 +301,3 @@ def _grouped(ones: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for one in ones:
         found.setdefault(key(one), []).append(one)
     return found
-
-
-def combined(findings: Sequence[Finding]) -> Finding:
-    """Make one finding of several that one incident stands for, as when it was merged with another."""
-    first = findings[0]
-    if len(findings) == 1:
-        return first
-    blasts, reaches = [one.blast for one in findings], [one.reach for one in findings]
-    oldest = [blast.oldest for blast in blasts if blast.oldest is not None]
-    estimates = [one.estimate for one in findings if one.estimate is not None]
-    latest = [one.latest for one in findings if one.latest is not None]
-    return Finding(
-        first.cause,
-        first.scope,
-        min(one.since for one in findings),
-        {"findings": [{"cause": one.cause, "scope": one.scope, **one.evidence} for one in findings]},
-        Blast(
-            sum(blast.jobs for blast in blasts),
-            max(blast.customers for blast in blasts),
-            sum(blast.promises_at_risk for blast in blasts),
-            sum(blast.promises_missed for blast in blasts),
-            min(oldest, default=None),
-            at_least=True,
-        ),
-        Reach(
-            lanes=_all_of([reach.lanes for reach in reaches]),
-            kinds=_all_of([reach.kinds for reach in reaches]),
-            customers=_all_of([reach.customers for reach in reaches]),
-            workers=_all_of([reach.workers for reach in reaches]),
-            error=reaches[0].error if len({reach.error for reach in reaches}) == 1 else None,
-        ),
-        estimate=max(estimates) if len(estimates) == len(findings) else None,
-        latest=max(latest) if len(latest) == len(findings) else None,
-    )
-
-
-def _all_of(sets: Sequence[frozenset[K] | None]) -> frozenset[K] | None:
-    """Unite sets of which one that is not bounded bounds nothing."""
-    bounded = [one for one in sets if one is not None]
-    return frozenset().union(*bounded) if len(bounded) == len(sets) else None
