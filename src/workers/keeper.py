@@ -89,6 +89,7 @@ class Keeper:
                 written = len(await updates.tell(session, found))
             count += written
             more = self._page in {settled, written}
+            self._pulses.of("updates", _UPDATE_EVERY_S).get_on()
         if count:
             log.info("told that there is no news", extra={"action": "updates.told", "count": count})
         return count

@@ -25,6 +25,9 @@ from workers.settling import UNREACHABLE
 log = logging.getLogger(__name__)
 
 _EVERY_S = 1.0
+_TURN = 10
+"""Steps of one window before the others have their turn: one that shifts a hundred thousand promises holds up none."""
+
 _LOOK_EVERY_S = 60.0
 """How often it is looked whether windows touch customers by now whom they did not touch when they were announced."""
 
@@ -59,32 +62,39 @@ class Maintainer:
     async def run(self) -> None:
         """Look again and again whether there is anything to do."""
         while not self._ended.is_set():
+            more = False
             try:
                 with self._pulse.round():
-                    await self.round()
+                    more = await self.round()
             except UNREACHABLE as error:
                 log.warning("cannot look after maintenance now: %s", error, extra={"action": "maintenance.failed"})
             except Exception:
                 log.exception("cannot look after maintenance", extra={"action": "maintenance.failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), self._every_s)
+            if not more:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ended.wait(), self._every_s)
 
-    async def round(self) -> None:
-        """Do what is due about each window; one that cannot be dealt with does not keep the others."""
+    async def round(self) -> bool:
+        """Do what is due about each window, up to a bound, and tell whether more is.
+
+        One that cannot be dealt with does not keep the others.
+        """
         async with self._engine.connect() as session:
             found = await carrying_out.unfinished(session)
         if not found:
             self._looked.clear()
-            return
+            return False
         await self._learn()
+        more = False
         for window_id in found:
             try:
-                await self._carry_out(window_id)
+                more |= await self._carry_out(window_id)
             except Exception as error:
                 if is_away(error):
                     raise
                 about = {"action": "maintenance.failed", "window": str(window_id)}
                 log.exception("cannot carry a maintenance window out", extra=about)
+        return more
 
     async def _learn(self) -> None:
         """Know by which calendars promises are counted."""
@@ -93,19 +103,22 @@ class Maintainer:
         async with self._engine.connect() as session:
             await self._agreements.refresh(session)
 
-    async def _carry_out(self, window_id: UUID) -> None:
+    async def _carry_out(self, window_id: UUID) -> bool:
+        """Take some steps of a window; tells whether it has more to do at once."""
         look = time.monotonic() - self._looked.get(window_id, -_LOOK_EVERY_S) >= _LOOK_EVERY_S
         counted = partial(self._agreements.calendar, self._kinds or {})
-        done = Step(more=True)
-        while done.more and not self._ended.is_set():
+        done, steps = Step(more=True), 0
+        while done.more and steps < _TURN and not self._ended.is_set():
+            steps += 1
             async with transaction(self._engine) as session:
                 done = await carrying_out.step(
                     session, window_id, counted, look=look, settled_after=self._settled_after
                 )
             _log(window_id, done)
             self._pulse.get_on()
-        if look and not self._ended.is_set():
+        if look and not done.more:
             self._looked[window_id] = time.monotonic()
+        return done.more
 
 
 def _log(window_id: UUID, done: Step) -> None:

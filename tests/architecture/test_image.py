@@ -90,6 +90,12 @@ def test_the_image_carries_the_migrations_and_no_build_tools(prefix: Path) -> No
         assert not (packages / absent).exists(), f"{absent} does not belong into the image"
 
 
+def test_the_image_has_what_traces_and_chats_need(prefix: Path) -> None:
+    wanted = "import apprise, opentelemetry.sdk, opentelemetry.exporter.otlp.proto.http"
+    answer = inside(prefix, "python", "-c", wanted)
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_the_dockerfile_has_no_findings() -> None:
     found = subprocess.run(
         [str(BIN / "hadolint"), str(ROOT / "Dockerfile")], capture_output=True, text=True, check=False

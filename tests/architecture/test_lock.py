@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 GROUPS = PROJECT["dependency-groups"]
 WANTED = {
     "run": PROJECT["project"]["dependencies"],
+    "image": PROJECT["project"]["dependencies"] + [*chain(*PROJECT["project"]["optional-dependencies"].values())],
     "dev": PROJECT["project"]["dependencies"] + GROUPS["dev"],
     "bench": PROJECT["project"]["dependencies"] + GROUPS["dev"] + GROUPS["bench"],
     "build": GROUPS["build"],
@@ -50,7 +52,9 @@ def test_a_lock_names_no_registry_and_takes_nothing_unchecked(lock: str) -> None
     assert len(requirements) == len(PIN.findall(text)), "a requirement without a version or a hash"
 
 
-@pytest.mark.parametrize(("smaller", "larger"), [("run", "dev"), ("dev", "bench"), ("build", "bench")])
+@pytest.mark.parametrize(
+    ("smaller", "larger"), [("run", "image"), ("image", "dev"), ("dev", "bench"), ("build", "bench")]
+)
 def test_what_is_tested_is_what_runs(smaller: str, larger: str) -> None:
     inner, outer = pins(smaller), pins(larger)
     shared = inner.keys() & outer.keys()

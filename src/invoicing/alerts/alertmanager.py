@@ -75,6 +75,7 @@ def _annotations(said: Said) -> dict[str, str]:
             "runbook_url": alert.runbook,
             "fingerprint": alert.fingerprint,
             "on_call": called(alert.on_call),
+            "held_up": ", ".join(f"{amount} {currency}" for currency, amount in alert.held_up.items()),
         }
     )
 

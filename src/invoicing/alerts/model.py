@@ -77,6 +77,8 @@ class Turn:
     name: str
     level: int
     at: datetime
+    pagerduty: str | None = None
+    """Their user there."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,8 @@ class Alert:
     """Further facts that an alert can be routed by."""
     on_call: Sequence[Turn] = ()
     """Who was called, and who will be."""
+    held_up: Mapping[str, str] = field(default_factory=dict)
+    """What the jobs are about that it holds, by currency."""
 
     @property
     def stands(self) -> bool:
@@ -171,8 +175,14 @@ def data_of(alert: Alert, earlier: Sequence[Severity] = ()) -> dict[str, Any]:
         "customers": alert.customers,
         "runbook": alert.runbook,
         "labels": dict(alert.labels),
-        "on_call": [{"name": one.name, "level": one.level, "at": stamp(one.at)} for one in alert.on_call],
+        "on_call": [_data_of_turn(one) for one in alert.on_call],
+        **({"held_up": dict(alert.held_up)} if alert.held_up else {}),
     }
+
+
+def _data_of_turn(turn: Turn) -> dict[str, Any]:
+    pager = {"pagerduty": turn.pagerduty} if turn.pagerduty else {}
+    return {"name": turn.name, "level": turn.level, "at": stamp(turn.at), **pager}
 
 
 def body_of(event: str, at: datetime, data: Mapping[str, Any]) -> str:
@@ -208,9 +218,10 @@ def alert_in(data: Mapping[str, Any]) -> Alert:
         revision=data["revision"],
         labels=data["labels"],
         on_call=tuple(
-            Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]))
+            Turn(one["name"], one["level"], datetime.fromisoformat(one["at"]), one.get("pagerduty"))
             for one in data.get("on_call", ())  # a message of an earlier build has none
         ),
+        held_up=data.get("held_up", {}),
     )
 
 

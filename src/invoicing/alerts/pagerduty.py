@@ -1,4 +1,8 @@
-"""What PagerDuty is sent: Events API version 2, `POST /v2/enqueue`."""
+"""What PagerDuty is sent: Events API version 2, `POST /v2/enqueue`.
+
+An event names no user to be called: it goes to the service of its integration key, whose schedules call. Its details
+have the users there of those on duty here (`on_call_users`, in the order of their turns), for rules that read them.
+"""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -54,6 +58,7 @@ def _described(said: Said, public_url: str | None) -> dict[str, Any]:
 
 def _details(said: Said) -> Mapping[str, Any]:
     alert = said.alert
+    users = [one.pagerduty for one in sorted(alert.on_call, key=lambda one: one.at) if one.pagerduty]
     return {
         "summary": alert.summary[:_LONGEST_DETAIL],
         "severity": alert.severity,
@@ -62,7 +67,9 @@ def _details(said: Said) -> Mapping[str, Any]:
         "estimate": None if alert.estimate is None else shown(alert.estimate),
         "runbook": alert.runbook,
         "fingerprint": alert.fingerprint,
+        **({"held_up": dict(alert.held_up)} if alert.held_up else {}),
         **({"on_call": called(alert.on_call)} if alert.on_call else {}),
+        **({"on_call_users": users} if users else {}),
         **alert.labels,
     }
 

@@ -251,6 +251,9 @@ def _tell(one: Answer) -> None:
         say(f"its cause is not seen since {clock(one['quiet_since'])}; over by itself at {clock(one['resolves_at'])}")
     say(f"touches {more}{blast['jobs']} jobs of {blast['customers']} customers")
     say(f"promises: {blast['promises_missed']} missed, {blast['promises_at_risk']} at risk")
+    if blast["money"]:
+        least = "at least " if blast["money_at_least"] else ""
+        say(escape(f"holds up {least}{', '.join(f'{amount} {of}' for of, amount in blast['money'].items())}"))
     _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
         say(escape(f"  {name}: {value}"))

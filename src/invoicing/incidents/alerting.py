@@ -44,6 +44,7 @@ def alert_of(incident: Incident, change: Change | None = None, called: Sequence[
         revision=incident.revision,
         labels={kind: name} if name else {},
         on_call=called,
+        held_up={currency: f"{amount:f}" for currency, amount in sorted(incident.blast.money.items())},
     )
 
 
@@ -52,9 +53,15 @@ def _touched(blast: Blast) -> list[str]:
     found = [f"It touches {blast.jobs}{more} jobs of {blast.customers}{more} customers."]
     if blast.promises_missed or blast.promises_at_risk:
         found.append(f"Promises missed: {blast.promises_missed}, at risk: {blast.promises_at_risk}.")
+    if blast.money:
+        found.append(f"It holds up {'at least ' if blast.money_at_least else ''}{', '.join(_money(blast))}.")
     if blast.oldest is not None:
         found.append(f"The oldest was submitted at {blast.oldest:%Y-%m-%d %H:%M} UTC.")
     return found
+
+
+def _money(blast: Blast) -> list[str]:
+    return [f"{blast.money[currency]:f} {currency}" for currency in sorted(blast.money)]
 
 
 def _said(change: Change | None) -> list[str]:

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from invoicing.incidents import reaching
 from invoicing.incidents.looking import Look, look
 from invoicing.incidents.model import course
 from invoicing.incidents.model.acts import merged
+from invoicing.incidents.model.aftermath import with_charges
 from invoicing.incidents.model.causes import EVERYWHERE, Cause
-from invoicing.incidents.model.findings import combined
-from invoicing.incidents.model.incident import SERVICE, TOLD, Change, Finding, Incident, Step
+from invoicing.incidents.model.combining import combined
+from invoicing.incidents.model.incident import SERVICE, TOLD, Blast, Change, Finding, Incident, Step
 from invoicing.incidents.store import facts, rows
 from invoicing.kit.db import Session, is_away
 from invoicing.kit.ids import new_id
@@ -51,8 +53,28 @@ async def keep(session: Session, *, thorough: bool = True, tell: Tell = nobody) 
     seen = await look(session, moment, known, thorough=thorough)
     changed = 0
     for due in due_now(known, seen, moment.now):
-        changed += await _kept(session, due, moment.now, tell)
+        worth = await _with_money(session, due, known)
+        changed += await _kept(session, worth, moment.now, tell)
     return changed
+
+
+async def _with_money(session: Session, due: _Written, known: Collection[Incident]) -> _Written:
+    """Count what the jobs are about that an incident holds now; it goes on without where that fails."""
+    incident = due.step.incident
+    if not incident.live or incident.quiet_since is not None:
+        return due
+    parts = [one for one in known if one.merged_into == incident.id]
+    try:
+        async with session.begin_nested():
+            found = await reaching.held_up(session, incident, parts)
+    except Exception as error:
+        if is_away(error):
+            raise
+        extra = {"action": "incidents.source_failed", "causes": [incident.cause], "incident_id": str(incident.id)}
+        log.exception("cannot count what is held up", extra=extra)
+        return due
+    blast = replace(incident.blast, money=found.by_currency, money_at_least=found.at_least)
+    return replace(due, step=replace(due.step, incident=replace(incident, blast=blast)))
 
 
 async def forget(session: Session) -> int:
@@ -66,7 +88,7 @@ def due_now(known: Collection[Incident], seen: Look, now: datetime) -> Iterator[
     belonging: dict[Fingerprint, list[Finding]] = {}
     for finding in seen.findings:
         belonging.setdefault(homes.of(finding), []).append(finding)
-    found = {home: combined(findings) for home, findings in belonging.items()}
+    found = {home: _with_charges(homes.known(home), combined(ones), seen) for home, ones in belonging.items()}
     absorbed = set[UUID]()
     for home, finding in found.items():
         incident = homes.known(home)
@@ -80,7 +102,25 @@ def due_now(known: Collection[Incident], seen: Look, now: datetime) -> Iterator[
                 yield _Written(merged(part, whole.id, SERVICE, None, now), part.revision)
     for incident in homes.live.values():
         gone = incident.fingerprint not in found and incident.id not in absorbed
-        step = course.unseen(incident, now) if gone and homes.causes_of(incident) <= seen.looked_for else None
+        breaks = seen.charges.get(incident.id, Blast())
+        step = course.unseen(incident, now, breaks) if gone and homes.causes_of(incident) <= seen.looked_for else None
+        if step is not None:
+            yield _Written(step, incident.revision)
+    again = {one.id for one in map(homes.known, found) if one is not None}
+    yield from _after_all(seen, again, now)
+
+
+def _with_charges(incident: Incident | None, finding: Finding, seen: Look) -> Finding:
+    """Add to a finding the promises that its incident breaks of jobs that it holds no more."""
+    charges = None if incident is None or not incident.live else seen.charges.get(incident.id)
+    return finding if charges is None else replace(finding, blast=with_charges(finding.blast, charges))
+
+
+def _after_all(seen: Look, again: Collection[UUID], now: datetime) -> Iterator[_Written]:
+    """Count on for incidents that are over, while promises break because of them."""
+    for incident in seen.charged:
+        over = not incident.live and incident.id not in again
+        step = course.after_all(incident, seen.charges[incident.id], now) if over else None
         if step is not None:
             yield _Written(step, incident.revision)
 

@@ -4,8 +4,8 @@ What a source that failed, or was not asked, could have found is neither there n
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from pydantic_core import to_jsonable_python
@@ -15,13 +15,14 @@ from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check, Code
 from invoicing.diagnosis.model.conditions import BLIND_AFTER
 from invoicing.diagnosis.model.facts import facts_of
-from invoicing.incidents import on_call
-from invoicing.incidents.model import findings
+from invoicing.incidents import lateness, on_call
+from invoicing.incidents.lateness import Promises
+from invoicing.incidents.model import aftermath, findings
 from invoicing.incidents.model.calling import calls, steps_of
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
-from invoicing.incidents.model.incident import Finding, Incident
-from invoicing.incidents.store import facts
+from invoicing.incidents.model.incident import Blast, Finding, Incident
+from invoicing.incidents.store import facts, late
 from invoicing.incidents.store.calls import began
 from invoicing.incidents.store.facts import Moment
 from invoicing.jobs import service as ledger
@@ -41,6 +42,10 @@ class Look:
 
     findings: Sequence[Finding]
     looked_for: frozenset[Cause]
+    charges: Mapping[UUID, Blast] = field(default_factory=dict)
+    """Promises broken by incidents of which the jobs are late though nothing holds them now, by the incidents' ids."""
+    charged: Sequence[Incident] = ()
+    """These incidents, and others."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +83,38 @@ async def look(session: Session, moment: Moment, known: Collection[Incident], *,
     for source, some in await _of_all(sources, asked):
         found += some
         looked_for |= source.causes
-    if found or thorough:
-        found = await _with_promises(asked, found, looked_for, thorough=thorough)
-    return Look([_plain(one) for one in found], frozenset(looked_for))
+    if not (found or thorough or any(one.live for one in known)):
+        return Look((), frozenset(looked_for))
+    promises = await _charged(asked, found)
+    if promises is None:
+        return Look([_plain(one) for one in found], frozenset(looked_for))
+    found = [*promises.findings]
+    missed = await _of_one(_promises(promises), asked) if thorough else None
+    if missed is not None:
+        found += missed
+        looked_for.add(Cause.PROMISES_MISSED)
+    return Look([_plain(one) for one in found], frozenset(looked_for), promises.charges.blasts, promises.charged)
+
+
+async def _charged(asked: _Asked, found: Sequence[Finding]) -> Promises | None:
+    """Charge broken promises to what breaks them; None: that failed, which is logged."""
+    try:
+        async with asked.session.begin_nested():
+            return await lateness.charge(asked.session, found, asked.known, asked.moment.now)
+    except Exception as error:
+        if is_away(error):
+            raise
+        extra = {"action": "incidents.source_failed", "causes": [Cause.PROMISES_MISSED]}
+        log.exception("cannot tell what breaks promises", extra=extra)
+        return None
+
+
+def _promises(promises: Promises) -> _Source:
+    """Tell of those promises that nothing explains, as any other source does."""
+    return _Source(
+        frozenset({Cause.PROMISES_MISSED}),
+        lambda asked: lateness.unexplained(asked.session, promises.charges.left, asked.known),
+    )
 
 
 async def _of_all(sources: Sequence[_Source], asked: _Asked) -> list[tuple[_Source, list[Finding]]]:
@@ -106,21 +140,6 @@ async def _of_one(source: _Source, asked: _Asked) -> list[Finding] | None:
         extra = {"action": "incidents.source_failed", "causes": sorted(source.causes)}
         log.exception("cannot look for some causes", extra=extra)
         return None
-
-
-async def _with_promises(
-    asked: _Asked, found: list[Finding], looked_for: set[Cause], *, thorough: bool
-) -> list[Finding]:
-    """Charge broken promises to what was found; those that nothing explains are told only after a thorough look."""
-    broken = await facts.broken(asked.session)
-    if not broken:
-        promises = findings.Promises(found)
-    else:
-        promises = findings.with_promises(found, broken, await facts.paused(asked.session))
-    if not thorough:
-        return [*promises.findings]
-    looked_for.add(Cause.PROMISES_MISSED)
-    return [*promises.findings, *promises.broken]
 
 
 async def _lanes(asked: _Asked) -> Iterable[Finding]:
@@ -182,7 +201,11 @@ async def _duty(asked: _Asked) -> Iterable[Finding]:
 
 
 async def _unexplained(asked: _Asked) -> Iterable[Finding]:
-    return findings.of_unexplained(await showing(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED))
+    stuck = await showing(asked.session, await facts.unheld(asked.session), Code.UNEXPLAINED)
+    if not stuck:
+        return ()
+    ended = await late.ended(asked.session, stuck)
+    return findings.of_unexplained(aftermath.unexplained(stuck, ended, [*asked.known], asked.moment.now))
 
 
 _QUICK = (

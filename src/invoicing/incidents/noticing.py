@@ -4,7 +4,7 @@ One step in each transaction, with the messages that it writes: killed anywhere,
 touched is told by the tallies and by what runs, so that a notice costs the same for one job and for ten thousand.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,25 +12,19 @@ from uuid import UUID
 
 from pydantic_core import to_json
 
-from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.words import FALLBACK
-from invoicing.incidents.looking import showing
-from invoicing.incidents.model.causes import Cause
-from invoicing.incidents.model.facts import Stuck
+from invoicing.incidents import reaching
 from invoicing.incidents.model.incident import Incident
 from invoicing.incidents.model.notices import (
-    IN_LANES,
     MOST_JOBS,
     TOLD_AFTER,
     UNTOLD,
     Outcome,
-    Subject,
     Touch,
     next_update,
     standing,
-    subjects_of,
 )
-from invoicing.incidents.store import facts, notices, rows, touched
+from invoicing.incidents.store import notices, rows
 from invoicing.incidents.store.notices import MOST_COUNTED, Notice
 from invoicing.incidents.words import languages, title
 from invoicing.kit.clock import rfc3339
@@ -139,48 +133,11 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 async def touching(session: Session, incident: Incident) -> dict[UUID, Touch]:
     """Say whose jobs an incident touches now, and how many of each customer."""
-    parts = await _parts(session, incident)
-    found: dict[UUID, Touch] = {}
-    for subject in subjects_of(incident, parts):
-        for customer_id, touch in (await _touched_by(session, subject)).items():
-            earlier = found.get(customer_id)
-            found[customer_id] = touch if earlier is None else earlier.with_other(touch)
-    return found
+    return await reaching.touching(session, incident, await _parts(session, incident))
 
 
 async def _parts(session: Session, incident: Incident) -> list[Incident]:
     return [one for one in await rows.live(session) if one.merged_into == incident.id]
-
-
-async def _touched_by(session: Session, subject: Subject) -> dict[UUID, Touch]:
-    if subject.cause in IN_LANES:
-        waiting = await touched.in_lanes(session, subject.lanes)
-        stuck = await _unexplained(session, subject) if subject.cause is Cause.UNEXPLAINED else None
-        return {
-            one.customer_id: Touch(subject.cause, one.waiting, one.lanes)
-            for one in waiting
-            if stuck is None or one.customer_id in stuck
-        }
-    pairs = await (
-        _silent(session, subject) if subject.cause is Cause.NO_PROGRESS else touched.one_by_one(session, subject)
-    )
-    jobs: dict[UUID, set[UUID]] = {}
-    for customer_id, job_id in pairs:
-        jobs.setdefault(customer_id, set()).add(job_id)
-    many = len(pairs) >= MOST_JOBS
-    return {one: Touch(subject.cause, job_ids=frozenset(ids), at_least=many) for one, ids in jobs.items()}
-
-
-async def _unexplained(session: Session, subject: Subject) -> Collection[UUID]:
-    """Name the customers of whom a job stands still in a lane, and nothing proves why."""
-    stuck = await showing(session, await facts.unheld(session), Code.UNEXPLAINED)
-    return {one.customer_id for one in stuck if subject.lanes is None or one.lane.name in subject.lanes}
-
-
-async def _silent(session: Session, subject: Subject) -> list[tuple[UUID, UUID]]:
-    """List the running jobs that are silent for longer than their bound."""
-    stuck: Sequence[Stuck] = await showing(session, await facts.quiet(session), Code.NO_PROGRESS)
-    return [(one.customer_id, one.job_id) for one in stuck if subject.kinds is None or one.kind in subject.kinds]
 
 
 async def _publish(session: Session, event: WebhookEvent, incident: Incident, news: Sequence[News]) -> None:

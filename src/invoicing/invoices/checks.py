@@ -13,6 +13,10 @@ from invoicing.invoices.model import Finding, Header, Line
 from invoicing.invoices.totals import Sums
 
 
-def findings(header: Header, lines: Sequence[Line]) -> list[Finding]:
-    """Name everything that is wrong with the request; an empty list means that it may be accepted."""
-    return [*header_findings(header), *line_findings(lines), *document_findings(header, Sums.of(lines))]
+def findings(header: Header, lines: Sequence[Line], sums: Sums | None = None) -> list[Finding]:
+    """Name everything that is wrong with the request; an empty list means that it may be accepted.
+
+    `sums`: those of the lines, where they are known.
+    """
+    known = Sums.of(lines) if sums is None else sums
+    return [*header_findings(header), *line_findings(lines), *document_findings(header, known)]

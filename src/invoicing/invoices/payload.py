@@ -1,5 +1,6 @@
 """The payload of `invoice.issue`: a whole request, or its header and its lines apart when it is large."""
 
+from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -16,6 +17,7 @@ from invoicing.invoices.payload_party import (
     PaymentPart,
     TaxRepresentativePart,
 )
+from invoicing.invoices.totals import Sums
 
 _EMBEDDED_LIMIT = 4_000_000  # base64 characters, about 3 MB: headers are kept whole in the ledger
 
@@ -154,6 +156,12 @@ class InvoicePayload(HeaderPart):
 
     def to_lines(self) -> tuple[model.Line, ...]:
         return tuple(part.to_model() for part in self.lines)
+
+    @cached_property
+    def summed(self) -> tuple[model.Header, tuple[model.Line, ...], Sums]:
+        """Header, lines and their sums, made once: a request is checked by them, and worth what they say."""
+        lines = self.to_lines()
+        return self.to_header(), lines, Sums.of(lines)
 
 
 def read_lines(part: bytes) -> tuple[model.Line, ...]:

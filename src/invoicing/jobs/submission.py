@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import NewJob, Priority, Size
 from invoicing.jobs.model.calendars import Promise, due_of
+from invoicing.jobs.model.money import Money
 from invoicing.kit.clock import now
 from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed, refused
 from invoicing.kit.ids import new_id
@@ -93,6 +94,17 @@ def as_usual(kind: JobKind, _customer_id: UUID, size: Size) -> Promise:
 
 
 @dataclass(frozen=True)
+class Known:
+    """An amount that is known, for those who ask for one."""
+
+    amount: Money | None = None
+
+    def __call__(self) -> Money | None:
+        """Give it."""
+        return self.amount
+
+
+@dataclass(frozen=True)
 class Checked:
     """A request in which nothing is wrong, without its payload."""
 
@@ -102,6 +114,8 @@ class Checked:
     webhook: str | None
     deadline: datetime | None
     estimated_s: float
+    amount: Callable[[], Money | None] = Known()
+    """What it is worth: told at once where it was checked elsewhere, else when asked for."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +154,8 @@ class Submissions:
         findings = below("/payload", kind.check(submission.payload))
         if findings:
             raise refused(findings)
-        return without_payload(kind, submission, float(kind.size(submission.payload, 0)))
+        worth = partial(kind.amount, submission.payload, None)
+        return without_payload(kind, submission, float(kind.size(submission.payload, 0)), worth)
 
     def splits(self, submission: Submission) -> bool:
         """Tell whether a request has more items than its kind takes in one piece."""
@@ -167,7 +182,9 @@ def submission_model(kind: JobKind, payload: type[BaseModel], form: type[Submiss
     return create_model(title, __base__=form, __doc__=kind.title, **fields)
 
 
-def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -> Checked:
+def without_payload(
+    kind: JobKind, submission: Submission, estimated_s: float, amount: Callable[[], Money | None]
+) -> Checked:
     """Keep of a request in which nothing is wrong what its job needs."""
     return Checked(
         kind=kind.name,
@@ -176,6 +193,7 @@ def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -
         webhook=submission.webhook,
         deadline=submission.deadline,
         estimated_s=estimated_s,
+        amount=amount,
     )
 
 
@@ -219,6 +237,7 @@ def new_job(
         idempotency_key=origin.idempotency_key,
         body_hash=origin.body_hash,
         promise_due=due,
+        worth=checked.amount(),
     )
 
 

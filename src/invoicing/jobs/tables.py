@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Numeric,
     Table,
     Text,
     Uuid,
@@ -72,6 +73,8 @@ jobs = Table(
     Column("promise_status", Text, nullable=False, server_default=PromiseStatus.ON_TRACK),
     Column("promise_changed_at", _when),
     Column("updates", Integer, nullable=False, server_default="0"),
+    Column("amount", Numeric),  # what it is about, where its kind knows
+    Column("currency", Text),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),

@@ -226,39 +226,6 @@ async def test_an_endpoint_that_takes_nothing_is_an_incident_of_its_customer(boo
     assert incident.estimate is not None
 
 
-async def missed(book: Book) -> None:
-    await book.do("UPDATE jobs SET promise_status = 'missed', promise_due = now() - interval '1 s'")
-
-
-async def test_missed_promises_are_charged_to_what_breaks_them_else_found_by_themselves(
-    book: Book, lookout: Lookout
-) -> None:
-    await book.accept(book.request(), book.request())
-    await missed(book)
-    await lookout.holds("no_worker")
-    await lookout.look()
-    (incident,) = await lookout.all()
-    assert (incident.blast.promises_missed, incident.cause) == (2, Cause.NO_WORKER)
-    await lookout.ends("no_worker")
-    await lookout.look()
-    assert await lookout.live() == [("no_worker", LANE), ("promises_missed", LANE)]
-    await pause(book)
-    await lookout.look()
-    await lookout.look(later=31)
-    assert await lookout.live() == []
-
-
-async def test_jobs_that_nothing_explains_are_an_incident(book: Book, lookout: Lookout) -> None:
-    await lookout.worker()
-    await book.submit()
-    await book.do(
-        "UPDATE jobs SET submitted_at = now() - interval '1 min', due_at = now() - interval '1 min', "
-        "order_at = now() - interval '1 min'"
-    )
-    await lookout.look()
-    assert await lookout.live() == [("unexplained", LANE)]
-
-
 async def test_who_does_not_see_says_so_and_says_nothing_of_what_was(book: Book, lookout: Lookout) -> None:
     await book.submit()
     await lookout.holds("no_worker")

@@ -234,6 +234,27 @@ async def test_many_promises_move_in_steps_and_a_step_that_fails_is_done_again(
         assert (await book.events(job_id)).count(Event.PROMISE_MOVED) == 1
 
 
+async def test_a_window_with_many_promises_to_move_holds_up_no_other(
+    book: Book, maintainer: Maintainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(carrying_out, "PAGE", 1)
+    for _ in range(30):
+        await due_in(book, 45)
+    many, other = await planned(book), await planned(book, lanes=("bulk-huge",))
+    await forward(book, other, 31)
+    assert await maintainer.round()
+    assert set(await paused(book)) == {"bulk-huge"}
+    assert 0 < await shifted(book, many) < 30
+    while await maintainer.round():
+        pass
+    assert await shifted(book, many) == 30
+
+
+async def shifted(book: Book, window: Window) -> int:
+    found: int = await book.scalar("SELECT shifted FROM maintenance WHERE id = :id", id=window.id)
+    return found
+
+
 async def test_lanes_drain_at_the_beginning_say_why_and_go_on_at_the_end(book: Book, maintainer: Maintainer) -> None:
     running = await book.start(uuid4())
     job_id = await book.submit()

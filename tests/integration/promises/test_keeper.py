@@ -17,6 +17,7 @@ from invoicing.jobs.store import promises as store
 from invoicing.kit.db import Session, make_engine
 from invoicing.kit.ids import new_id
 from workers.keeper import Keeper
+from workers.pulse import Pulses
 
 from ..book import Book
 from ..workers.crew import until
@@ -227,3 +228,14 @@ async def test_what_ends_is_counted_by_one_of_many(book: Book, engine: AsyncEngi
     await keepers[0].count()
     assert await book.scalar("SELECT sum(kept)::int FROM promise_tallies") == 3
     assert await book.scalar("SELECT now() - counted_to < interval '1 minute' FROM promise_counts")
+
+
+async def test_each_step_of_a_long_round_of_updates_shows_that_it_gets_on(engine: AsyncEngine, seer: Seer) -> None:
+    moments = [0.0]
+    pulses = Pulses(lambda: moments[-1])
+    keeper = Keeper(engine, seer, pulses=pulses)
+    updates = pulses.of("updates", 1.0)
+    moments.append(1_000.0)
+    assert updates.late
+    await keeper.update()
+    assert not updates.late

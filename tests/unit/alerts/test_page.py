@@ -37,7 +37,7 @@ ALERT = Alert(
     AlertState.OPEN, "No worker serves the lane normal-small",
     "41 jobs wait, and no worker has registered for the lane.", AT - timedelta(seconds=2), None, 41, 3,
     "https://example.com/docs/operations#no_worker", AT + timedelta(minutes=30), 1, {"lane": "normal-small"},
-    (Turn("Ann Adler", 1, AT), Turn("Cyd Claus", 2, AT + timedelta(minutes=5))),
+    (Turn("Ann Adler", 1, AT, "PANN001"), Turn("Cyd Claus", 2, AT + timedelta(minutes=5))),
 )  # fmt: skip
 BODY = body_of("alert.open", AT, data_of(ALERT))
 

@@ -60,6 +60,8 @@ class Service:
     dead: list[tuple[Task, float]] = field(default_factory=list)
     refusing: dict[int, float] = field(default_factory=dict)
     conditions: list[Condition] = field(default_factory=list)
+    past: list[Condition] = field(default_factory=list)
+    """Those that are just over."""
     held_at: dict[Key, datetime] = field(default_factory=dict)
     incidents: dict[UUID, Incident] = field(default_factory=dict)
     opened: list[Opened] = field(default_factory=list)

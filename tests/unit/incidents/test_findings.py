@@ -1,17 +1,20 @@
 """What is read becomes one finding for a cause and scope; promises are charged once; jobs know what touches them."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from invoicing.incidents.model import findings
+from invoicing.incidents.model.aftermath import Late
 from invoicing.incidents.model.causes import Cause
+from invoicing.incidents.model.combining import combined
 from invoicing.incidents.model.course import opened
 from invoicing.incidents.model.facts import Broken, Failures, Held, OnRunway
 from invoicing.incidents.model.incident import Blast, Finding, Incident, Reach, Severity
+from invoicing.incidents.model.promises import of_promises
 from invoicing.incidents.model.touching import touches, touching
 from invoicing.jobs.model import Job, Priority, PromiseStatus, Size
 from invoicing.lanes.model import Lane
@@ -38,23 +41,54 @@ def lane_held(lane: Lane = LANE) -> Finding:
 
 def test_a_broken_promise_is_charged_to_what_holds_its_job() -> None:
     found = findings.with_promises([lane_held()], [broken(), broken(kind="other")], ())
-    assert found.broken == []
+    assert found.left == []
     assert found.findings[0].blast == Blast(0, 3, 4, 2)
 
 
+def test_those_of_a_lost_worker_whose_lane_nobody_else_serves_are_charged_to_that() -> None:
+    lost = Finding(Cause.WORKER_LOST, "host:a", NOON, reach=Reach(workers=frozenset({WORKER})))
+    ran, elsewhere = broken(running=True), broken(OTHER, running=True)
+    found = findings.with_promises([lost, lane_held()], [ran, elsewhere], ())
+    assert [one.blast.promises_missed for one in found.findings] == [1, 1]
+
+
 @pytest.mark.parametrize("one", [broken(OTHER), broken(running=True)], ids=["of another lane", "of one that runs"])
-def test_one_that_nothing_else_explains_is_found_by_itself(one: Broken) -> None:
-    found = findings.with_promises([lane_held()], [one], ())
-    assert [(more.cause, more.scope, more.blast.jobs) for more in found.broken] == [
-        (Cause.PROMISES_MISSED, f"lane:{one.lane.name}", 1)
-    ]
+def test_one_that_nothing_holds_now_is_left_unless_its_lane_is_paused(one: Broken) -> None:
+    assert findings.with_promises([lane_held()], [one], ()).left == [one]
+    assert findings.with_promises([lane_held()], [one], (one.lane.name,)).left == []
+
+
+def late(customer: int = 1, *, missed: bool = False, number: int = 1) -> Late:
+    due = NOON if missed else NOON + timedelta(hours=1)
+    return Late(UUID(int=number), UUID(int=customer), "drill", LANE, missed, due, NOON, NOON)
+
+
+SCOPE = f"lane:{LANE.name}"
 
 
 @pytest.mark.parametrize(
-    ("one", "paused"), [(broken(missed=0), ()), (broken(), (LANE.name,))], ids=["at risk", "of a paused lane"]
-)
-def test_what_is_at_risk_or_paused_is_none(one: Broken, paused: tuple[str, ...]) -> None:
-    assert findings.with_promises([], [one], paused).broken == []
+    ("ones", "certain", "known", "expected"),
+    [
+        ([late(missed=True)], 0, (), (1, 0)),
+        ([late(number=n) for n in range(4)], 4, (), None),
+        ([late(number=n) for n in range(5)], 5, (), (0, 5)),
+        ([late(number=n) for n in range(9)], 4, (), None),
+        ([late(n, number=n) for n in range(3)], 3, (), (0, 3)),
+        ([late()], 1, (SCOPE,), (0, 1)),
+        ([late()], 0, (SCOPE,), None),
+    ],
+    ids=[
+        "one is missed", "few of a customer are certain", "several are", "most may still be kept", "of several",
+        "known, and one still is", "known, and none is any more",
+    ],
+)  # fmt: skip
+def test_promises_are_found_when_one_is_missed_or_several_are_certain_to_be(
+    ones: list[Late], certain: int, known: tuple[str, ...], expected: tuple[int, int] | None
+) -> None:
+    found = list(of_promises(ones, [one.job_id for one in ones][:certain], known))
+    told = [(one.blast.promises_missed, one.blast.promises_at_risk) for one in found]
+    assert told == ([] if expected is None else [expected])
+    assert all((one.cause, one.scope, one.evidence["certain"]) == ("promises_missed", SCOPE, certain) for one in found)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +172,7 @@ def test_of_several_the_worst_is_named_and_of_these_the_oldest() -> None:
 
 
 def test_several_findings_of_one_incident_are_added_up_and_bound_nothing_that_one_of_them_does_not() -> None:
-    both = findings.combined([replace(lane_held(), blast=Blast(2, 1)), replace(lane_held(OTHER), blast=Blast(3, 2))])
+    both = combined([replace(lane_held(), blast=Blast(2, 1)), replace(lane_held(OTHER), blast=Blast(3, 2))])
     assert (both.blast.jobs, both.blast.customers, both.blast.at_least) == (5, 2, True)
     assert both.reach.lanes == frozenset({LANE.name, OTHER.name})
-    assert findings.combined([lane_held(), Finding(Cause.NO_WORKER, "*", NOON)]).reach.lanes is None
+    assert combined([lane_held(), Finding(Cause.NO_WORKER, "*", NOON)]).reach.lanes is None

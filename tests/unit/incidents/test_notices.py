@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from invoicing.incidents.model.causes import EVERYWHERE, Cause, kind_scope, lane_scope
+from invoicing.incidents.model.combining import combined
 from invoicing.incidents.model.course import opened
-from invoicing.incidents.model.findings import combined
 from invoicing.incidents.model.incident import Finding, Incident, Reach
 from invoicing.incidents.model.notices import AFTER_THE_ESTIMATE, NEXT_AFTER, next_update, standing, subjects_of
 from invoicing.incidents.model.public import Disruption, together

@@ -24,6 +24,9 @@ PER_S = 0.05
 """Jobs, beside bursts."""
 
 _DEPLOY_S, _BETWEEN_S = 20.0, 25.0
+_BEFORE_S, _OUTAGE_PER_S = 120.0, 0.15
+"""Well before an outage, half of what its workers can do."""
+
 _SIZES = ((1.0, Size.SMALL), (30.0, Size.MEDIUM), (900.0, Size.LARGE))
 _QUIET_S = 2_700.0
 """Between two planted faults, so that the second is not taken for the first that comes back."""
@@ -98,6 +101,32 @@ def flapping() -> int:
         world.later(30.0 * turn + 15.0, lambda: world.unblock("host"))
     world.run(3_600.0)
     return len(world.opened)
+
+
+def outage(lasts_s: float, *, killed: bool, seed: int = 1) -> World:
+    """Let all workers be away, or fall silent, while jobs come that are promised within five minutes; and drain."""
+    world = World(random.Random(seed))
+    _fleet(world)
+    for at_s in _moments(world.chance, _OUTAGE_PER_S, _BEFORE_S + 2 * lasts_s):
+        lane = Lane(Priority.NORMAL, Size.MEDIUM)
+        world.arrive(at_s, Task(world.chance.randrange(40), "drill", lane, world.chance.uniform(5, 15), promise_s=300))
+    world.later(_BEFORE_S, partial(_fall, world, killed=killed))
+    world.later(_BEFORE_S + lasts_s, partial(_fleet, world))
+    world.run(_BEFORE_S + 5 * lasts_s)
+    return world
+
+
+def _fleet(world: World) -> None:
+    for number in range(WORKERS):
+        world.join(f"host-{number}", 1)
+
+
+def _fall(world: World, *, killed: bool) -> None:
+    for host, one in [*world.hosts.items()]:
+        if killed:
+            one.silent_s = world.now_s
+        else:
+            world.leave(host)
 
 
 def _traffic(world: World, until_s: float, per_s: float) -> None:

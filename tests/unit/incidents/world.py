@@ -6,13 +6,15 @@ from datetime import datetime, timedelta
 from heapq import heappop
 from uuid import UUID
 
+from invoicing.diagnosis.model.account import Condition
 from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Code
-from invoicing.diagnosis.model.conditions import BLIND_AFTER, changed, key_of, observed
+from invoicing.diagnosis.model.conditions import BLIND_AFTER, Key, changed, key_of, observed
 from invoicing.diagnosis.model.running import QUIET_S
 from invoicing.incidents.keeping import due_now
 from invoicing.incidents.looking import Look
-from invoicing.incidents.model import findings
+from invoicing.incidents.model import aftermath, findings
+from invoicing.incidents.model.aftermath import Ended, Late
 from invoicing.incidents.model.causes import FAILED_WITHIN, Cause
 from invoicing.incidents.model.course import REOPENS_WITHIN
 from invoicing.incidents.model.facts import (
@@ -27,6 +29,7 @@ from invoicing.incidents.model.facts import (
     Stuck,
 )
 from invoicing.incidents.model.incident import ChangeKind, Finding, Incident
+from invoicing.incidents.model.promises import of_promises
 from invoicing.lanes.model import BY_NAME, Lane
 
 from .service import Service, at
@@ -34,6 +37,7 @@ from .tasks import Opened, Task
 
 _BEATS_S, _LEASE_S, _DEAD_S = 2.0, 10.0, 8.0
 _CALM_S = 60.0
+_JUST_NOW = timedelta(minutes=1)
 _PROMISE_S = 3_600.0
 _ALERTING = frozenset({ChangeKind.OPENED, ChangeKind.REOPENED})
 _NEEDS_SIGHT = frozenset({Cause.NO_WORKER, Cause.NO_CAPABLE_WORKER, Cause.UNDELIVERED, Cause.UNEXPLAINED})
@@ -81,20 +85,38 @@ class World(Service):
             seen = observed(self.snapshot(), now - timedelta(seconds=1))
             held = {key_of(one): max(self.held_at.get(key_of(one), one.since), one.since) for one in self.conditions}
             changes = changed(self.conditions, seen, held, now)
+            self.past = [*self._past(changes.closed)]
             self.conditions = [one for one in self.conditions if key_of(one) not in changes.closed]
             self.conditions += changes.opened
             self.held_at = {**held, **dict.fromkeys(map(key_of, seen), now)}
         looked_at = now if self.blind_s is None else at(self.blind_s)
         blind = now - looked_at > BLIND_AFTER
         found = [*findings.blind(looked_at, now, BLIND_AFTER), *self._found(blind=blind)]
-        promises = findings.with_promises(found, self._broken(), ())
+        late = [*self._late()]
+        promises = findings.with_promises(found, [*map(_broken, late)], ())
+        incidents = [*self.incidents.values()]
+        of_others = {(one.lane, one.kind, one.running) for one in promises.left}
+        left = [one for one in late if (one.lane, one.kind, one.running_since is not None) in of_others]
+        charges = aftermath.charged(aftermath.spans(incidents, now), left, now)
+        missed = of_promises(charges.left, (), self._scopes(Cause.PROMISES_MISSED))
         looked_for = frozenset(Cause) - (_NEEDS_SIGHT if blind else frozenset())
-        self._keep(Look([*promises.findings, *promises.broken], looked_for), now)
+        charged = [one for one in incidents if one.id in charges.blasts]
+        self._keep(Look([*promises.findings, *missed], looked_for, charges.blasts, charged), now)
+
+    def _past(self, closed: Mapping[Key, datetime]) -> Iterator[Condition]:
+        """Give the conditions that are just over."""
+        yield from (one for one in self.past if one.until is not None and at(self.now_s) - one.until < _JUST_NOW)
+        for one in self.conditions:
+            if key_of(one) in closed:
+                yield replace(one, until=closed[key_of(one)])
 
     def _found(self, *, blind: bool) -> Iterator[Finding]:
         if not blind:
             yield from self._of_lanes()
-            yield from findings.of_unexplained(self._shown(self._first_of_lanes(), Code.UNEXPLAINED))
+            stuck = [*self._shown(self._first_of_lanes(), Code.UNEXPLAINED)]
+            ended = [Ended(one.scope, one.until, one.spares) for one in self.past if one.until is not None]
+            incidents = [*self.incidents.values()]
+            yield from findings.of_unexplained(aftermath.unexplained(stuck, ended, incidents, at(self.now_s)))
         yield from findings.of_hosts(self.workers(), self._in_hand(), at(self.now_s))
         quiet = [one for one in self.running if self.now_s - one.sign_s(self.now_s) > QUIET_S]
         yield from findings.of_jobs_without_progress(self._shown(quiet, Code.NO_PROGRESS))
@@ -161,11 +183,16 @@ class World(Service):
                 at(max(when for _, when in ones)), sum(one == kind for one, _ in self.well),
             )  # fmt: skip
 
-    def _broken(self) -> Iterator[Broken]:
+    def _late(self) -> Iterator[Late]:
         for task in (*self.waiting, *self.running):
             due_s = task.submitted_s + (3 * task.takes_s + _PROMISE_S if task.promise_s is None else task.promise_s)
             if due_s < self.now_s:
-                yield Broken(task.lane, task.kind, task.host is not None, 1, 0, 1, at(due_s))
+                yield Late(
+                    task.id, task.customer_id, task.kind, task.lane, True, at(due_s), at(due_s), at(task.submitted_s),
+                    at(task.started_s) if task.attempt else None, None if task.host is None else at(task.started_s),
+                    self.hosts[task.host].worker_id if task.host in self.hosts else None,
+                    frozenset() if task.lost_by is None else frozenset({task.lost_by}), task.error,
+                )  # fmt: skip
 
     def _shown(self, tasks: Sequence[Task], code: Code) -> Iterator[Stuck]:
         for task in tasks:
@@ -186,6 +213,10 @@ class World(Service):
             self.incidents[incident.id] = incident
             if any(change.kind in _ALERTING for change in due.step.changes):
                 self.opened.append(Opened(self.now_s, incident.cause, incident.scope, incident.severity))
+
+
+def _broken(late: Late) -> Broken:
+    return Broken(late.lane, late.kind, late.running_since is not None, 1, 0, 1, late.due)
 
 
 def _backlogs(waiting: Sequence[Task]) -> tuple[dict[Lane, Backlog], Backlog]:

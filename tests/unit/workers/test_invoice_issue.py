@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -11,14 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoicing.invoices import making
+from invoicing.invoices.auditing import Audit
 from invoicing.invoices.chunks import CHUNK_LINES, DRAFT_NUMBER
 from invoicing.invoices.model import DocumentType, Syntax
 from invoicing.invoices.payload import HeaderPart, InvoicePayload
 from invoicing.invoices.totals import Sums, finish
 from invoicing.jobs.model import Size
+from invoicing.jobs.model.money import Money
 from invoicing.kit.problems import Finding
 from invoicing.lanes.model import POLICY
-from workers.kinds.invoice_issue import EXAMPLE, KIND, Audit, size
+from workers.kinds.invoice_issue import EXAMPLE, KIND, size
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 _GOOD = ("small", "several-rates", "allowances", "credit-note", "reverse-charge")
@@ -159,3 +162,14 @@ def test_an_invoice_is_taken_for_the_class_that_its_work_belongs_to(lines: int, 
     else:
         predicted = size(HeaderPart.model_validate(payload), lines)
     assert POLICY.cutoffs.classify(predicted) is expected
+
+
+def test_an_invoice_is_worth_as_much_whole_and_in_pieces() -> None:
+    asked = _ten_lines()
+    whole = InvoicePayload.model_validate(asked)
+    header = HeaderPart.model_validate({name: value for name, value in asked.items() if name != "lines"})
+    audit = Audit(header)
+    assert audit.part(whole.lines[:4], 0) == []
+    assert audit.part(whole.lines[4:], 4) == []
+    worth = Money(Decimal("3510.50"), "EUR")
+    assert (KIND.amount(whole, None), KIND.amount(header, audit), KIND.amount(header, None)) == (worth, worth, None)

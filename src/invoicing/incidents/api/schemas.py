@@ -27,7 +27,7 @@ Assignee = Annotated[
 
 
 class BlastBody(BaseModel):
-    """Whom an incident touches now; all zero when its cause is not seen any more."""
+    """Whom an incident touches now; once its cause is gone, whose promises it broke and of whom it still may."""
 
     jobs: int
     customers: int = Field(description="Where several things are added up: at least so many.")
@@ -35,6 +35,11 @@ class BlastBody(BaseModel):
     promises_missed: int
     oldest: datetime | None = Field(description="When the job was submitted that waits longest.")
     at_least: bool = Field(description="Counting ended at a bound: there are more.")
+    money: dict[str, str] = Field(
+        description="What the jobs that it holds are about, where their kinds know, by currency.",
+        examples=[{"CNY": "10300.00", "EUR": "351.05"}],
+    )
+    money_at_least: bool = Field(description="Adding up ended at a bound: there is more.")
 
 
 class ByBody(BaseModel):

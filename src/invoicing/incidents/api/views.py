@@ -67,6 +67,8 @@ def _blast(blast: Blast) -> dict[str, Any]:
         "promises_missed": blast.promises_missed,
         "oldest": _utc(blast.oldest),
         "at_least": blast.at_least,
+        "money": {currency: f"{blast.money[currency]:f}" for currency in sorted(blast.money)},
+        "money_at_least": blast.money_at_least,
     }
 
 

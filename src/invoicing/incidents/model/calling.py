@@ -107,7 +107,7 @@ def _fresh(rota: Rota, progress: Progress, facts: Facts) -> tuple[Post, ...]:
 
 def turns(incident: Incident, progress: Progress, facts: Facts) -> Sequence[Turn]:
     """Say who was called and who will be, as far as it follows from who is on duty now."""
-    found = {call.person: Turn(call.name, call.level, call.at) for call in progress.calls}
+    found = {call.person: Turn(call.name, call.level, call.at, _pager(call.person, facts)) for call in progress.calls}
     rota, since = steps_of(incident, facts.rota), progress.since or facts.now
     if rota is None:
         return tuple(found.values())
@@ -116,5 +116,12 @@ def turns(incident: Incident, progress: Progress, facts: Facts) -> Sequence[Turn
         moment = max(facts.now, since + step.after)
         coming += [(post, moment) for post in facts.posts if post.level == step.level]
     for post, moment in coming:
-        found.setdefault(post.person, Turn(rota.person(post.person).name, post.level, moment))
+        person = rota.person(post.person)
+        found.setdefault(post.person, Turn(person.name, post.level, moment, person.pagerduty))
     return tuple(found.values())
+
+
+def _pager(person_id: str, facts: Facts) -> str | None:
+    """Give the PagerDuty user of somebody who was called, if the rota still has them."""
+    people = () if facts.rota is None else facts.rota.people
+    return next((one.pagerduty for one in people if one.id == person_id), None)

@@ -37,12 +37,16 @@ OPENS_AFTER: Mapping[Cause, timedelta] = MappingProxyType(
         Cause.NO_CAPABLE_WORKER: timedelta(seconds=5),
         Cause.UNDELIVERED: timedelta(seconds=10),  # the watchdog puts lost tickets back within five
         Cause.UNEXPLAINED: timedelta(seconds=15),
+        Cause.PROMISES_MISSED: timedelta(seconds=30),  # whatever else may be the cause is proven by then
     }
 )
 """How long a cause must have held before an incident opens; the others are proven by a time of their own."""
 
 FAILED_JOBS, FAILED_CUSTOMERS = 5, 2
 """So many jobs of so many customers that fail with one error, as many as succeed, are no accident of a single job."""
+
+CERTAIN_JOBS, CERTAIN_CUSTOMERS = 5, 3
+"""Promises of so many jobs or customers that are certain to be missed are told before they are."""
 
 FAILED_WITHIN = timedelta(minutes=2)
 """How far back failures are looked at."""

@@ -32,6 +32,7 @@ REOPENS_WITHIN = timedelta(minutes=30)
 """A cause that comes back so soon after its incident was resolved reopens that one."""
 
 _NONE = timedelta(0)
+_NOBODY = Blast()
 
 
 def hold_down(incident: Incident) -> timedelta:
@@ -76,30 +77,46 @@ def seen(incident: Incident, finding: Finding, now: datetime) -> Step | None:
     if not incident.live:
         return _reopened(incident, finding, now)
     changes = []
-    after = replace(incident, quiet_since=None)
+    after = _grown(replace(incident, quiet_since=None), finding.blast)
     if incident.quiet_since is not None:
         changes.append(Change(ChangeKind.RETURNED, data={"quiet_since": incident.quiet_since}))
-    grown = worst(incident.severity, severity(incident.cause, incident.scope, finding.blast))
-    if grown is not incident.severity:
-        after = replace(after, severity=grown)
-        changes.append(Change(ChangeKind.SEVERITY_RAISED, data={"from": incident.severity, "to": grown}))
+    changes += _raised(incident, after)
     if _derived(incident, finding):
         after = replace(after, estimate=finding.estimate, estimate_by=SERVICE if finding.estimate else None)
-    stale = incident.seen_at is None or now - incident.seen_at >= SEEN_EVERY
-    if not changes and not (stale and _newer(incident, finding)) and after == incident:
+    if not changes and not (_stale(incident, now) and _newer(incident, finding)) and after == incident:
         return None
-    newest = replace(after, evidence=finding.evidence, blast=finding.blast, reach=finding.reach, seen_at=now)
+    blast = _with_money(finding.blast, incident)
+    newest = replace(after, evidence=finding.evidence, blast=blast, reach=finding.reach, seen_at=now)
     return Step(newest, tuple(changes))
 
 
-def unseen(incident: Incident, now: datetime) -> Step | None:
-    """Go on with a live incident whose cause was looked for and does not hold; None: nothing is to be written."""
+def unseen(incident: Incident, now: datetime, breaks: Blast = _NOBODY) -> Step | None:
+    """Go on with a live incident whose cause was looked for and does not hold; None: nothing is to be written.
+
+    `breaks`: the promises that it still breaks, as its jobs are late.
+    """
+    after = replace(incident, blast=breaks, seen_at=now)
     if incident.quiet_since is None:
-        after = replace(incident, quiet_since=now, blast=Blast(), seen_at=now)
-        return Step(after, (Change(ChangeKind.EASED, data={"resolves_at": now + hold_down(incident)}),))
+        after = _grown(replace(after, quiet_since=now), breaks)
+        eased = Change(ChangeKind.EASED, data={"resolves_at": now + hold_down(incident)})
+        return Step(after, (eased, *_raised(incident, after)))
     if now - incident.quiet_since < hold_down(incident):
+        return after_all(incident, breaks, now)
+    return resolved(after, now, Change(ChangeKind.RESOLVED, data={"quiet_since": incident.quiet_since}))
+
+
+def after_all(incident: Incident, breaks: Blast, now: datetime) -> Step | None:
+    """Count what an incident still breaks though its cause is gone; None: nothing is to be written.
+
+    While it is not over it may grow worse by that. Afterwards its severity stays: nobody is told of it again.
+    """
+    after = replace(incident, blast=breaks, seen_at=now)
+    if incident.live:
+        after = _grown(after, breaks)
+    changes = tuple(_raised(incident, after))
+    if not changes and (breaks == incident.blast or not _stale(incident, now)):
         return None
-    return resolved(incident, now, Change(ChangeKind.RESOLVED, data={"quiet_since": incident.quiet_since}))
+    return Step(after, changes)
 
 
 def resolved(incident: Incident, now: datetime, change: Change) -> Step:
@@ -126,10 +143,31 @@ def _reopened(incident: Incident, finding: Finding, now: datetime) -> Step:
     return Step(after, (Change(ChangeKind.REOPENED, data={"severity": after.severity, "since": finding.since}),))
 
 
+def _grown(incident: Incident, blast: Blast) -> Incident:
+    """Make it as bad as whom it touches says; it never becomes less bad."""
+    return replace(incident, severity=worst(incident.severity, severity(incident.cause, incident.scope, blast)))
+
+
+def _raised(before: Incident, after: Incident) -> list[Change]:
+    if after.severity is before.severity:
+        return []
+    return [Change(ChangeKind.SEVERITY_RAISED, data={"from": before.severity, "to": after.severity})]
+
+
+def _stale(incident: Incident, now: datetime) -> bool:
+    return incident.seen_at is None or now - incident.seen_at >= SEEN_EVERY
+
+
 def _derived(incident: Incident, finding: Finding) -> bool:
     """Tell whether its estimate is the service's own, and another now; what a person said stands."""
     return incident.estimate_by in {None, SERVICE} and finding.estimate != incident.estimate
 
 
 def _newer(incident: Incident, finding: Finding) -> bool:
-    return (incident.evidence, incident.blast, incident.reach) != (finding.evidence, finding.blast, finding.reach)
+    blast = _with_money(finding.blast, incident)
+    return (incident.evidence, incident.blast, incident.reach) != (finding.evidence, blast, finding.reach)
+
+
+def _with_money(blast: Blast, incident: Incident) -> Blast:
+    """Keep what was known of money: it is counted when an incident is written, and no reason to write one."""
+    return replace(blast, money=incident.blast.money, money_at_least=incident.blast.money_at_least)

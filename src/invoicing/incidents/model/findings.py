@@ -7,7 +7,12 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from invoicing.incidents.model import causes
-from invoicing.incidents.model.causes import EVERYWHERE, FAILED_CUSTOMERS, FAILED_JOBS, Cause
+from invoicing.incidents.model.causes import (
+    EVERYWHERE,
+    FAILED_CUSTOMERS,
+    FAILED_JOBS,
+    Cause,
+)
 from invoicing.incidents.model.facts import (
     Backlog,
     Broken,
@@ -210,37 +215,37 @@ def blind(looked_at: datetime, now: datetime, blind_after: timedelta) -> Iterato
 
 @dataclass(frozen=True)
 class Promises:
-    """The findings with the promises that each breaks, and those that nothing else found breaks."""
+    """The findings with the promises that each breaks, and those that none of them breaks."""
 
     findings: Sequence[Finding]
-    broken: Sequence[Finding] = field(default_factory=tuple)
+    left: Sequence[Broken] = field(default_factory=tuple)
 
 
 def with_promises(findings: Sequence[Finding], broken: Iterable[Broken], paused: Collection[str]) -> Promises:
-    """Charge promises that are missed or at risk to what holds their jobs; what is left is found by itself.
+    """Charge promises that are missed or at risk to what holds their jobs.
 
     A lane that somebody paused is that person's decision.
     """
-    charged = list(findings)
-    left: dict[Lane, list[Broken]] = {}
+    charged, left = list(findings), []
     for one in broken:
-        place = next((index for index, finding in enumerate(charged) if _holds(finding, one)), None)
+        place = _charged_to(charged, one)
         if place is not None:
             charged[place] = replace(charged[place], blast=_charged(charged[place].blast, one))
         elif one.lane.name not in paused:
-            left.setdefault(one.lane, []).append(one)
-    return Promises(charged, [_missed(lane, ones) for lane, ones in left.items() if any(one.missed for one in ones)])
+            left.append(one)
+    return Promises(charged, left)
 
 
-def _missed(lane: Lane, ones: Sequence[Broken]) -> Finding:
-    oldest = min(one.oldest for one in ones if one.missed)
-    blast = Blast(sum(one.missed for one in ones), 0, oldest=oldest)
-    for one in ones:
-        blast = _charged(blast, one)
-    kinds = sorted({one.kind for one in ones if one.missed})
-    reach = Reach(lanes=frozenset({lane.name}), kinds=frozenset(kinds))
-    evidence = {"lane": lane.name, "kinds": kinds}
-    return Finding(Cause.PROMISES_MISSED, causes.lane_scope(lane.name), oldest, evidence, blast, reach)
+def _charged_to(findings: Sequence[Finding], broken: Broken) -> int | None:
+    """Choose what broke promises; of jobs of a lost worker it is that no other serves their lane, where that is so."""
+    holding = [index for index, finding in enumerate(findings) if _holds(finding, broken)]
+    lost = any(findings[index].cause is Cause.WORKER_LOST for index in holding)
+    waits = replace(broken, running=False)
+    nobody = [
+        index for index, finding in enumerate(findings)
+        if lost and finding.cause is Cause.NO_WORKER and _holds(finding, waits)
+    ]  # fmt: skip
+    return next(iter((*nobody, *holding)), None)
 
 
 def _holds(finding: Finding, broken: Broken) -> bool:
@@ -296,43 +301,3 @@ def _grouped(ones: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
     for one in ones:
         found.setdefault(key(one), []).append(one)
     return found
-
-
-def combined(findings: Sequence[Finding]) -> Finding:
-    """Make one finding of several that one incident stands for, as when it was merged with another."""
-    first = findings[0]
-    if len(findings) == 1:
-        return first
-    blasts, reaches = [one.blast for one in findings], [one.reach for one in findings]
-    oldest = [blast.oldest for blast in blasts if blast.oldest is not None]
-    estimates = [one.estimate for one in findings if one.estimate is not None]
-    latest = [one.latest for one in findings if one.latest is not None]
-    return Finding(
-        first.cause,
-        first.scope,
-        min(one.since for one in findings),
-        {"findings": [{"cause": one.cause, "scope": one.scope, **one.evidence} for one in findings]},
-        Blast(
-            sum(blast.jobs for blast in blasts),
-            max(blast.customers for blast in blasts),
-            sum(blast.promises_at_risk for blast in blasts),
-            sum(blast.promises_missed for blast in blasts),
-            min(oldest, default=None),
-            at_least=True,
-        ),
-        Reach(
-            lanes=_all_of([reach.lanes for reach in reaches]),
-            kinds=_all_of([reach.kinds for reach in reaches]),
-            customers=_all_of([reach.customers for reach in reaches]),
-            workers=_all_of([reach.workers for reach in reaches]),
-            error=reaches[0].error if len({reach.error for reach in reaches}) == 1 else None,
-        ),
-        estimate=max(estimates) if len(estimates) == len(findings) else None,
-        latest=max(latest) if len(latest) == len(findings) else None,
-    )
-
-
-def _all_of(sets: Sequence[frozenset[K] | None]) -> frozenset[K] | None:
-    """Unite sets of which one that is not bounded bounds nothing."""
-    bounded = [one for one in sets if one is not None]
-    return frozenset().union(*bounded) if len(bounded) == len(sets) else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -74,6 +75,9 @@ class Blast:
     oldest: datetime | None = None
     """When the job was submitted that waits longest, of those that come first in their queues."""
     at_least: bool = False
+    money: Mapping[str, Decimal] = field(default_factory=dict)
+    """What the jobs that the cause holds are about, as far as their kinds know, by currency: never added up."""
+    money_at_least: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ BASE: Mapping[Cause, Severity] = MappingProxyType(
         Cause.POISON: Severity.S3,
         Cause.DEPENDENCY_DOWN: Severity.S2,
         Cause.UNDELIVERED_RESULT: Severity.S4,
-        Cause.PROMISES_MISSED: Severity.S2,
+        Cause.PROMISES_MISSED: Severity.S3,
         Cause.UNEXPLAINED: Severity.S2,
         Cause.WATCHDOG_BLIND: Severity.S2,
         Cause.NOBODY_ON_DUTY: Severity.S1,

@@ -39,7 +39,7 @@ _WHICH: Mapping[Cause, str] = MappingProxyType(
         Cause.POISON: f"j.state = 'dead' AND j.finished_at >= :since AND j.error ->> 'code' = '{POISON}'",
         Cause.DEPENDENCY_DOWN: "(j.state = 'retrying' OR (j.state = 'dead' AND j.finished_at >= :since))",
         Cause.UNDELIVERED_RESULT: _UNTOLD,
-        Cause.PROMISES_MISSED: "j.finished_at IS NULL AND j.promise_status = 'missed'",
+        Cause.PROMISES_MISSED: "j.finished_at IS NULL AND j.promise_status <> 'on_track'",
         Cause.UNEXPLAINED: _WAITING,
         Cause.WATCHDOG_BLIND: "false",
         Cause.NOBODY_ON_DUTY: "false",

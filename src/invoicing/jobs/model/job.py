@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from invoicing.jobs.model.money import Money
 from invoicing.jobs.model.outcomes import Verdict
 from invoicing.jobs.model.promises import PromiseStatus
 from invoicing.jobs.model.states import Event, Priority, Size, State
@@ -68,6 +70,9 @@ class Job:
     """When its promise was last told of; None: never yet."""
     updates: int = 0
     """How often it was told that there is no news, because somebody was promised some."""
+    amount: Decimal | None = None
+    """What it is about, where its kind knows, in its `currency`."""
+    currency: str | None = None
 
     @property
     def progress(self) -> Progress | None:
@@ -157,6 +162,8 @@ class NewJob:
     body_hash: bytes
     promise_due: datetime | None = None
     """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
+    worth: Money | None = None
+    """What it is about, where its kind knows."""
 
 
 @dataclass(frozen=True)

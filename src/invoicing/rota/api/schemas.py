@@ -28,7 +28,9 @@ class PersonForm(BaseModel):
     id: Name
     name: Words
     mail: Mail
-    pagerduty: Annotated[Words | None, Field(description="Their user there.")] = None
+    pagerduty: Annotated[
+        Words | None, Field(description="Their user there: named in its events, which calls nobody by itself.")
+    ] = None
 
     def person(self) -> Person:
         """Make the person."""

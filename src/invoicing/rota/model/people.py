@@ -22,7 +22,7 @@ class Person:
     name: str
     mail: str
     pagerduty: str | None = None
-    """Their user there."""
+    """Their user there: named in its events, which calls nobody by itself."""
 
 
 class Holidays(StrEnum):
