@@ -11,7 +11,10 @@ ROWS = 100_000
 BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "eta", "normal")
 """The files here that have a function `run() -> Table`."""
 
-PACED = ("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases", "incidents", "alerting", "weeks")
+PACED = (
+    *("isolation", "drain", "fairness", "dispatch", "fleet", "losses", "leases", "incidents", "alerting", "weeks"),
+    "evaluation",
+)
 """Those whose `run(pace)` takes minutes, and can be asked to hurry."""
 
 SIZED = ("stored", "reading")

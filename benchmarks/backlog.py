@@ -23,7 +23,7 @@ SELECT CAST(lpad(to_hex((1000 * extract(epoch FROM now()))::bigint - $1 + n), 12
     || '7' || substr(md5(n::text), 14, 3) || '8' || substr(md5(n::text), 18) AS uuid),
     customers[1 + n % cardinality(customers)], customers[1 + n % cardinality(customers)], 'drill',
     (ARRAY['normal', 'normal', 'bulk', 'urgent'])[1 + n / cardinality(customers) % 4], 'small', $3, 'queued',
-    now() + n * interval '1 ms', now() + interval '5 min'
+    now() + n * interval '1 ms', now() + $4::interval
 FROM generate_series(1, $1) AS n, (SELECT $2::uuid[] AS customers) AS c
 """
 
@@ -40,10 +40,14 @@ async def add_customers(connection: "asyncpg.Connection[Any]", count: int) -> li
 
 
 async def add_jobs(
-    connection: "asyncpg.Connection[Any]", count: int, customers: Sequence[uuid.UUID], predicted_s: float
+    connection: "asyncpg.Connection[Any]",
+    count: int,
+    customers: Sequence[uuid.UUID],
+    predicted_s: float,
+    promise: timedelta = timedelta(minutes=5),
 ) -> None:
     """Let small jobs wait: they go round the customers, and over all priorities."""
-    await connection.execute(_JOBS, count, customers, predicted_s)
+    await connection.execute(_JOBS, count, customers, predicted_s, promise)
     await connection.execute(_TOLD)
 
 

@@ -27,6 +27,8 @@ class Pace:
     beats_s: float = 60.0
     million: int = 1_000_000
     """Jobs that wait while nothing is wrong."""
+    rounds: int = 30
+    """Times that each look at a ledger is timed."""
     outages: int = 16
     """Times that each cause is planted whose alert is timed."""
     days: float = 7.0
@@ -51,6 +53,7 @@ QUICK = Pace(
     flushes=1,
     beats_s=10.0,
     million=20_000,
+    rounds=5,
     outages=3,
     days=1.0,
     faults=12,
