@@ -12,8 +12,8 @@ from invoicing.alerts.words import heading, lines
 from invoicing.kit.egress import Egress, EgressError
 from invoicing.outbox.model import Answered, Errand, Outcome, Unanswered
 
-_PATIENCE_S = 20.0
-"""Below the lease of a message."""
+PATIENCE_S = 20.0
+"""For all of a try, below the lease of a message: or another relay would take up what this one is still sending."""
 
 _TAKEN = 200
 
@@ -28,20 +28,21 @@ class Chats:
     """Sends to chats; where a URL names a host, that is judged first, as any address that was chosen over HTTP."""
 
     egress: Egress
+    patience_s: float = PATIENCE_S
 
     async def send(self, errand: Errand, public_url: str | None) -> Outcome:
         """Try once."""
         url = errand.secrets[0]
         try:
-            judged = asked(url)
-            if judged is not None:
-                await self.egress.judge(judged)
-            async with asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(self.patience_s):
+                judged = asked(url)
+                if judged is not None:
+                    await self.egress.judge(judged)
                 taken = await asyncio.to_thread(_notify, url, *_worded(errand, public_url))
         except EgressError as error:
             return Unanswered(error.code, str(error))
         except TimeoutError:
-            return Unanswered("timeout", f"The chat had not taken it after {_PATIENCE_S:g} seconds.")
+            return Unanswered("timeout", f"The chat had not taken it after {self.patience_s:g} seconds.")
         return Answered(_TAKEN) if taken else Unanswered("refused", "The chat did not take the message.")
 
 

@@ -18,6 +18,9 @@ IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's wh
 Text = Annotated[str | None, typer.Option(help="What our staff read of it; customers do not.")]
 Needed = Annotated[str, typer.Option("--text", help="What our staff read of it; customers do not.")]
 
+_MOST_JOBS = 5
+"""Jobs that are named where people read."""
+
 _COLOURS = {"S1": "bold red", "S2": "red", "S3": "yellow", "S4": "cyan"}
 
 
@@ -254,6 +257,7 @@ def _tell(one: Answer) -> None:
     if blast["money"]:
         least = "at least " if blast["money_at_least"] else ""
         say(escape(f"holds up {least}{', '.join(f'{amount} {of}' for of, amount in blast['money'].items())}"))
+    _tell_members(one["members"])
     _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
         say(escape(f"  {name}: {value}"))
@@ -264,6 +268,16 @@ def _tell(one: Answer) -> None:
             )
         )
     say(escape(f"\n{one['runbook']}"))
+
+
+def _tell_members(members: Answer) -> None:
+    """Name the first of the jobs; all of them are in the answer of the API, page by page."""
+    for job in members["items"][:_MOST_JOBS]:
+        named = f"{job['kind']} {job['reference']}" if job["reference"] else job["kind"]
+        promised = f"promised by {clock(job['promise_due'])} ({job['promise_status'].replace('_', ' ')})"
+        say(escape(f"  {job['id']}  {job['customer']}  {named}  {job['state']} in {job['lane']}, {promised}"))
+    if len(members["items"]) > _MOST_JOBS or members["next_page_token"]:
+        say("  and more: --json has them page by page")
 
 
 def _tell_called(escalation: Answer) -> None:

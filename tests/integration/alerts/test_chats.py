@@ -1,15 +1,20 @@
 """Chats, by way of the real Apprise and a receiver that stands where Mattermost would."""
 
+import asyncio
 import json
+from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
 from invoicing.alerts.carrying import Alerts
-from invoicing.alerts.chatting import Chats
+from invoicing.alerts.chatting import PATIENCE_S, Chats
 from invoicing.alerts.model import ChannelKind, Severity
 from invoicing.alerts.wishes import Means, wish_of
 from invoicing.kit.egress import Egress
 from invoicing.kit.problems import Problem
+from workers.main import _ALERTS
 
 from ..outbox.receiver import receiving, status
 from .desk import HERE, Desk, alert, over
@@ -48,6 +53,22 @@ async def test_a_chat_on_a_private_address_is_not_asked(desk: Desk) -> None:
         await desk.say(alert())
         await desk.rests("waiting")
         assert receiver.connections == 0
+
+
+async def found_too_late(_host: str, _port: int) -> Sequence[str]:
+    await asyncio.Event().wait()
+    return []
+
+
+async def test_all_of_a_try_is_over_before_its_lease_however_long_a_name_takes_to_be_found(desk: Desk) -> None:
+    await desk.channel(ChannelKind.CHAT, "mmosts://chat.example.com", secret="mmosts://chat.example.com/token")
+    desk.start(Alerts(Egress(), chatter=Chats(Egress(resolver=found_too_late, patience_s=3600), patience_s=0.1)))
+    await desk.say(alert())
+    await desk.rests("waiting")
+    async with desk.engine.connect() as session:
+        said = await session.scalar(text("SELECT explanation FROM delivery_attempts"))
+    assert said == "The chat had not taken it after 0.1 seconds."
+    assert timedelta(seconds=PATIENCE_S) < _ALERTS.lease
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ async def test_readers_that_go_away_leave_nothing_behind(service: Any) -> None:
     job = await service.acme.job()
     for _ in range(10):
         async for _event in events(service.acme, job["id"]):
+            assert len(service.app.state.followers) > 0
             break
     async with asyncio.timeout(5):
         while len(service.app.state.followers):  # noqa: ASYNC110 - the server gives no sign of it

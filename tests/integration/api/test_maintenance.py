@@ -1,5 +1,6 @@
 """Maintenance over HTTP and from the command line: a preview first, once per key, for ops alone."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,6 +41,19 @@ async def test_a_window_is_previewed_planned_once_listed_and_cancelled(service: 
     assert [one.json()["stage"] for one in ended] == ["cancelled", "cancelled"]
     assert (await service.ops.get("/v1/maintenance")).json()["items"] == []
     assert len((await service.ops.get("/v1/maintenance", params={"over": "true"})).json()["items"]) == 1
+
+
+async def test_requests_with_one_key_at_the_same_time_plan_one_window(service: Any) -> None:
+    asked = wish()
+
+    async def plan() -> Any:
+        return await service.ops.post("/v1/maintenance", json=asked, headers={"Idempotency-Key": "disks"})
+
+    answers = await asyncio.gather(*(plan() for _ in range(6)))
+    assert [one.status_code for one in answers] == [201] * 6
+    assert len({one.json()["window"]["id"] for one in answers}) == 1
+    assert sorted("idempotency-replayed" in one.headers for one in answers) == [False, *[True] * 5]
+    assert len((await service.ops.get("/v1/maintenance")).json()["items"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,9 @@ class Lookout:
         """Have conditions of lanes hold."""
         for scope in scopes or (HERE,):
             await self.book.do(
-                "INSERT INTO conditions (scope, cause, since, spares) "
-                "VALUES (:scope, :cause, now() - CAST(:since AS interval), CAST(:spares AS text[]))",
+                "INSERT INTO conditions (scope, cause, since, spares, evidence) "
+                "VALUES (:scope, :cause, now() - CAST(:since AS interval), CAST(:spares AS text[]), "
+                "jsonb_build_object('workers', 0))",
                 scope=scope, cause=cause, since=timedelta(seconds=since), spares=more.get("spares", []),
             )  # fmt: skip
 

@@ -6,6 +6,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from invoicing.alerts import service as alerts
+from invoicing.alerts.model import ChannelKind
+from invoicing.alerts.model import Severity as Least
 from invoicing.incidents.keeping import keep
 from invoicing.incidents.model.causes import EVERYWHERE, Cause
 from invoicing.incidents.model.incident import Change, Incident, Severity
@@ -14,6 +17,7 @@ from invoicing.jobs.model import Failed, JobError, Succeeded
 from invoicing.kit.db import Session, transaction
 from invoicing.lanes.model import LANES
 
+from ..alerts.desk import alert
 from ..book import Book
 from .conftest import HERE, Lookout
 
@@ -224,6 +228,17 @@ async def test_an_endpoint_that_takes_nothing_is_an_incident_of_its_customer(boo
     assert (incident.cause, incident.severity) == (Cause.UNDELIVERED_RESULT, Severity.S4)
     assert incident.scope == f"customer:{book.customer_id}"
     assert incident.estimate is not None
+
+
+async def test_a_channel_of_ops_that_takes_nothing_is_no_incident_of_a_customer(book: Book, lookout: Lookout) -> None:
+    wish = alerts.Wish("night shift", ChannelKind.WEBHOOK, "https://example.com", Least.S4, "secret")
+    async with transaction(book.engine) as session:
+        await alerts.add(session, wish, "once")
+        await alerts.announce(session, alert())
+    await book.do("UPDATE endpoints SET failures = 5, open_until = now() + interval '5 min'")
+    assert await book.scalar("SELECT count(*) FROM messages WHERE state = 'waiting'") == 1
+    await lookout.look()
+    assert await lookout.live() == []
 
 
 async def test_who_does_not_see_says_so_and_says_nothing_of_what_was(book: Book, lookout: Lookout) -> None:

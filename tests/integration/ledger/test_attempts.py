@@ -178,9 +178,10 @@ async def test_a_connection_that_postgresql_closed_is_replaced_before_anybody_me
     await book.rows()
     async with book.engine.connect() as session:  # another connection than the one that is idle
         await book.rows()
-        await session.exec_driver_sql(
+        closed = await session.exec_driver_sql(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+        assert closed.scalars().all() == [True]
         await asyncio.sleep(0.05)
-        await book.rows()
+        assert await book.rows() == []

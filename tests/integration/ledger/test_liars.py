@@ -126,6 +126,7 @@ async def test_what_is_locked_for_a_moment_is_placed_anew_all_the_same(book: Boo
 async def test_a_web_process_predicts_by_it_at_once(book: Book, engine: AsyncEngine) -> None:
     predictor = Predictor()
     async with refreshed(predictor, engine, every_s=NEVER_S), learning(engine):
+        assert predictor.predicted("drill", book.customer_id, CLAIMED_S) <= 1.0
         await found_out(book, await started(book, 3))
         async with asyncio.timeout(20):
             while predictor.predicted("drill", book.customer_id, CLAIMED_S) <= 1.0:  # noqa: ASYNC110 - its task reads

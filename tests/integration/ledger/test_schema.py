@@ -70,6 +70,36 @@ async def test_the_migrations_can_be_undone_and_done_again(database_url: str) ->
     assert await described(database_url) == made
 
 
+async def test_before_customers_are_told_of_incidents_nothing_of_that_is_left_and_all_else_is(
+    book: Book, database_url: str
+) -> None:
+    incident, endpoint, message = uuid4(), uuid4(), "INSERT INTO messages (id, endpoint_id, body, channel, event"
+    await book.do(
+        "INSERT INTO incidents (id, cause, scope, severity, state, since, opened_at, seen_at, revision) "
+        "VALUES (:id, 'no_worker', '*', 'S1', 'open', now(), now(), now(), 1)",
+        id=incident,
+    )
+    await book.do(
+        "INSERT INTO incident_notices (incident_id, customer_id, cause, since, next_update_by) "
+        "VALUES (:id, :customer, 'no_worker', now(), now())",
+        id=incident, customer=book.customer_id,
+    )  # fmt: skip
+    values = {"id": incident, "endpoint": endpoint, "customer": book.customer_id}
+    for rest in (
+        ", customer_id, incident_id, seq) VALUES (:id, :endpoint, '', 'webhook', 'incident.opened', :customer, :id, 1)",
+        ", incident_id, seq) VALUES (gen_random_uuid(), :endpoint, '', 'alert_webhook', 'alert.open', :id, 2)",
+        ", customer_id) VALUES (gen_random_uuid(), :endpoint, '', 'webhook', 'test', :customer)",
+    ):
+        await book.do(message + rest, **{name: value for name, value in values.items() if f":{name}" in rest})
+    migrate(database_url, alembic.command.downgrade, "0016")
+    left = await book.scalar("SELECT array_agg(event ORDER BY event) FROM messages")
+    assert left == ["alert.open", "test"]
+    assert await book.scalar("SELECT to_regclass('incident_notices')") is None
+    migrate(database_url, alembic.command.upgrade, "head")
+    assert await book.scalar("SELECT count(*) FROM incident_notices") == 0
+    assert await book.scalar("SELECT count(*) FROM incidents") == 1
+
+
 @pytest.fixture
 async def many(book: Book) -> Book:
     """20,000 jobs of two customers: most finished, as in a service that has run for a while."""

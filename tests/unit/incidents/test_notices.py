@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from invoicing.incidents.model.causes import EVERYWHERE, Cause, kind_scope, lane_scope
+from invoicing.incidents.model.causes import EVERYWHERE, Cause, host_scope, kind_scope, lane_scope
 from invoicing.incidents.model.combining import combined
 from invoicing.incidents.model.course import opened
 from invoicing.incidents.model.incident import Finding, Incident, Reach
@@ -16,7 +16,8 @@ HOUR = timedelta(hours=1)
 
 
 def lane(name: str) -> Finding:
-    return Finding(Cause.NO_WORKER, lane_scope(name), NOW, {"lane": name}, reach=Reach(lanes=frozenset({name})))
+    """Find it as the conditions of lanes tell it: they count workers."""
+    return Finding(Cause.NO_WORKER, lane_scope(name), NOW, {"workers": 0}, reach=Reach(lanes=frozenset({name})))
 
 
 FAILING = Finding(
@@ -47,6 +48,14 @@ def test_a_part_that_holds_alone_is_all_that_is_told() -> None:
     assert held(now, incident(2, lane("bulk-small"))) == [(Cause.NO_WORKER, ["bulk-small"], None)]
     now = Incident(**{**vars(whole), "evidence": FAILING.evidence, "reach": FAILING.reach})
     assert held(now, incident(2, FAILING)) == [(Cause.DEPENDENCY_DOWN, None, ["drill"])]
+
+
+def test_a_host_holds_what_its_workers_have_and_a_lane_nobodys() -> None:
+    worker = UUID(int=7)
+    reach = Reach(workers=frozenset({worker}))
+    lost = Finding(Cause.WORKER_LOST, host_scope("host-a"), NOW, {"workers": [str(worker)]}, reach=reach)
+    assert [one.workers for one in subjects_of(incident(1, lost), ())] == [[worker]]
+    assert [one.workers for one in subjects_of(incident(1, lane("normal-small")), ())] == [None]
 
 
 def test_what_holds_everything_holds_the_lanes_in_which_something_waits() -> None:

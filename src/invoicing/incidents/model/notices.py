@@ -107,9 +107,9 @@ def _subject(one: Incident, whole: Incident) -> Subject | None:
     elif one is whole and not _is_its_own(whole):
         return None
     lanes = _narrowed(_lanes_of(one, evidence), whole.reach.lanes)
-    kind, workers = evidence.get("kind"), evidence.get("workers")
+    kind = evidence.get("kind")
     kinds = _narrowed(evidence.get("kinds") if kind is None else [kind], whole.reach.kinds)
-    held = _narrowed(None if workers is None else [UUID(str(each)) for each in workers], whole.reach.workers)
+    held = _narrowed(_workers_of(one, evidence), whole.reach.workers)
     if any(each is not None and not each for each in (lanes, kinds, held)):
         return None
     return Subject(one.cause, one.since, lanes, kinds, held, evidence.get("error"))
@@ -129,6 +129,13 @@ def _lanes_of(one: Incident, evidence: Mapping[str, Any]) -> Collection[str] | N
         found: Collection[str] | None = evidence.get("lanes")
         return found
     return None
+
+
+def _workers_of(one: Incident, evidence: Mapping[str, Any]) -> Collection[UUID] | None:
+    """Name the workers of a host; the evidence of a lane counts its workers under the same word."""
+    if not one.scope.startswith("host:"):
+        return None
+    return [UUID(str(each)) for each in evidence.get("workers", ())] or None
 
 
 def _narrowed(values: Collection[Any] | None, to: Collection[Any] | None) -> list[Any] | None:
