@@ -20,7 +20,7 @@ _PAGES = frozenset({Severity.S1, Severity.S2, Severity.S3})
 
 
 def run(pace: Pace) -> Table:
-    """Play both weeks; `--quick` a day of each."""
+    """Play both weeks, and long outages; `--quick` a day of each, and shorter ones."""
     table = Table("Weeks in virtual time", ("what", "figure"))
     days, faults = pace.days, pace.faults
     well = healthy(days, 1)
@@ -41,7 +41,7 @@ def run(pace: Pace) -> Table:
     table.bar(f"found of {faults} planted faults", len(verdict.found), at_least=faults)
     table.bar("told though nothing was planted, or twice", len(verdict.false), at_most=0)
     table.bar("not over by themselves", verdict.left, at_most=0)
-    for minutes, killed in product((15, 60), (False, True)):
+    for minutes, killed in product((15, 60) if days > 1 else (15,), (False, True)):
         world = outage(60.0 * minutes, killed=killed)
         what = f"pages of {minutes} minutes in which all workers are {'dead' if killed else 'away'}"
         told = [one for one in world.incidents.values() if one.severity in _PAGES]

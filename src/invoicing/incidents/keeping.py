@@ -61,7 +61,7 @@ async def keep(session: Session, *, thorough: bool = True, tell: Tell = nobody) 
 async def _with_money(session: Session, due: _Written, known: Collection[Incident]) -> _Written:
     """Count what the jobs are about that an incident holds now; it goes on without where that fails."""
     incident = due.step.incident
-    if not incident.live or incident.quiet_since is not None:
+    if not (incident.live and incident.blast.jobs) or incident.quiet_since is not None:
         return due
     parts = [one for one in known if one.merged_into == incident.id]
     try:

@@ -45,7 +45,7 @@ class Look:
     charges: Mapping[UUID, Blast] = field(default_factory=dict)
     """Promises broken by incidents of which the jobs are late though nothing holds them now, by the incidents' ids."""
     charged: Sequence[Incident] = ()
-    """These incidents, and others."""
+    """These incidents."""
 
 
 @dataclass(frozen=True)

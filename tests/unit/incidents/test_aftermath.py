@@ -11,7 +11,7 @@ from invoicing.incidents.model import course
 from invoicing.incidents.model.aftermath import EDGE, Ended, Late, charged, explains, spans, unexplained
 from invoicing.incidents.model.causes import EVERYWHERE, Cause
 from invoicing.incidents.model.facts import Stuck
-from invoicing.incidents.model.incident import Blast, Change, ChangeKind, Finding, Incident, Reach
+from invoicing.incidents.model.incident import Blast, Change, ChangeKind, Finding, Incident, Reach, Severity
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import Lane
 
@@ -123,6 +123,8 @@ NOW = at(10)
         (incident(Cause.NO_WORKER, Reach(lanes=frozenset({OTHER.name})), over=None), NOON),
         (incident(Cause.WORKER_LOST, Reach(workers=frozenset({WORKER})), over=None), NOON),
         (incident(Cause.UNEXPLAINED, over=None), NOON),
+        (incident(Cause.DEPENDENCY_DOWN, Reach(), over=None), NOON),
+        (incident(reach=Reach(), over=None, scope=EVERYWHERE), None),
     ],
 )
 def test_a_job_is_unexplained_only_from_when_no_incident_stands_for_it(known: Incident, since: datetime | None) -> None:
@@ -147,3 +149,24 @@ def test_and_only_from_when_nothing_holds_its_lane(ended: Ended, since: datetime
 
 def test_what_is_proven_a_little_later_explains_what_was_due_just_before() -> None:
     assert explained(incident(), late(due=-EDGE / timedelta(minutes=1)))
+
+
+MANY = Blast(jobs=12, customers=3, promises_missed=12)
+
+
+def test_one_whose_cause_is_gone_may_still_grow_worse_and_is_over_all_the_same() -> None:
+    quiet = incident(over=None, quiet_since=at(10), seen_at=at(10))
+    step = course.unseen(quiet, at(10.2), MANY)
+    assert step is not None
+    assert ([one.kind for one in step.changes], step.incident.severity) == ([ChangeKind.SEVERITY_RAISED], Severity.S1)
+    over = course.unseen(step.incident, at(11), MANY)
+    assert over is not None
+    assert ([one.kind for one in over.changes], over.incident.blast) == ([ChangeKind.RESOLVED], MANY)
+
+
+def test_of_one_that_is_over_the_most_at_one_time_is_kept_and_nobody_hears_of_it() -> None:
+    ended = incident(blast=Blast(promises_missed=3))
+    step = course.after_all(ended, MANY, at(15))
+    assert step is not None
+    assert (step.changes, step.incident.severity, step.incident.blast) == ((), Severity.S2, MANY)
+    assert course.after_all(ended, Blast(promises_missed=2), at(15)) is None

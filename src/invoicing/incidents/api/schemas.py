@@ -27,7 +27,10 @@ Assignee = Annotated[
 
 
 class BlastBody(BaseModel):
-    """Whom an incident touches now; once its cause is gone, whose promises it broke and of whom it still may."""
+    """Whom an incident touches now; once its cause is gone, unfinished jobs whose promises it broke, or may.
+
+    Of one that is over: the most of them at one time.
+    """
 
     jobs: int
     customers: int = Field(description="Where several things are added up: at least so many.")

@@ -13,7 +13,7 @@ from uuid import UUID
 from invoicing.incidents.model.causes import EVERYWHERE, Cause, customer_scope
 from invoicing.incidents.model.course import HOLD_DOWN
 from invoicing.incidents.model.facts import Stuck
-from invoicing.incidents.model.incident import Blast, Incident, Reach
+from invoicing.incidents.model.incident import Blast, Incident
 from invoicing.lanes.model import Lane
 
 EDGE = timedelta(seconds=30)
@@ -153,8 +153,7 @@ def explains(span: Span, late: Late, now: datetime) -> bool:
     """Tell whether an incident is why a promise breaks: it held the job up, and long enough to make it so late."""
     if late.due < span.of.since - EDGE or now - late.due > DELAYS * span.length + 2 * EDGE:
         return False
-    reach = span.of.reach
-    if not _may_reach(reach, late.kind, late.customer_id) or reach.error not in {None, late.error}:
+    if not _may_reach(span.of, late.kind, late.customer_id) or span.of.reach.error not in {None, late.error}:
         return False
     return _waited(span, late) or _was_held(span, late)
 
@@ -197,8 +196,7 @@ def _stands_for(incident: Incident, stuck: Stuck) -> bool:
         return True
     if incident.cause not in _HOLDS_WAITING - _PROVES_NOTHING:
         return False
-    reach = incident.reach
-    return _may_reach(reach, stuck.kind, stuck.customer_id) and _one_of(stuck.lane.name, reach.lanes)
+    return _may_reach(incident, stuck.kind, stuck.customer_id) and _one_of(stuck.lane.name, incident.reach.lanes)
 
 
 def _stands_until(incident: Incident, now: datetime) -> datetime:
@@ -213,7 +211,12 @@ def _held(ended: Ended, stuck: Stuck) -> bool:
     return ended.scope in scopes and stuck.kind not in ended.spares
 
 
-def _may_reach(reach: Reach, kind: str, customer_id: UUID) -> bool:
+def _may_reach(incident: Incident, kind: str, customer_id: UUID) -> bool:
+    """Tell whether a job may be one that an incident reaches; only what holds everything reaches without a bound."""
+    reach = incident.reach
+    bounds = (reach.lanes, reach.kinds, reach.customers, reach.workers)
+    if incident.scope != EVERYWHERE and all(one is None for one in bounds):
+        return False
     return _one_of(kind, reach.kinds) and kind not in reach.spares and _one_of(customer_id, reach.customers)
 
 

@@ -108,11 +108,13 @@ def unseen(incident: Incident, now: datetime, breaks: Blast = _NOBODY) -> Step |
 def after_all(incident: Incident, breaks: Blast, now: datetime) -> Step | None:
     """Count what an incident still breaks though its cause is gone; None: nothing is to be written.
 
-    While it is not over it may grow worse by that. Afterwards its severity stays: nobody is told of it again.
+    While it is not over it may grow worse by that. Afterwards nobody is told of it again: its severity stays, and of
+    what it broke the most at one time is kept.
     """
     after = replace(incident, blast=breaks, seen_at=now)
-    if incident.live:
-        after = _grown(after, breaks)
+    if not incident.live:
+        return Step(after) if breaks.promises_missed > incident.blast.promises_missed else None
+    after = _grown(after, breaks)
     changes = tuple(_raised(incident, after))
     if not changes and (breaks == incident.blast or not _stale(incident, now)):
         return None
