@@ -8,7 +8,7 @@ from benchmarks.pace import FULL, QUICK
 
 ROWS = 100_000
 
-BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "eta", "normal")
+BENCHMARKS = ("accept", "latency", "issuing", "sizes", "simulated", "causes", "eta", "normal", "bursts", "filling")
 """The files here that have a function `run() -> Table`."""
 
 PACED = (

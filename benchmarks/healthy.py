@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from math import exp, log
 from random import Random
 from types import MappingProxyType
+from typing import NamedTuple
 
 from invoicing.diagnosis.model.durations import Group, History, learn
 from invoicing.diagnosis.model.running import SLOW_BEYOND
@@ -14,6 +15,13 @@ Law = Callable[[Random], float]
 PER_ROUND = 5
 _BESIDE = 40
 """Finished jobs of each of two other kinds."""
+
+
+class Taken(NamedTuple):
+    """A job: the seconds that were predicted, and those that it takes."""
+
+    predicted_s: float
+    took_s: float
 
 
 def _log_normal(sigma: float) -> Law:
@@ -49,7 +57,7 @@ def share_called_slow(law: Law, similar: int, drawn: int, seed: int = 1) -> floa
     while rounds * PER_ROUND < drawn:
         history = _learned(law, similar, chance)
         for _ in range(PER_ROUND):
-            predicted_s, took_s = _job(law, chance)
+            predicted_s, took_s = job(law, chance)
             prediction = history.predict("this", predicted_s)
             slow += prediction is not None and took_s > prediction.quantile(SLOW_BEYOND)
         rounds += 1
@@ -57,13 +65,20 @@ def share_called_slow(law: Law, similar: int, drawn: int, seed: int = 1) -> floa
 
 
 def _learned(law: Law, similar: int, chance: Random) -> History:
-    groups = []
-    for kind, count in (("this", similar), ("that", _BESIDE), ("other", _BESIDE)):
-        jobs = [_job(law, chance) for _ in range(count)]
-        groups.append(Group(kind, 0, tuple(p for p, _ in jobs), tuple(d for _, d in jobs)))
-    return learn(groups, None)
+    return learn([_group("this", similar, law, chance), *beside(law, chance)], None)
 
 
-def _job(law: Law, chance: Random) -> tuple[float, float]:
+def beside(law: Law, chance: Random) -> list[Group]:
+    """Draw finished jobs of two other kinds."""
+    return [_group(kind, _BESIDE, law, chance) for kind in ("that", "other")]
+
+
+def _group(kind: str, count: int, law: Law, chance: Random) -> Group:
+    jobs = [job(law, chance) for _ in range(count)]
+    return Group(kind, 0, tuple(one.predicted_s for one in jobs), tuple(one.took_s for one in jobs))
+
+
+def job(law: Law, chance: Random) -> Taken:
+    """Draw a job."""
     predicted_s = chance.uniform(1, 9.9)
-    return predicted_s, 1.7 * predicted_s * law(chance)
+    return Taken(predicted_s, 1.7 * predicted_s * law(chance))

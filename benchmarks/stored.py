@@ -268,6 +268,7 @@ CALLS: Mapping[str, Call] = {
     "those with a reference": lambda s, _, live: _page(s, live, reference="R-50"),
     "what runs and is about to": lambda s, _, _live: diagnosis.under_way(s),
     "normal times": lambda s, _, _live: diagnosis.finished(s),
+    "how long running jobs run": lambda s, _, _live: diagnosis.running(s),
     "learn from the last minute": lambda s, _, _live: _learn(s),
     "number an invoice": lambda s, _, live: _number(s, live),
     "find what retention removes": lambda s, _, _live: _due(s, prune.Ended.SUCCEEDED),

@@ -14,10 +14,11 @@ from sqlalchemy import Engine
 from invoicing.diagnosis import scores, store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
-from invoicing.diagnosis.model.durations import History, learn
+from invoicing.diagnosis.model.durations import History, learn, with_running
 from invoicing.diagnosis.model.eta import expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
 from invoicing.diagnosis.model.margins import AllMargins, margins
+from invoicing.diagnosis.model.running import patience_s
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
@@ -242,7 +243,14 @@ async def _lessons(session: Session, now: datetime) -> _Learned:
             return known
         _learned[engine] = replace(known, at=time.monotonic())
     history = learn(await store.finished(session), now)
+    history = with_running(history, [one.job for one in await store.running(session) if _moves(one, history)])
     found = {of: margins(cases) for of, cases in (await scores.cases(session)).items()}
     known = _Learned(time.monotonic(), history, {of: one for of, one in found.items() if one is not None})
     _learned[engine] = known
     return known
+
+
+def _moves(runs: store.Runs, history: History) -> bool:
+    """Tell whether a running job gets on: how long one takes that hangs says nothing of others."""
+    job = runs.job
+    return runs.silent_s <= patience_s(runs.gap_s, job.predicted_s, history.predict(job.kind, job.predicted_s))

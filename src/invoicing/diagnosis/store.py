@@ -6,19 +6,18 @@ These statements read what other rooms own, and write nothing.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 
-from invoicing.diagnosis.model.durations import Group
+from invoicing.diagnosis.model.censored import Running
+from invoicing.diagnosis.model.durations import MOST_SIMILAR, Group
 from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
 from invoicing.lanes.model.workers import ALIVE_SHARE
-
-MOST_SIMILAR = 200
-"""Finished jobs of a kind and magnitude that are learned from: enough for an order statistic of 99 %, quickly read."""
 
 _UNDER_WAY = text("""
 SELECT now() AS now, dispatching.looked_at, u.* FROM (SELECT 1) AS always LEFT JOIN dispatching ON true LEFT JOIN (
@@ -93,6 +92,30 @@ FROM groups g CROSS JOIN LATERAL (
     WHERE job_id = j.id HAVING bool_and(outcome IN ('succeeded', 'interrupted'))
 ) w GROUP BY g.kind, g.magnitude
 """)
+
+# As with finished ones: work that was kept counts, and a job that had to be taken over or failed says nothing.
+_RUNNING = text("""
+SELECT j.id, j.kind, j.predicted_s, coalesce(e.worked_s, 0) + extract(epoch FROM now() - a.started_at)::float8 AS
+    worked_s, extract(epoch FROM now() - greatest(a.started_at, j.progressed_at))::float8 AS silent_s,
+    CASE WHEN j.progressed_at >= a.started_at THEN extract(epoch FROM j.progressed_at - a.started_at)::float8
+        / greatest(1, j.revision - 2 * j.attempt - 1 - j.updates) END AS gap_s
+FROM jobs j JOIN attempts a ON a.job_id = j.id AND a.number = j.attempt
+LEFT JOIN LATERAL (
+    SELECT sum(extract(epoch FROM ended_at - started_at))::float8 AS worked_s,
+        bool_and(outcome = 'interrupted') AS kept
+    FROM attempts WHERE job_id = j.id AND number < j.attempt
+) e ON true
+WHERE j.state = 'running' AND j.lease_until > now() AND j.cancel_requested_at IS NULL AND e.kept IS NOT FALSE
+""")
+
+
+class Runs(NamedTuple):
+    """A job that runs, and how long it has been silent."""
+
+    job: Running
+    silent_s: float
+    gap_s: float | None
+    """Between its reports of progress; None before the first."""
 
 
 @dataclass(frozen=True)
@@ -181,3 +204,11 @@ async def finished(session: Session) -> list[Group]:
     """Read how long the last finished jobs of every kind and magnitude took."""
     rows = await session.execute(_FINISHED, {"most": MOST_SIMILAR})
     return [Group(row.kind, int(row.magnitude), tuple(row.predicted), tuple(row.durations)) for row in rows]
+
+
+async def running(session: Session) -> list[Runs]:
+    """Read how long jobs have been worked on that run; there are never more than slots."""
+    return [
+        Runs(Running(row.id, row.kind, row.predicted_s, row.worked_s), row.silent_s, row.gap_s)
+        for row in await session.execute(_RUNNING)
+    ]

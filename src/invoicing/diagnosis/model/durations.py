@@ -1,20 +1,26 @@
 """How long jobs take: learned per kind from finished ones, as log(duration) on log(predicted), with its spread.
 
-The spread is shrunk toward that of all kinds together, so that three lucky jobs do not make a narrow range.
-Seconds everywhere.
+The spread is shrunk toward that of all kinds together, so that three lucky jobs do not make a narrow range. What is
+normal is what ended; when a job should end is expected from running ones, too. Seconds everywhere.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from math import ceil, exp, floor, log, log10, sqrt
 from statistics import NormalDist, fmean, stdev
+from uuid import UUID
 
+from invoicing.diagnosis.model.censored import Running, beyond, fit_with
+from invoicing.diagnosis.model.lines import PRIOR_WEIGHT, SHORTEST_S, Line, Sums, fit, log_s
 from invoicing.jobs.model import Size
 from invoicing.lanes.model import POLICY
 
 FEWEST = 3
 """With fewer similar jobs nothing is said about what is normal."""
+
+MOST_SIMILAR = 200
+"""Finished jobs of a kind and magnitude that are learned from: enough for an order statistic of 99 %, quickly read."""
 
 RANKED_FROM = 99
 """From so many similar jobs on, the 99 % bound is an order statistic and needs no model."""
@@ -23,15 +29,12 @@ _FAR = 0.9
 """Beyond this share, durations have heavier tails than the model: there, what was seen of all kinds bounds it too, at
 half the risk, since a few jobs of a kind may show too small a spread of its own."""
 
-_SHORTEST_S, _LONGEST_S = 0.001, 1e9
-_PRIOR_WEIGHT = 8.0
-"""How many jobs the pooled spread counts for against a kind's own."""
 _TAIL_WEIGHT = 40.0
 """The same for the far end: where one job in twenty meets a cold cache, a few dozen may all have been lucky."""
+_FEW = 64
+"""Of more running jobs none makes a difference to its own range that would be worth a fit without it."""
 _PRIOR_SPREAD = 1.0
 """Spread of log(actual / predicted) assumed before anything is known (the simulation's estimates had 1)."""
-_SLOPE_WEIGHT = 5.0
-"""How strongly the slope is held at 1 (twice the prediction, twice the time) until the sizes seen say otherwise."""
 
 _NORMAL = NormalDist()
 
@@ -93,38 +96,12 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class _Line:
-    """A kind's fit of log(duration) on log(predicted)."""
-
-    slope: float
-    at_mean: float
-    mean_log: float
-    count: int
-    squares: float
-    residuals: float
-    """Sum of the squares of what the line does not explain."""
-
-    def median_log(self, x: float) -> float:
-        return self.at_mean + self.slope * (x - self.mean_log)
-
-    @property
-    def freedom(self) -> float:
-        return _PRIOR_WEIGHT + self.count - 1
-
-    def scale_at(self, x: float, pooled: float, weight: float = _PRIOR_WEIGHT) -> float:
-        """Shrunk toward the pooled variance; wider for a mean of few jobs, and away from the sizes seen."""
-        variance = (weight * pooled + self.residuals) / (weight + self.count - 1)
-        distance = (x - self.mean_log) ** 2 / (self.squares + _SLOPE_WEIGHT)
-        return sqrt(variance * (1 + 1 / self.count + distance))
-
-
-@dataclass(frozen=True)
 class History:
     """What was learned from finished jobs, and when."""
 
     observed_at: datetime | None
     groups: Mapping[tuple[str, int], Group]
-    lines: Mapping[str, _Line]
+    lines: Mapping[str, Line]
     pooled: float
     """Variance of log(duration) about the lines of all kinds."""
     ranked: Mapping[tuple[str, int], tuple[float, ...]]
@@ -132,6 +109,11 @@ class History:
     ratios: Mapping[Size, Ratio]
     tail: tuple[float, ...] = ()
     """Errors of all kinds in units of their scales, ascending."""
+    sums: Mapping[str, Sums] = field(default_factory=dict)
+    running: Mapping[str, Mapping[UUID, Running]] = field(default_factory=dict)
+    """Jobs that have outrun the middle of their kind."""
+    expected: Mapping[str, Line] = field(default_factory=dict)
+    """The lines of these kinds with them."""
 
     def similar(self, kind: str, predicted_s: float) -> int:
         """How many finished jobs of the kind, predicted within the same power of ten, are known."""
@@ -148,11 +130,47 @@ class History:
         group = self.groups.get((kind, magnitude(predicted_s)))
         if group is None or len(group.durations) < FEWEST:
             return None
-        line, x = self.lines[kind], _log(predicted_s)
+        line, x = self.lines[kind], log_s(predicted_s)
         ranked = self.ranked.get((kind, group.magnitude), ())
         scale = line.scale_at(x, self.pooled)
         far = max(scale, line.scale_at(x, self.pooled, _TAIL_WEIGHT))
         return Prediction(line.median_log(x), scale, line.freedom, ranked, self.tail, far)
+
+    def expect(self, kind: str, predicted_s: float, job_id: UUID) -> Prediction | None:
+        """Say how long a job should take by those that have ended and those that run; itself is left out of it.
+
+        Not what is normal: many that hang together would make that of each other.
+        """
+        known, line = self.predict(kind, predicted_s), self._line_beside(kind, job_id)
+        if known is None or line is None:
+            return known
+        x = log_s(predicted_s)
+        scale, far = line.scale_at(x, self.pooled), line.scale_at(x, self.pooled, _TAIL_WEIGHT)
+        return Prediction(line.median_log(x), scale, line.freedom, (), self.tail, max(scale, far))
+
+    def _line_beside(self, kind: str, job_id: UUID) -> Line | None:
+        running = self.running.get(kind, {})
+        if job_id not in running or len(running) > _FEW:
+            return self.expected.get(kind)
+        others = [one for one in running.values() if one.job_id != job_id]
+        return fit_with(self.sums[kind], others, self.pooled) if others else None
+
+
+def with_running(history: History, running: Iterable[Running]) -> History:
+    """Add what running jobs tell of how long they take: those of which fewer have ended than are looked at.
+
+    Of these every one counts that has begun. Where only the last ones are looked at, the quick and the slow among them
+    are as many as they should be, and those that run would be too many.
+    """
+    by_kind: dict[str, list[Running]] = {}
+    for one in running:
+        if FEWEST <= history.similar(one.kind, one.predicted_s) < MOST_SIMILAR:
+            by_kind.setdefault(one.kind, []).append(one)
+    counted = {kind: beyond(history.lines[kind], found) for kind, found in by_kind.items()}
+    counted = {kind: found for kind, found in counted.items() if found}
+    expected = {kind: fit_with(history.sums[kind], found, history.pooled) for kind, found in counted.items()}
+    by_id = {kind: {one.job_id: one for one in found} for kind, found in counted.items()}
+    return replace(history, running=by_id, expected=expected)
 
 
 def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
@@ -160,21 +178,22 @@ def learn(groups: Iterable[Group], observed_at: datetime | None) -> History:
     known = {(group.kind, group.magnitude): group for group in groups if group.durations}
     by_kind: dict[str, list[tuple[float, float]]] = {}
     for group in known.values():
-        by_kind.setdefault(group.kind, []).extend((_log(p), _log(d)) for p, d in _pairs(group))
-    lines = {kind: _fit(points) for kind, points in by_kind.items()}
-    squares = _PRIOR_WEIGHT * _PRIOR_SPREAD**2 + sum(line.residuals for line in lines.values())
-    pooled = squares / (_PRIOR_WEIGHT + sum(line.count - 1 for line in lines.values()))
+        by_kind.setdefault(group.kind, []).extend((log_s(p), log_s(d)) for p, d in _pairs(group))
+    sums = {kind: Sums().plus(points) for kind, points in by_kind.items()}
+    lines = {kind: fit(one) for kind, one in sums.items()}
+    squares = PRIOR_WEIGHT * _PRIOR_SPREAD**2 + sum(line.residuals for line in lines.values())
+    pooled = squares / (PRIOR_WEIGHT + sum(line.count - 1 for line in lines.values()))
     ranked = {
         key: _errors(group, lines[group.kind]) for key, group in known.items() if len(group.durations) >= RANKED_FROM
     }
     scales = {kind: line.scale_at(line.mean_log, pooled) for kind, line in lines.items()}
     tail = sorted(error / scales[group.kind] for group in known.values() for error in _errors(group, lines[group.kind]))
-    return History(observed_at, known, lines, pooled, ranked, _ratios(known.values()), tuple(tail))
+    return History(observed_at, known, lines, pooled, ranked, _ratios(known.values()), tuple(tail), sums)
 
 
 def magnitude(predicted_s: float) -> int:
     """Give the power of ten that predicted seconds belong to; nothing is below a millisecond."""
-    return floor(log10(max(predicted_s, _SHORTEST_S)))
+    return floor(log10(max(predicted_s, SHORTEST_S)))
 
 
 def _ranked(ascending: Sequence[float], share: float) -> float:
@@ -193,18 +212,8 @@ def student(share: float, freedom: float) -> float:
     )
 
 
-def _fit(points: Sequence[tuple[float, float]]) -> _Line:
-    count = len(points)
-    mean_x, mean_y = sum(x for x, _ in points) / count, sum(y for _, y in points) / count
-    squares = sum((x - mean_x) ** 2 for x, _ in points)
-    excess = sum((x - mean_x) * (y - mean_y - x + mean_x) for x, y in points)
-    slope = 1 + excess / (squares + _SLOPE_WEIGHT)
-    residuals = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in points)
-    return _Line(slope, mean_y, mean_x, count, squares, residuals)
-
-
-def _errors(group: Group, line: _Line) -> tuple[float, ...]:
-    return tuple(sorted(_log(d) - line.median_log(_log(p)) for p, d in _pairs(group)))
+def _errors(group: Group, line: Line) -> tuple[float, ...]:
+    return tuple(sorted(log_s(d) - line.median_log(log_s(p)) for p, d in _pairs(group)))
 
 
 def _ratios(groups: Iterable[Group]) -> Mapping[Size, Ratio]:
@@ -217,14 +226,10 @@ def _ratios(groups: Iterable[Group]) -> Mapping[Size, Ratio]:
 
 
 def _ratio(samples: Sequence[tuple[float, float]]) -> Ratio:
-    single = [d / max(p, _SHORTEST_S) for p, d in samples]
-    mean = sum(d for _, d in samples) / max(sum(p for p, _ in samples), _SHORTEST_S)
+    single = [d / max(p, SHORTEST_S) for p, d in samples]
+    mean = sum(d for _, d in samples) / max(sum(p for p, _ in samples), SHORTEST_S)
     return Ratio(mean, stdev(single) / max(fmean(single), 1e-9))
 
 
 def _pairs(group: Group) -> Iterable[tuple[float, float]]:
     return zip(group.predicted, group.durations, strict=True)
-
-
-def _log(seconds: float) -> float:
-    return log(min(max(seconds, _SHORTEST_S), _LONGEST_S))

@@ -122,7 +122,7 @@ def _later(now: datetime, seconds: float) -> datetime:
 
 def _from_history(facts: Facts) -> _Span | None:
     """How long the work still takes, from jobs like it that took at least as long as this one so far."""
-    prediction = facts.prediction
+    prediction = facts.expected
     if prediction is None:
         return None
     low, middle, high = (prediction.remaining(share, facts.worked_s) for share in (_LOW, 0.5, _HIGH))

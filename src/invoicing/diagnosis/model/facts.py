@@ -137,6 +137,9 @@ class Facts:
     attempt: Attempt | None
     history: History
     prediction: Prediction | None
+    """How long such jobs took."""
+    expected: Prediction | None
+    """How long this one should take: with what others tell that run."""
     similar: int
     margins: AllMargins
     """How the last ends fared that were foreseen, by class and stage."""
@@ -233,6 +236,7 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         attempt=snapshot.attempts.get(job.id),
         history=snapshot.history,
         prediction=snapshot.history.predict(job.kind, job.predicted_s),
+        expected=snapshot.history.expect(job.kind, job.predicted_s, job.id),
         similar=snapshot.history.similar(job.kind, job.predicted_s),
         dispatched_at=snapshot.dispatched_at,
         undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
+from invoicing.diagnosis.model.durations import Prediction
 from invoicing.diagnosis.model.facts import SETTLED_FOR, Facts
 from invoicing.jobs.model import State
 
@@ -77,14 +78,20 @@ def no_progress(facts: Facts) -> Check:
 
 def patience(facts: Facts) -> timedelta:
     """Bound an attempt's silence: several of its own gaps or, before its first checkpoint, of its duration."""
-    job = facts.job
+    job, gap_s = facts.job, None
     if job.progressed_at is not None and job.progressed_at >= facts.attempt_began:
         # every checkpoint is a revision; two revisions of each attempt, the first one and updates are not
         reports = max(1, job.revision - 2 * job.attempt - 1 - job.updates)
-        gap = (job.progressed_at - facts.attempt_began).total_seconds() / reports
-        return timedelta(seconds=max(QUIET_S, MISSED_GAPS * gap))
-    longest = facts.prediction.quantile(SLOW_BEYOND) if facts.prediction else 0.0
-    return timedelta(seconds=min(max(QUIET_S, MISSED_PREDICTIONS * job.predicted_s, longest), 10.0**9))
+        gap_s = (job.progressed_at - facts.attempt_began).total_seconds() / reports
+    return timedelta(seconds=patience_s(gap_s, job.predicted_s, facts.prediction))
+
+
+def patience_s(gap_s: float | None, predicted_s: float, prediction: Prediction | None) -> float:
+    """Bound an attempt's silence (seconds), given the gaps between its reports, None before the first."""
+    if gap_s is not None:
+        return max(QUIET_S, MISSED_GAPS * gap_s)
+    longest = prediction.quantile(SLOW_BEYOND) if prediction else 0.0
+    return min(max(QUIET_S, MISSED_PREDICTIONS * predicted_s, longest), 10.0**9)
 
 
 def slower_than_normal(facts: Facts) -> Check:

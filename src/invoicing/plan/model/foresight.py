@@ -9,7 +9,8 @@ from random import Random
 from uuid import UUID
 
 from invoicing.diagnosis.model.causes import examine, shown
-from invoicing.diagnosis.model.durations import Group, History, learn, magnitude
+from invoicing.diagnosis.model.censored import Running
+from invoicing.diagnosis.model.durations import Group, History, learn, magnitude, with_running
 from invoicing.diagnosis.model.eta import expect, foresee
 from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, facts_of
 from invoicing.diagnosis.model.margins import LAST, AllMargins, Case, Of, margins
@@ -151,7 +152,7 @@ class Prophet:
     def _ask(self, task: Task, run: Run | None, scene: Scene) -> None:
         if task.id in self._open:
             return
-        self._learn(scene.now)
+        self._learn(scene)
         place = _place(task, scene, self._coming(scene.now)) if run is None else None
         if place is not None:
             self._placed[task.id] = (scene.now, place, len(self._starts))
@@ -177,7 +178,8 @@ class Prophet:
         span_s = LATELY_S if len(lately) < MOST_LATELY else lately[0].ago_s
         return newcomers(lately, min(span_s, now), now)
 
-    def _learn(self, now: float) -> None:
+    def _learn(self, scene: Scene) -> None:
+        now = scene.now
         if now - self._learned_at < LEARN_EVERY_S:
             return
         self._learned_at = now
@@ -185,7 +187,8 @@ class Prophet:
             Group("", power, tuple(p for p, _ in pairs), tuple(d for _, d in pairs))
             for power, pairs in self._finished.items()
         ]
-        self._history = learn(groups, _moment(now))
+        running = [Running(run.task.id, "", run.task.predicted_s, _done_s(run, now)) for run in _runs(scene)]
+        self._history = with_running(learn(groups, _moment(now)), running)
         going_on: dict[Of, list[Case]] = {}
         for one in self._open.values():
             going_on.setdefault(one.of, []).append(Case(one.point_s, now - one.at_s, ended=False))
