@@ -1,108 +1,22 @@
-"""The story with an outage on a running service: ops are paged once, and the page closes itself."""
+"""The story with an outage on a running service: whoever it touches is told unasked, and ops are paged once."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
-import httpx
-import psutil
 import pytest
 import yaml
 
-from invoicing.incidents.model.course import HOLD_DOWN
-from invoicing.kit.listen import plain_url
-
-from ...integration.outbox.receiver import Receiver, receiving
+from ...integration.outbox.postbox import mailing
+from ...integration.outbox.receiver import Receiver, receiving, status
 from ...integration.workers.crew import until
-from ..test_up import Started
 from .real_alertmanager import Alertmanager, alertmanager
+from .running import LARGE, NOTICES, SMALL, Letters, lane_of, service
 
-SMALL: dict[str, Any] = {"seconds": 0.1}
-LARGE: dict[str, Any] = {"seconds": 6, "chunks": 24, "claimed_seconds": 600}
 SHIPPED = Path(__file__).parents[3] / "deploy" / "monitoring" / "alertmanager.yaml"
 
 pytestmark = pytest.mark.timeout(240)
-
-
-class Service:
-    """A running service, as customers and ops ask it."""
-
-    def __init__(self, up: Started) -> None:
-        self.up = up
-        self._supervisor = psutil.Process(up.process.pid)
-
-    async def get(self, path: str, role: str = "customer") -> Any:
-        answer = await asyncio.to_thread(self.up.get, path, role)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def cli(self, *arguments: str) -> str:
-        done = await asyncio.to_thread(self.up.run, *arguments)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    async def submit(self, payload: dict[str, Any]) -> str:
-        headers = {"Authorization": f"Bearer {self.up.keys['customer']}", "Idempotency-Key": str(uuid4())}
-        async with httpx.AsyncClient(base_url=self.up.told["url"], headers=headers) as client:
-            answer = await client.post("/v1/jobs", json={"kind": "drill", "payload": payload})
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["id"])
-
-    async def job(self, job_id: str) -> Any:
-        return await self.get(f"/v1/jobs/{job_id}")
-
-    async def becomes(self, job_id: str, holds: Callable[[Any], object]) -> Any:
-        async def does() -> bool:
-            return bool(holds(await self.job(job_id)))
-
-        await until(does, 60)
-        return await self.job(job_id)
-
-    async def incidents(self) -> list[Any]:
-        found: list[Any] = (await self.get("/v1/incidents", "ops"))["items"]
-        return found
-
-    async def stop_all_workers(self) -> None:
-        """End the worker, and let nobody start it again."""
-        worker = psutil.Process(self.up.pids["worker-1"])
-        self._supervisor.suspend()
-        worker.terminate()
-
-        async def ended() -> bool:
-            return not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
-
-        await until(ended, 30)
-
-    def start_workers(self) -> None:
-        self._supervisor.resume()
-
-    async def stop(self) -> None:
-        self._supervisor.resume()
-        await asyncio.to_thread(self.up.stop)
-
-    async def half_a_minute_goes_by(self) -> None:
-        """Let the hold-down pass of an incident whose cause is gone."""
-        connection = await asyncpg.connect(plain_url(self.up.told["database_url"]))
-        try:
-            await connection.execute("UPDATE incidents SET quiet_since = quiet_since - $1::interval", HOLD_DOWN)
-        finally:
-            await connection.close()
-
-
-@asynccontextmanager
-async def service(folder: Path, running: Alertmanager) -> AsyncIterator[Service]:
-    url = running.url
-    up = await asyncio.to_thread(lambda: Started(folder / "home", INVOICING_ALERTMANAGER_URL=url))
-    started = Service(up)
-    try:
-        yield started
-    finally:
-        await started.stop()
 
 
 def paging(page: Receiver) -> str:
@@ -115,54 +29,102 @@ def paging(page: Receiver) -> str:
     return yaml.safe_dump(configuration)
 
 
-async def test_all_workers_stop_and_ops_are_paged_once_until_the_page_closes_itself(tmp_path: Path) -> None:
+async def test_an_outage_pages_ops_once_and_tells_whom_it_touches_what_becomes_of_their_jobs(tmp_path: Path) -> None:
     async with (
         receiving() as page,
+        receiving(status(202)) as pagerduty,
+        receiving() as hook,
+        receiving() as others_hook,
+        mailing() as box,
         alertmanager(tmp_path / "alertmanager", paging(page)) as running,
-        service(tmp_path, running) as told,
+        service(tmp_path, box, INVOICING_ALERTMANAGER_URL=running.url) as told,
+        told.small_hands(),
     ):
-        large = await told.submit(LARGE)
-        await told.becomes(large, lambda job: job["progress"] and job["progress"]["done"] >= 1)
-        small = await told.submit(SMALL)
-        await told.becomes(small, lambda job: job["state"] == "succeeded")
+        acme, other, letters = told.acme, await told.another(), Letters(box)
+        reached = await acme.reached_by(hook, letters, NOTICES)
+        unconcerned = await other.reached_by(others_hook, letters, NOTICES)
+        await told.ops.ask(
+            "/v1/channels",
+            {
+                "name": "night shift", "kind": "pagerduty", "least_severity": "S2", "routing_key": "R" * 32,
+                "url": pagerduty.url,
+            },
+        )  # fmt: skip
+        large = await acme.submit(LARGE)
+        before = await acme.becomes(large, lambda job: job["progress"] and job["progress"]["done"] >= 1)
         assert await told.incidents() == []
 
-        await told.stop_all_workers()
-        stopped = time.monotonic()
+        async with told.worker_for_all_gone():
+            began = time.monotonic()
+            incident = await told.incident(lambda _: True)
+            figure = f"{time.monotonic() - began:.1f} s"
+            print(f"from the end of the last worker to the incident: {figure}")  # noqa: T201 - a figure to reach
+            lane = f"lane:{lane_of(before)}"
+            assert (incident["cause"], incident["scope"], incident["severity"]) == ("no_worker", lane, "S2")
+            await stands_alone(running, incident["id"])
+            named = await acme.becomes(large, lambda job: job["incident"] is not None)
+            assert (named["incident"]["id"], named["incident"]["estimate"]) == (incident["id"], None)
 
-        async def alerted() -> bool:
-            return bool(await running.alerts())
+            await told.lasts()
+            (opened,) = await reached.told(1)
+            assert (opened["type"], opened["data"]["jobs"]["touched"]) == ("incident.opened", 1)
+            assert opened["data"]["id"] == incident["id"]
 
-        await until(alerted, 60)
-        figure = f"{time.monotonic() - stopped:.1f} s"
-        print(f"from the end of the last worker to Alertmanager: {figure}")  # noqa: T201 - a figure to reach
-        (incident,) = await told.incidents()
-        assert (incident["cause"], incident["scope"], incident["severity"]) == ("no_worker", "*", "S1")
-        (alert,) = await running.alerts()
-        assert alert["labels"]["incident"] == incident["id"]
-        named = await told.becomes(large, lambda job: job["incident"] is not None)
-        assert (named["incident"]["id"], named["incident"]["estimate"]) == (incident["id"], None)
+            at = (datetime.now(UTC) + timedelta(minutes=30)).isoformat()
+            await told.ops.ask(f"/v1/incidents/{incident['id']}:acknowledge", {})
+            await told.ops.ask(f"/v1/incidents/{incident['id']}:estimate", {"at": at, "text": "The rack is dark."})
+            named = await acme.becomes(large, lambda job: job["incident"]["estimate"])
+            assert (named["incident"]["estimate"][:19], named["incident"]["acknowledged"]) == (at[:19], True)
+            await told.estimates_may_move()
+            (_, updated) = await reached.told(2)
+            assert (updated["type"], updated["data"]["estimate"][:19]) == ("incident.updated", at[:19])
 
-        await told.cli("incidents", "ack", incident["id"])
-        await told.cli("incidents", "estimate", incident["id"], "--until", "30m")
-        named = await told.becomes(large, lambda job: job["incident"]["estimate"])
-        assert named["incident"]["acknowledged"] is True
-        assert [one["state"] for one in await told.incidents()] == ["acknowledged"]
-        assert ((await told.job(small))["state"], (await told.job(small))["incident"]) == ("succeeded", None)
+            for customer in (acme, other):  # small work goes on
+                done = await customer.succeeds(await customer.submit(SMALL))
+                assert (done["attempt"], done["incident"]) == (1, None)
+            assert [one["id"] for one in await told.incidents()] == [incident["id"]]
 
-        told.start_workers()
-        done = await told.becomes(large, lambda job: job["state"] == "succeeded")
-        assert done["incident"] is None
+        done = await acme.succeeds(large)
+        assert (done["incident"], done["progress"]["done"]) == (None, 24)
+        await told.incident(lambda one: one["quiet_since"])
+        await told.holds_down()
+        (*_, resolved) = await reached.told(3)
+        assert resolved["type"] == "incident.resolved"
+        assert resolved["data"]["outcome"] == {
+            "touched": 1, "succeeded": 1, "failed": 0, "cancelled": 0, "running": 0, "waiting": 0, "at_least": False,
+        }  # fmt: skip
+        assert [letter.subject for letter in reached.mails()] == [
+            "A disruption touches your jobs",
+            "News of the disruption that touches your jobs",
+            "The disruption is over",
+        ]
+        assert "Of your jobs it touched 1. Done: 1, failed: 0" in reached.mails()[-1].text
+        assert await unconcerned.written() == []
 
-        async def quiet() -> bool:
-            return (await told.incidents())[0]["quiet_since"] is not None
-
-        await until(quiet, 30)
-        await told.half_a_minute_goes_by()
-        await page.wait_for(2, within=30)
+        await was_paged_once(page, pagerduty, incident["id"])
         assert [(one["cause"], one["state"]) for one in await told.incidents()] == [("no_worker", "resolved")]
         assert await running.alerts() == []
-        assert [told_of(got.json) for got in page.got] == [("firing", incident["id"]), ("resolved", incident["id"])]
+
+
+async def stands_alone(running: Alertmanager, incident_id: str) -> None:
+    """Wait until an incident is in Alertmanager; nothing else is."""
+
+    async def stands() -> bool:
+        return bool(await running.alerts())
+
+    await until(stands, 20)
+    (alert,) = await running.alerts()
+    assert alert["labels"]["incident"] == incident_id
+
+
+async def was_paged_once(page: Receiver, pagerduty: Receiver, incident_id: str) -> None:
+    """Wait until the page has closed itself, behind Alertmanager and at PagerDuty."""
+    await page.wait_for(2, within=30)
+    await pagerduty.wait_for(4, within=30)
+    assert [told_of(got.json) for got in page.got] == [("firing", incident_id), ("resolved", incident_id)]
+    assert [(got.json["event_action"], got.json["dedup_key"]) for got in pagerduty.got] == [
+        (action, incident_id) for action in ("trigger", "acknowledge", "acknowledge", "resolve")
+    ]
 
 
 def told_of(notification: Any) -> tuple[str, str]:

@@ -154,6 +154,14 @@ def test_a_finished_job_says_why_it_died_and_whether_its_end_was_told(
     assert {check.code for check in examine(facts(job, around)) if check.holds} == held
 
 
+def test_what_lay_there_while_there_was_no_worker_is_undelivered_only_since_there_is_one() -> None:
+    lies = waiting(60, released_at=ago(20))
+    assert cause(lies, {"workers": (worker(started_at=ago(90)),)}).since == ago(20)
+    assert cause(lies, {"workers": (worker(started_at=ago(2)),)}).since == ago(2)
+    unable = worker(kinds=(), started_at=ago(90))
+    assert cause(lies, {"workers": (unable, worker(started_at=ago(2)))}).since == ago(2)
+
+
 def test_whether_an_end_was_told_is_unknown_where_nobody_looked() -> None:
     answers = {check.code: check.answer for check in examine(facts(ended(State.SUCCEEDED)))}
     assert answers[Code.UNDELIVERED_RESULT] is Answer.UNKNOWN

@@ -95,14 +95,18 @@ def all_loops_blocked(facts: Facts) -> Check:
 
 
 def undelivered(facts: Facts) -> Check:
-    """Prove that a slot is free while what was released a while ago (this job, or one in front) is unclaimed."""
+    """Prove that a slot is free while what was released a while ago (this job, or one in front) is unclaimed.
+
+    It counts from when there is a worker that could have claimed it: before that, none was the reason.
+    """
     if not facts.due or not _capable(facts) or facts.free == 0:
         return disproven(Code.UNDELIVERED, facts)
     released = facts.job.released_at or facts.oldest_release
     if released is None or facts.now - released < SETTLED_FOR:
         return disproven(Code.UNDELIVERED, facts)
     evidence = {"released_at": released, "free_slots": facts.free, "itself": facts.job.released_at is not None}
-    return proven(Code.UNDELIVERED, facts, max(released, facts.waiting_since), evidence=evidence)
+    there = min(worker.started_at for worker in facts.serving if facts.job.kind in worker.kinds)
+    return proven(Code.UNDELIVERED, facts, max(released, facts.waiting_since, there), evidence=evidence)
 
 
 def customer_limit(facts: Facts) -> Check:
