@@ -102,6 +102,8 @@ class Checked:
     webhook: str | None
     deadline: datetime | None
     estimated_s: float
+    needs: str = ""
+    """What its work needs from outside, by name."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,7 @@ def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -
         webhook=submission.webhook,
         deadline=submission.deadline,
         estimated_s=estimated_s,
+        needs=kind.needed(submission.payload),
     )
 
 
@@ -219,6 +222,7 @@ def new_job(
         idempotency_key=origin.idempotency_key,
         body_hash=origin.body_hash,
         promise_due=due,
+        needs=checked.needs,
     )
 
 

@@ -72,23 +72,28 @@ jobs = Table(
     Column("promise_status", Text, nullable=False, server_default=PromiseStatus.ON_TRACK),
     Column("promise_changed_at", _when),
     Column("updates", Integer, nullable=False, server_default="0"),
+    Column("needs", Text, nullable=False, server_default=""),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("promise_status IN ('on_track', 'at_risk', 'missed')", name="promise_status"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
-    # the backlog of a key in the order in which it is released
+    # the backlog of a key in the order in which it is released; what needs something from outside is by itself, so that
+    # nothing looks past it while that is down
     Index(
         "ix_jobs_backlog",
         "customer_id",
         "key_id",
         "size",
         "priority",
+        "needs",
         "order_at",
         "id",
         postgresql_where=text(f"{_waiting} AND released_at IS NULL"),
     ),
+    # who is touched while something outside is down; kinds that need nothing are not in it
+    Index("ix_jobs_needing", "customer_id", "id", postgresql_where=text("finished_at IS NULL AND needs <> ''")),
     Index(
         "ix_jobs_runway",
         "priority",
@@ -206,6 +211,35 @@ losses = Table(
     Column("returned_at", _when),
     Column("forgiven_at", _when),
     Index("ix_losses_worker_id", "worker_id", postgresql_where=text("returned_at IS NULL")),
+)
+
+# what jobs need from outside: how it does, a row each from its first failure on
+dependencies = Table(
+    "dependencies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    Column("error", Text),
+    Column("failed_at", _when),
+    Column("opened_at", _when),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("next_try_at", _when),
+    Column("job_id", Uuid),
+    Column("attempt", Integer),
+    Column("tried_at", _when),
+    CheckConstraint("(opened_at IS NULL) = (next_try_at IS NULL)", name="open"),
+)
+
+# when each of them was down: what jobs waited for then is told from these rows
+outages = Table(
+    "outages",
+    metadata,
+    Column("dependency", Text, primary_key=True),
+    Column("since", _when, primary_key=True),
+    Column("until", _when, index=True),
+    Column("title", Text, nullable=False),
+    CheckConstraint("until >= since", name="until"),
 )
 
 # what was told of a job's promise, each row with one of its timeline; the ends of jobs say the rest

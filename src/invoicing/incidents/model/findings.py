@@ -20,6 +20,7 @@ from invoicing.incidents.model.facts import (
     Stuck,
 )
 from invoicing.incidents.model.incident import Blast, Finding, Reach
+from invoicing.jobs.model import Breakers
 from invoicing.lanes.model import LANES, Lane, Worker
 
 T = TypeVar("T")
@@ -168,6 +169,31 @@ def of_failures(failures: Iterable[Failures], known: Collection[str]) -> Iterato
             )
 
 
+def of_dependencies(breakers: Breakers, held: Mapping[str, Backlog]) -> Iterator[Finding]:
+    """Find what is down that jobs need from outside, and for which some wait or one is trying."""
+    for name, breaker in breakers.items():
+        waiting = held.get(name, Backlog(0, 0))
+        if breaker.opened_at is None or not (waiting.jobs or breaker.trying):
+            continue
+        evidence = {
+            "dependency": name,
+            "title": breaker.title,
+            "error": breaker.error,
+            "failures": breaker.failures,
+            "down_since": breaker.opened_at,
+            "tries": breaker.tries,
+            "next_try_at": breaker.next_try_at,
+        }
+        yield Finding(
+            Cause.DEPENDENCY_DOWN,
+            causes.dependency_scope(name),
+            breaker.failed_at or breaker.opened_at,
+            evidence,
+            Blast(waiting.jobs, waiting.customers),
+            Reach(needs=name),
+        )
+
+
 def nobody_on_duty(waiting: Sequence[UUID], until: datetime | None, now: datetime) -> Finding:
     """Find that incidents call, and nobody is on duty before a time."""
     evidence = {"incidents": list(waiting), "next_on_duty_at": until}
@@ -249,6 +275,8 @@ def _holds(finding: Finding, broken: Broken) -> bool:
     if finding.cause in _HOLDING_NO_JOBS:
         return False
     if broken.running != (finding.cause in {Cause.NO_PROGRESS, Cause.WORKER_LOST, Cause.LOOP_BLOCKED}):
+        return False
+    if reach.needs is not None and reach.needs not in broken.needs.split():
         return False
     lanes = reach.lanes is None or broken.lane.name in reach.lanes
     return lanes and (reach.kinds is None or broken.kind in reach.kinds) and broken.kind not in reach.spares

@@ -1,6 +1,7 @@
 """Customers with their keys: what each was given, and which of their jobs comes first in each lane (by its place)."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -10,9 +11,34 @@ from invoicing.lanes.model.waiting import Waiting
 
 @dataclass(eq=False, slots=True)
 class Key(Account):
-    """One of a customer's keys, with the first of its waiting jobs in each lane."""
+    """One of a customer's keys, with the first of its waiting jobs in each lane, by what they need from outside."""
 
-    queues: dict[int, deque[Waiting]] = field(default_factory=dict)
+    queues: dict[int, dict[str, deque[Waiting]]] = field(default_factory=dict)
+
+    def first(self, lane: int, held: Collection[str]) -> Waiting | None:
+        """Give the job that is due first in a lane, of those that are not held back."""
+        queues = self.queues.get(lane)
+        if not queues:
+            return None
+        if len(queues) == 1 and not held:
+            (queue,) = queues.values()
+            return queue[0]
+        return min((queue[0] for needs, queue in queues.items() if needs not in held), key=due_of, default=None)
+
+    def take(self, waiting: Waiting) -> None:
+        """Take the first job out of its queue."""
+        lane = waiting.lane.place
+        queues = self.queues[lane]
+        queue = queues[waiting.needs]
+        queue.popleft()
+        if not queue:
+            del queues[waiting.needs]
+            if not queues:
+                del self.queues[lane]
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Put a job back before the others of its queue."""
+        self.queues.setdefault(waiting.lane.place, {}).setdefault(waiting.needs, deque()).appendleft(waiting)
 
 
 @dataclass(eq=False, slots=True)
@@ -33,11 +59,18 @@ class Customer(Account):
     """Service given out of turn and not charged: what of it proves not to have been used is not given back."""
     virtual: float = 0.0
     """The service of the key served last: where a key that was away begins."""
+    held: Collection[str] = ()
+    """The needs of jobs that are held back now: the same for all customers."""
 
     @property
     def away(self) -> bool:
-        """Whether nothing of it waits or runs."""
+        """Whether nothing of it waits that could start, or runs."""
         return not self.rings and self.running <= 0
+
+    @property
+    def known(self) -> bool:
+        """Whether any of its waiting jobs are known, held back or not."""
+        return any(key.queues for key in self.keys.values())
 
     @property
     def full(self) -> bool:
@@ -53,12 +86,12 @@ class Customer(Account):
 
     def place(self, key: Key, lane: int) -> None:
         """Let a key stand where the first job of its queue in a lane puts it."""
-        queue = key.queues.get(lane)
+        first = key.first(lane, self.held)
         ring = self.rings.get(lane)
-        if queue:
+        if first is not None:
             if ring is None:
                 ring = self.rings[lane] = Ring(slack=0.0)
-            ring.seat(key, due_of(queue[0]))
+            ring.seat(key, due_of(first))
         elif ring is not None:
             ring.leave(key)
             if not ring.seats:
@@ -69,7 +102,9 @@ class Customer(Account):
         seat = self.rings[lane].first()
         assert seat is not None
         assert isinstance(seat.account, Key)
-        return seat.account, seat.account.queues[lane][0]
+        first = seat.account.first(lane, self.held)
+        assert first is not None
+        return seat.account, first
 
     def give(self, key: Key, seconds: float) -> None:
         """Count service."""

@@ -14,6 +14,7 @@ from math import inf
 from uuid import UUID
 
 from invoicing.jobs.model import Priority, Size
+from invoicing.jobs.model.dependencies import first_shut
 from invoicing.lanes.model.accounts import Customer, Key, due_of
 from invoicing.lanes.model.expedited import Expedited
 from invoicing.lanes.model.lane import LANES, SIZES, Lane
@@ -58,6 +59,12 @@ class Scheduler:
         self._numbers = 0
         self._open: list[int] = []
         self._full: set[UUID] = set()
+        self._to_try: dict[str, int] = {}
+        """How many jobs may still start that need what is down, by its name."""
+        self._held: set[str] = set()
+        """The needs of jobs that are held back."""
+        self._needing: dict[str, set[tuple[UUID, UUID, int]]] = {}
+        """By the needs of jobs, as far as they have any: customer, key and lane of their queues."""
         self._expedited = Expedited()
 
     def adopt(self, policy: Policy) -> None:
@@ -79,9 +86,13 @@ class Scheduler:
                 customer.served = max(customer.served, self._virtual)
             if not key.queues:
                 key.served = max(key.served, customer.virtual)
-            key.queues[lane] = deque(heads)
-        else:
-            key.queues.pop(lane, None)
+            key.queues.setdefault(lane, {})[queue.needs] = deque(heads)
+        elif lane in key.queues:
+            key.queues[lane].pop(queue.needs, None)
+            if not key.queues[lane]:
+                del key.queues[lane]
+        if queue.needs:
+            self._note_needs(queue, there=bool(heads))
         self._expedited.note(queue, heads)
         customer.place(key, lane)
         self._seat(customer, lane)
@@ -94,7 +105,7 @@ class Scheduler:
         """Give the jobs of a queue that it still knows, in order."""
         customer = self._customers.get(queue.customer_id)
         key = customer.keys.get(queue.key_id) if customer else None
-        return key.queues.get(queue.lane.place, ()) if key else ()
+        return key.queues.get(queue.lane.place, {}).get(queue.needs, ()) if key else ()
 
     def weigh(self, customer_id: UUID, weight: float) -> None:
         """Set a customer's weight: service counts 1/weight."""
@@ -105,6 +116,15 @@ class Scheduler:
         customer = self._customer(customer_id)
         customer.cap = most
         self._seat_all(customer)
+
+    def hold(self, to_try: Mapping[str, int]) -> None:
+        """Hold back the jobs that need what is down, but for so many that may try it; what is not named is there.
+
+        The cost is by queues of such jobs, and only where that changes.
+        """
+        if to_try != self._to_try:
+            self._to_try = dict(to_try)
+            self._hold_back()
 
     def runs(self, customer_id: UUID, count: int) -> None:
         """Tell how many jobs of a customer are released or running; a release counts itself, an end must be told."""
@@ -135,7 +155,7 @@ class Scheduler:
             customer = self._customer(customer_id)
             if not (customer.away and customer.served <= self._virtual):
                 found[customer_id] = customer.served
-            elif customer.cap is None and customer.weight == 1.0:
+            elif customer.cap is None and customer.weight == 1.0 and not customer.known:
                 del self._customers[customer_id]
         return found
 
@@ -163,10 +183,11 @@ class Scheduler:
 
     def blocked(self, count: int, most: Mapping[Lane, int] | None = None) -> list[Waiting]:
         """Tell what would start next if there were room, without taking it."""
-        virtual, shares = self._virtual, self._shares.standing()
+        virtual, shares, to_try = self._virtual, self._shares.standing(), dict(self._to_try)
         taken = self._take(dict.fromkeys(SIZES, count), most or {}, count)
         for one in reversed(taken):
             self._put_back(one)
+        self.hold(to_try)
         self._virtual = virtual
         self._shares.restore(shares)
         return [one.waiting for one in taken]
@@ -213,10 +234,7 @@ class Scheduler:
         if not (owed or ahead):  # who is served out of turn may be far ahead: newcomers do not begin there
             self._virtual = max(self._virtual, customer.served)
         customer.virtual = max(customer.virtual, key.served)
-        queue = key.queues[lane]
-        queue.popleft()
-        if not queue:
-            del key.queues[lane]
+        key.take(waiting)
         customer.running += 1
         customer.place(key, lane)
         self._give(customer, key, waiting.first_s - (self._spare(customer, waiting) if owed else 0.0))
@@ -224,6 +242,8 @@ class Scheduler:
         self._seat(customer, lane)
         if customer.full:
             self._seat_all(customer)
+        if waiting.needs and self._to_try:
+            self._count_try(waiting.needs)
         return taken
 
     def _spare(self, customer: Customer, waiting: Waiting) -> float:
@@ -244,7 +264,8 @@ class Scheduler:
 
     def _heads_its_queue(self, one: Waiting) -> bool:
         customer = self._customer(one.customer_id)
-        return not customer.full and customer.key(one.key_id).queues[one.lane.place][0] == one
+        queue = customer.key(one.key_id).queues[one.lane.place][one.needs]
+        return not customer.full and one.needs not in self._held and queue[0] == one
 
     def _first(self, lanes: list[int], *, aged: bool) -> tuple[int, Customer]:
         """Choose, of the lanes whose customers' service entitles them to start, the first; of those alike, the due."""
@@ -282,7 +303,7 @@ class Scheduler:
         lane = waiting.lane.place
         was_full = customer.full
         self._expedited.put(waiting)
-        key.queues.setdefault(lane, deque()).appendleft(waiting)
+        key.put_back(waiting)
         customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
         customer.spared_s = taken.spared_s
         customer.running -= 1
@@ -308,12 +329,45 @@ class Scheduler:
         """Find a customer's account, even with the others' if nobody has waited meanwhile."""
         customer = self._customers.get(customer_id)
         if customer is None:
-            customer = Customer(self._numbers, self._virtual, customer_id, self._era)
+            customer = Customer(self._numbers, self._virtual, customer_id, self._era, held=self._held)
             self._customers[customer_id] = customer
             self._numbers += 1
         elif customer.era != self._era:
             customer.served, customer.era = self._virtual, self._era
         return customer
+
+    def _note_needs(self, queue: Queue, *, there: bool) -> None:
+        """Remember who waits with needs, to be seated anew when what they need goes down or is there again."""
+        place = queue.customer_id, queue.key_id, queue.lane.place
+        if not there:
+            self._needing.get(queue.needs, set()).discard(place)
+            return
+        if queue.needs not in self._needing and self._shuts(queue.needs):
+            self._held.add(queue.needs)
+        self._needing.setdefault(queue.needs, set()).add(place)
+
+    def _shuts(self, needs: str) -> bool:
+        shut = {name for name, left in self._to_try.items() if left <= 0}
+        return first_shut(needs, shut) is not None
+
+    def _count_try(self, needs: str) -> None:
+        names = [name for name in needs.split() if name in self._to_try]
+        for name in names:
+            self._to_try[name] -= 1
+        if names:
+            self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Seat everybody anew whose jobs are held back from now on, or are no more."""
+        changed = {needs for needs in self._needing if self._shuts(needs) is not (needs in self._held)}
+        self._held ^= changed
+        places = [
+            (self._customer(who), key_id, lane) for needs in changed for who, key_id, lane in self._needing[needs]
+        ]
+        for customer, key_id, lane in places:
+            customer.place(customer.key(key_id), lane)
+        for customer, _, lane in places:
+            self._seat(customer, lane)
 
     def _seat_all(self, customer: Customer) -> None:
         if customer.full:
