@@ -3,7 +3,7 @@
 Whatever it is, the customer's three questions get a definite answer: is it under way, is so long normal, when will I
 hear? Asked by a program (the API) and by a person (`invoicing why`), who must be able to say what to do.
 
-Review, quota and outside dependencies are not among them: there is no room yet that could hold a job for one of those.
+Review and quota are not among them: there is no room yet that could hold a job for one of those.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -92,14 +93,47 @@ class Customer:
         return done.output
 
 
+class Counterpart(ThreadingHTTPServer):
+    """What drills of the mode `call` need from outside: it answers with the status that it is set to."""
+
+    status = 200
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/ready"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Counterpart
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def counterpart() -> Iterator[Counterpart]:
+    with Counterpart(("127.0.0.1", 0), _Answer) as server:
+        serving = threading.Thread(target=server.serve_forever)
+        serving.start()
+        yield server
+        server.shutdown()
+        serving.join()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, counterpart: Counterpart) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("story") / "home"
     output = home.with_suffix(".out")
     with output.open("wb") as file:
         up = subprocess.Popen(
             [*COMMAND, "up", "--port", "0", "--drills"],
-            env=environment(home), stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**environment(home), "INVOICING_DRILL_URL": counterpart.url},
+            stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
         until((home / "run.json").exists, 120, output.read_text)
@@ -310,6 +344,32 @@ async def _is_released(site: Site, job_id: str) -> bool:
         return bool(await connection.fetchval("SELECT released_at IS NOT NULL FROM jobs WHERE id = $1", job_id))
     finally:
         await connection.close()
+
+
+def test_what_a_job_needs_from_outside_is_down_and_it_keeps_its_attempts_and_goes_on_by_itself(
+    customer: Customer, counterpart: Counterpart
+) -> None:
+    call = {"seconds": 0.1, "mode": "call"}
+    assert customer.ended(customer.submit(call), "succeeded")
+    counterpart.status = 503
+    needing = [customer.submit(call) for _ in range(3)]
+    job = customer.caused(needing[-1], "dependency_down")
+    needing.append(customer.submit(call))
+    assert customer.ended(customer.submit(SMALL), "succeeded")["attempt"] == 1, "it needs nothing, and passes them"
+    answered(customer, job, "does not answer: the drill's counterpart", "Those who run it", "goes on by itself")
+    german = customer.http.get(f"/v1/jobs/{needing[-1]}", headers={"Accept-Language": "de"}).json()
+    assert "antwortet nicht: the drill's counterpart" in german["cause"]["message"]
+    assert german["attempt"] == 0, "it came while that was down, and lost no attempt to find out"
+    told = customer.becomes(needing[-1], lambda job: bool(job["incident"]))
+    assert told["incident"]["title"] == "Something outside that jobs of this kind need does not work at the moment."
+    tried = customer.becomes(needing[0], lambda job: job["cause"]["evidence"].get("tries", 0) > 1)
+    assert (tried["state"], tried["eta"]) == ("retrying", None), "nobody knows when it is back"
+    counterpart.status = 200
+    for job_id in needing:
+        customer.ended(job_id, "succeeded")
+    account = customer.http.get(f"/v1/jobs/{needing[0]}/why").json()["account"]
+    assert account["totals"]["dependency_down"] > 1
+    assert "unexplained" not in account["totals"]
 
 
 def test_a_paused_lane_is_a_reason_with_an_end_and_the_end_is_kept(customer: Customer) -> None:
