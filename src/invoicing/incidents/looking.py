@@ -21,6 +21,7 @@ from invoicing.incidents.model.calling import calls, steps_of
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
 from invoicing.incidents.model.incident import Finding, Incident
+from invoicing.incidents.model.outages import outages
 from invoicing.incidents.store import facts
 from invoicing.incidents.store.calls import began
 from invoicing.incidents.store.facts import Moment
@@ -162,7 +163,7 @@ async def _failures(asked: _Asked) -> Iterable[Finding]:
 async def _down(asked: _Asked) -> Iterable[Finding]:
     breakers = await ledger.breakers(asked.session)
     held = await facts.held_back(asked.session, breakers) if breakers else {}
-    return [*findings.of_dependencies(breakers, held)]
+    return [*outages(breakers, held)]
 
 
 async def _quarantine(asked: _Asked) -> Iterable[Finding]:

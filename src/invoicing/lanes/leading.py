@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from invoicing.customers.model import Allotment
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Size
 from invoicing.jobs.model.backlog import Look, Place, Seen, Ticket
-from invoicing.jobs.model.dependencies import first_shut, room_to_try
 from invoicing.lanes import store
 from invoicing.lanes.model import (
     BY_NAME,
@@ -35,6 +33,7 @@ from invoicing.lanes.model.quota import Left
 from invoicing.lanes.model.room import Capacity, ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
+from invoicing.lanes.trying import begin_to_try, held_back, to_try
 
 _MOST_A_ROUND = 2_000
 """Jobs released in one round: more would keep a pause waiting for the end of it."""
@@ -129,7 +128,7 @@ class Lead:
         """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
         look, counted = await self._look(connection)
         left = self._free()
-        self.scheduler.hold(room_to_try(self._around.breakers, datetime.fromtimestamp(look.now, UTC)))
+        self.scheduler.hold(to_try(self._around.breakers, look.now))
         there = Counter(self._under_way.lanes)
         there.update(one.lane for one in self._under_way.runway)
         bounds = lane_bounds(self._around.capacity, await self._paused(connection, look), there)
@@ -206,8 +205,7 @@ class Lead:
         """Take back what stands still on the runway where somebody else would go first by now; tells whether it did.
 
         A ticket lies ready for a moment, as long as a few short jobs take. Where those turn out long, those behind
-        would start before whoever came since, however much their customer had meanwhile. What needs something that
-        went down meanwhile is taken back as well, but for the job that tries it.
+        would start before whoever came since, however much their customer had meanwhile. And what is held back by now.
         """
         still = [
             one
@@ -216,41 +214,22 @@ class Lead:
         ]
         first = self.scheduler.blocked(1, bounds) if still else []
         over = [one for one in still if first and not self.scheduler.entitled(one, _as_running(first[0], now))]
-        over += [one for one in self._held() if one not in over]
+        over += [one for one in held_back(self._under_way.runway, self._around.breakers) if one not in over]
         recalled = await ledger.recall(connection, [one.job_id for one in over]) if over else set()
         for one in (one for one in over if one.job_id in recalled):
             self._under_way.runway.remove(one)
             self._refuse(one)
         return bool(recalled)
 
-    def _held(self) -> list[Waiting]:
-        """Find what lies on the runway and is held back by now."""
-        breakers = self._around.breakers
-        if not breakers:
-            return []
-        trying = {(one.job_id, one.attempt) for one in breakers.values()}
-        shut = [one for one in self._under_way.runway if first_shut(one.needs, breakers)]
-        return [one for one in shut if (one.job_id, one.attempt) not in trying]
-
     async def _try(self, connection: "asyncpg.Connection[Any]", taken: Sequence[Waiting]) -> list[Waiting]:
         """Note who is to try what is down before it is released; whoever may not any more waits on."""
-        going: list[Waiting] = []
-        for one in taken:
-            if not first_shut(one.needs, self._around.breakers) or await self._begins_to_try(connection, one):
-                going.append(one)
-            else:
-                self._refuse(one)
-        return going
-
-    async def _begins_to_try(self, connection: "asyncpg.Connection[Any]", one: Waiting) -> bool:
-        begun = True
-        for name in one.needs.split():
-            breaker = self._around.breakers.get(name)
-            if breaker is not None:
-                tried = await ledger.begin_try(connection, breaker, one.job_id, one.attempt)
-                self._around = replace(self._around, breakers={**self._around.breakers, name: tried or breaker})
-                begun = begun and tried is not None
-        return begun
+        if not self._around.breakers:
+            return list(taken)
+        breakers, refused = await begin_to_try(connection, self._around.breakers, taken)
+        self._around = replace(self._around, breakers=breakers)
+        for one in refused.values():
+            self._refuse(one)
+        return [one for one in taken if one.job_id not in refused]
 
     def _refuse(self, one: Waiting) -> None:
         """Let a job wait that was chosen: it moved on, or somebody is changing it."""

@@ -138,7 +138,7 @@ async def test_one_at_a_time_tries_it_and_who_is_gone_is_followed_by_another(boo
     assert again.tries == 2
     await book.settle(second, DOWN)
     waits = await book.scalar("SELECT extract(epoch FROM next_try_at - now()) FROM dependencies")
-    assert 4 < waits <= 8
+    assert 2 < waits <= 4
 
 
 async def test_it_is_left_alone_for_as_long_as_it_asks(book: Book) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from invoicing.diagnosis.model import facts, waiting
 from invoicing.jobs.model import Size
-from invoicing.lanes.model import POLICY, Policy, Worker, room, scheduler
+from invoicing.lanes.model import POLICY, Policy, Worker, held, room
 from invoicing.lanes.model.room import Capacity
 
 from . import conformance
@@ -58,7 +58,7 @@ def bound_by_nothing(*_: Any) -> Mapping[Any, int]:
         (waiting, "holds_back", never),
         (waiting, "at_limit", one_more),
         (facts, "first_shut", never),
-        (scheduler, "first_shut", nothing),
+        (held, "first_shut", nothing),
         (facts, "free", of_nothing_running),
         (facts, "capacity", by_the_usual_policy),
         (conformance, "holds_back", never),

@@ -20,7 +20,6 @@ from invoicing.incidents.model.facts import (
     Stuck,
 )
 from invoicing.incidents.model.incident import Blast, Finding, Reach
-from invoicing.jobs.model import Breakers
 from invoicing.lanes.model import LANES, Lane, Worker
 
 T = TypeVar("T")
@@ -167,31 +166,6 @@ def of_failures(failures: Iterable[Failures], known: Collection[str]) -> Iterato
                 Reach(kinds=frozenset({one.kind}), error=one.error),
                 latest=one.latest,
             )
-
-
-def of_dependencies(breakers: Breakers, held: Mapping[str, Backlog]) -> Iterator[Finding]:
-    """Find what is down that jobs need from outside, and for which some wait or one is trying."""
-    for name, breaker in breakers.items():
-        waiting = held.get(name, Backlog(0, 0))
-        if breaker.opened_at is None or not (waiting.jobs or breaker.trying):
-            continue
-        evidence = {
-            "dependency": name,
-            "title": breaker.title,
-            "error": breaker.error,
-            "failures": breaker.failures,
-            "down_since": breaker.opened_at,
-            "tries": breaker.tries,
-            "next_try_at": breaker.next_try_at,
-        }
-        yield Finding(
-            Cause.DEPENDENCY_DOWN,
-            causes.dependency_scope(name),
-            breaker.failed_at or breaker.opened_at,
-            evidence,
-            Blast(waiting.jobs, waiting.customers),
-            Reach(needs=name),
-        )
 
 
 def nobody_on_duty(waiting: Sequence[UUID], until: datetime | None, now: datetime) -> Finding:

@@ -17,8 +17,8 @@ OPENS_AFTER = 3
 """So many failures in a row, with no success of such work between, prove that it is down: one or two happen to every
 service, and each more would cost another job an attempt."""
 
-FIRST_WAIT = timedelta(seconds=2)
-"""How long after it was found down the first job tries it: what was only restarted is there again."""
+FIRST_WAIT = timedelta(seconds=1)
+"""How long after it was found down the first job tries it: so little it costs where that was an accident."""
 
 LONGEST_WAIT = timedelta(minutes=2)
 """The pause before each try is twice the last, up to this: so much later, at most, does work go on than it could."""

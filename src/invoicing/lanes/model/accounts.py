@@ -3,42 +3,64 @@
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 from invoicing.lanes.model.ring import Account, Due, Ring
 from invoicing.lanes.model.waiting import Waiting
 
+T = TypeVar("T")
+
 
 @dataclass(eq=False, slots=True)
 class Key(Account):
-    """One of a customer's keys, with the first of its waiting jobs in each lane, by what they need from outside."""
+    """One of a customer's keys, with the first of its waiting jobs in each lane."""
 
-    queues: dict[int, dict[str, deque[Waiting]]] = field(default_factory=dict)
+    queues: dict[int, deque[Waiting]] = field(default_factory=dict)
+    """Of jobs that need nothing from outside: nearly all."""
+    needing: dict[int, dict[str, deque[Waiting]]] = field(default_factory=dict)
+    """Of the others, by what they need."""
 
-    def first(self, lane: int, held: Collection[str]) -> Waiting | None:
-        """Give the job that is due first in a lane, of those that are not held back."""
-        queues = self.queues.get(lane)
-        if not queues:
-            return None
-        if len(queues) == 1 and not held:
-            (queue,) = queues.values()
-            return queue[0]
-        return min((queue[0] for needs, queue in queues.items() if needs not in held), key=due_of, default=None)
+    @property
+    def waits(self) -> bool:
+        """Whether any of its waiting jobs are known, held back or not."""
+        return bool(self.queues or self.needing)
+
+    def queue(self, lane: int, needs: str) -> deque[Waiting]:
+        """Give one of its queues; one that is empty is not kept."""
+        found = self.needing.get(lane, {}).get(needs) if needs else self.queues.get(lane)
+        return deque() if found is None else found
+
+    def keep(self, lane: int, needs: str, queue: deque[Waiting]) -> None:
+        """Have a queue be this one from now on."""
+        if not needs:
+            _keep(self.queues, lane, queue)
+        elif queue or lane in self.needing:
+            _keep(self.needing.setdefault(lane, {}), needs, queue)
+            if not self.needing[lane]:
+                del self.needing[lane]
 
     def take(self, waiting: Waiting) -> None:
         """Take the first job out of its queue."""
-        lane = waiting.lane.place
-        queues = self.queues[lane]
-        queue = queues[waiting.needs]
+        queue = self.queue(waiting.lane.place, waiting.needs)
         queue.popleft()
         if not queue:
-            del queues[waiting.needs]
-            if not queues:
-                del self.queues[lane]
+            self.keep(waiting.lane.place, waiting.needs, queue)
 
     def put_back(self, waiting: Waiting) -> None:
         """Put a job back before the others of its queue."""
-        self.queues.setdefault(waiting.lane.place, {}).setdefault(waiting.needs, deque()).appendleft(waiting)
+        queue = self.queue(waiting.lane.place, waiting.needs)
+        queue.appendleft(waiting)
+        self.keep(waiting.lane.place, waiting.needs, queue)
+
+    def first(self, lane: int, held: Collection[str]) -> Waiting | None:
+        """Give the job that is due first in a lane, of those that are not held back."""
+        queue = self.queues.get(lane)
+        first = queue[0] if queue else None
+        if not self.needing:
+            return first
+        heads = [queue[0] for needs, queue in self.needing.get(lane, {}).items() if needs not in held]
+        return min(heads if first is None else [first, *heads], key=due_of, default=None)
 
 
 @dataclass(eq=False, slots=True)
@@ -70,7 +92,7 @@ class Customer(Account):
     @property
     def known(self) -> bool:
         """Whether any of its waiting jobs are known, held back or not."""
-        return any(key.queues for key in self.keys.values())
+        return any(key.waits for key in self.keys.values())
 
     @property
     def full(self) -> bool:
@@ -102,6 +124,8 @@ class Customer(Account):
         seat = self.rings[lane].first()
         assert seat is not None
         assert isinstance(seat.account, Key)
+        if not seat.account.needing:
+            return seat.account, seat.account.queues[lane][0]
         first = seat.account.first(lane, self.held)
         assert first is not None
         return seat.account, first
@@ -119,6 +143,13 @@ class Customer(Account):
 def at_limit(cap: int | None, under_way: int) -> bool:
     """Tell whether as many of a customer's jobs run, or are about to, as may."""
     return cap is not None and under_way >= cap
+
+
+def _keep(queues: dict[T, deque[Waiting]], name: T, queue: deque[Waiting]) -> None:
+    if queue:
+        queues[name] = queue
+    else:
+        queues.pop(name, None)
 
 
 def due_of(one: Waiting) -> Due:
