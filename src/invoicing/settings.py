@@ -29,6 +29,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     drills: bool = False
+    drill_url: str | None = None
     slots: int = 0
     lease_s: int = 10
     log_level: str = "INFO"
@@ -64,6 +65,8 @@ VARIABLES = {
     "INVOICING_HOST": "address the web process listens on (default 127.0.0.1)",
     "INVOICING_PORT": "port the web process listens on (default 8000)",
     "INVOICING_DRILLS": "1 offers the kind `drill`, for rehearsals (default 0)",
+    "INVOICING_DRILL_URL": "what drills of the mode `call` ask (GET), wherever it is, the same for all workers: "
+    "http://127.0.0.1:8099/ready",
     "INVOICING_SLOTS": "jobs one worker process runs at a time (default: 2, or the number of cores if larger)",
     "INVOICING_LEASE_S": "seconds of silence after which the jobs of a worker go to another, the same for all workers "
     "and watchdogs; workers beat five times in it (default 10)",
@@ -104,6 +107,7 @@ def read(environment: Mapping[str, str] | None = None) -> Settings:
         host=env.get("INVOICING_HOST") or "127.0.0.1",
         port=_whole(env, "INVOICING_PORT", 8000, 0, 65535),
         drills=_flag(env, "INVOICING_DRILLS"),
+        drill_url=_address(env, "INVOICING_DRILL_URL", "http://127.0.0.1:8099/ready"),
         slots=_whole(env, "INVOICING_SLOTS", max(2, os.cpu_count() or 2), 2, 1000),
         lease_s=_whole(env, "INVOICING_LEASE_S", 10, 2, 120),
         log_level=_one_of(env, "INVOICING_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),

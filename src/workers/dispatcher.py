@@ -95,13 +95,13 @@ class Dispatcher:
         def told(channel: str, payload: str) -> None:
             if channel == ledger.BACKLOG:
                 lead.notices.hear(payload)
-            if channel == CHANGED or not payload:
+            if channel in {CHANGED, ledger.DEPENDENCIES} or not payload:
                 self._stale.set()
             self._look.set()
 
         connection = await driver(session)
         await ledger.prepare(connection)
-        channels = [ledger.BACKLOG, CHANGED]
+        channels = [ledger.BACKLOG, ledger.DEPENDENCIES, CHANGED]
         async with (
             listening(self._url, channels, told, missed=lambda: told(ledger.BACKLOG, "")),
             _beside(self._refresh(lead), self._keep_books(lead), self._look_up_ends(lead)),

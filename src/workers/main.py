@@ -97,7 +97,8 @@ def lease_of(settings: Settings) -> timedelta:
 
 async def _worker(settings: Settings) -> None:
     url, _ = settings.servers()
-    of_kinds = {} if settings.rules_dir is None else {"rules_dir": str(settings.rules_dir)}
+    given = {"rules_dir": settings.rules_dir, "drill_url": settings.drill_url}
+    of_kinds = {name: str(value) for name, value in given.items() if value is not None}
     traces = traces_of("worker", settings.traces)
     around = Surroundings(url, settings.drills, of_kinds, traced=traces is not None)
     nursery = Nursery(around, Terms(settings.slots).children, launched=launched_ahead())

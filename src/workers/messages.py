@@ -119,9 +119,10 @@ def outcome_message(outcome: Outcome) -> dict[str, Any]:
             return {"outcome": "succeeded", "result": result}
         case Rejected(error):
             return {"outcome": "rejected", "error": error.as_json()}
-        case Failed(error, retry_after):
+        case Failed(error, retry_after, dependency):
             seconds = None if retry_after is None else retry_after.total_seconds()
-            return {"outcome": "failed", "error": error.as_json(), "retry_after_s": seconds}
+            named = {"error": error.as_json(), "dependency": dependency}
+            return {"outcome": "failed", **named, "retry_after_s": seconds}
         case Interrupted(why, size):
             return {"outcome": "interrupted", "why": why, "size": size}
         case Cancelled():
@@ -142,8 +143,8 @@ def _understood(message: Mapping[str, Any]) -> Outcome | None:
             return Succeeded(result)
         case {"outcome": "rejected", "error": dict(error)}:
             return Rejected(_error_of(error))
-        case {"outcome": "failed", "error": dict(error), "retry_after_s": seconds}:
-            return Failed(_error_of(error), None if seconds is None else timedelta(seconds=seconds))
+        case {"outcome": "failed", "error": dict(error), "retry_after_s": seconds, "dependency": None | str() as named}:
+            return Failed(_error_of(error), None if seconds is None else timedelta(seconds=seconds), named)
         case {"outcome": "interrupted", "why": str(why), "size": size}:
             return Interrupted(why, None if size is None else Size(size))
         case {"outcome": "cancelled"}:

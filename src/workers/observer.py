@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.diagnosis import booking, foreseeing, observing
 from invoicing.diagnosis.observing import Held
+from invoicing.jobs import service as ledger
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
 from workers.settling import UNREACHABLE
@@ -96,6 +97,7 @@ class Observer:
         async with transaction(self._engine) as session:
             await booking.forget(session)
             await foreseeing.forget(session)
+            await ledger.forget_outages(session)
 
     async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
         pulse = self._pulses.of(name, seconds)

@@ -19,8 +19,11 @@ from invoicing.jobs.model import (
     RetryPolicy,
     Settlement,
     Size,
+    declared,
     jitter,
     judge,
+    said_of,
+    spared,
 )
 from invoicing.jobs.tracing import Traces
 from workers.attempts import Attempt, Key, Pack, packed
@@ -214,7 +217,7 @@ class Runner:
 
     def _settlement(self, pack: Pack, attempt: Attempt, outcome: Outcome) -> Settlement:
         claim, policy = attempt.claim, RetryPolicy() if attempt.kind is None else attempt.kind.retry
-        outcome = _meant(pack, attempt, outcome)
+        outcome = declared(_meant(pack, attempt, outcome), claim.needs)
         kind, ended = "unknown" if attempt.kind is None else claim.kind, told(outcome)
         self.ended_as[kind, *ended] += 1
         if self._traces is not None:
@@ -224,7 +227,9 @@ class Runner:
         if isinstance(outcome, Interrupted) and outcome.why == YIELD:
             delay = self._terms.policy.due_after(claim.priority, pack.size)
             return Settlement(claim.id, claim.attempt, verdict, delay, took)
-        return Settlement(claim.id, claim.attempt, verdict, took=took)
+        said = said_of(outcome, claim.needs, {} if attempt.kind is None else attempt.kind.dependencies)
+        otherwise = spared(outcome, claim.failures, policy)
+        return Settlement(claim.id, claim.attempt, verdict, took=took, said=said, spared=otherwise)
 
 
 def _summary(settlements: Sequence[Settlement], ended: Sequence[tuple[Attempt, Outcome]]) -> dict[str, object]:

@@ -3,21 +3,17 @@
 Whatever it is, the customer's three questions get a definite answer: is it under way, is so long normal, when will I
 hear? Asked by a program (the API) and by a person (`invoicing why`), who must be able to say what to do.
 
-Review, quota and outside dependencies are not among them: there is no room yet that could hold a job for one of those.
+Review and quota are not among them: there is no room yet that could hold a job for one of those.
 """
 
 import asyncio
-import itertools
 import json
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,80 +22,35 @@ import asyncpg
 import httpx
 import pytest
 from redis import Redis
-from typer.testing import CliRunner
 
 from invoicing.cli import drill_breaks, drill_site
-from invoicing.cli.command import build
 from invoicing.cli.drill_site import Site
 
+from .asking import LONGEST_S, Customer, answered, watched
+from .counterpart import Counterpart, serving
 from .test_drill import COMMAND, environment, until
 
 SMALL: Mapping[str, Any] = {"seconds": 0.2}
 LARGE: Mapping[str, Any] = {"seconds": 600, "chunks": 1200}
-LONGEST_S = 60.0
 
 pytestmark = pytest.mark.timeout(240)
 
-_keys = itertools.count()
 
-
-@dataclass
-class Customer:
-    """Somebody who asks for work, and asks about it: a program with a key, and a person at a terminal."""
-
-    home: Path
-    http: httpx.Client
-    staff: Mapping[str, httpx.Client]
-    asked: list[str] = field(default_factory=list)
-
-    def submit(self, payload: Mapping[str, Any]) -> str:
-        body = {"kind": "drill", "payload": payload}
-        answer = self.http.post("/v1/jobs", json=body, headers={"Idempotency-Key": f"story-{next(_keys)}"})
-        assert answer.status_code == 202, answer.text
-        self.asked.append(answer.json()["id"])
-        return self.asked[-1]
-
-    def job(self, job_id: str) -> dict[str, Any]:
-        answer = self.http.get(f"/v1/jobs/{job_id}")
-        assert answer.status_code == 200, answer.text
-        told: dict[str, Any] = answer.json()
-        return told
-
-    def becomes(self, job_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Wait until a job is as described; gives it as it was told then."""
-        seen: list[dict[str, Any]] = []
-
-        def does() -> bool:
-            seen.append(self.job(job_id))
-            return holds(seen[-1])
-
-        until(does, LONGEST_S, lambda: json.dumps(seen[-1], indent=1))
-        return seen[-1]
-
-    def caused(self, job_id: str, code: str) -> dict[str, Any]:
-        return self.becomes(job_id, lambda job: bool(job["cause"]) and job["cause"]["code"] == code)
-
-    def cancel(self, job_id: str) -> None:
-        assert self.http.post(f"/v1/jobs/{job_id}:cancel").is_success
-
-    def ended(self, job_id: str, state: str) -> dict[str, Any]:
-        return self.becomes(job_id, lambda job: job["state"] == state)
-
-    def why(self, job_id: str) -> str:
-        """Ask as a person does."""
-        done = CliRunner().invoke(build(("why",)), ["why", job_id, "--home", str(self.home)])
-        assert done.exit_code == 0, done.output
-        return done.output
+@pytest.fixture(scope="module")
+def counterpart() -> Iterator[Counterpart]:
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, counterpart: Counterpart) -> Iterator[Path]:
     home = tmp_path_factory.mktemp("story") / "home"
     output = home.with_suffix(".out")
     with output.open("wb") as file:
         up = subprocess.Popen(
             [*COMMAND, "up", "--port", "0", "--drills"],
-            env=environment(home), stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**environment(home), "INVOICING_DRILL_URL": counterpart.url},
+            stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
     try:
         until((home / "run.json").exists, 120, output.read_text)
@@ -129,52 +80,6 @@ def customer(home: Path, site: Site) -> Iterator[Customer]:
         yield customer
     for client in clients.values():
         client.close()
-
-
-@contextmanager
-def watched(customer: Customer) -> Iterator[None]:
-    """Look at all unfinished jobs again and again; none may stay unexplained for longer than a look at the lanes."""
-    over, found = threading.Event(), Counter[str]()
-
-    def look() -> None:
-        before: set[str] = set()
-        states = "queued,running,retrying"
-        while not over.wait(1.2):
-            answer = customer.http.get("/v1/jobs", params={"state": states, "page_size": 200})
-            if not answer.is_success:
-                continue
-            causes = {job["id"]: job["cause"]["code"] for job in answer.json()["items"]}
-            found.update(causes.values())
-            unexplained = {job_id for job_id, code in causes.items() if code == "unexplained"}
-            found["unexplained twice"] += len(unexplained & before)
-            before = unexplained
-
-    watching = threading.Thread(target=look)
-    watching.start()
-    yield
-    over.set()
-    watching.join()
-    assert found["unexplained twice"] == 0, found
-    assert found.total() > found["unexplained"], "nothing was seen"
-
-
-def answered(customer: Customer, job: Mapping[str, Any], *said: str) -> str:
-    """Hold an answer against the three questions, as a program reads it and as a person does."""
-    cause = job["cause"]
-    asked_at = datetime.fromisoformat(cause["observed_at"])
-    assert asked_at < datetime.fromisoformat(cause["next_update_by"]) <= asked_at + timedelta(hours=2)
-    assert job["normal"]["verdict"] in {"normal", "slow", "unknown"}
-    assert (job["normal"]["p50_s"] is None) == (job["normal"]["verdict"] == "unknown")
-    assert job["promise"]["due"] > job["submitted_at"]
-    text = customer.why(job["id"])
-    lines = text.splitlines()
-    assert any(word in lines[0] for word in ("is queued", "is running", "waits to be tried again")), text
-    assert any("ormal for its kind and size" in line for line in lines), text
-    for begin in ("You hear of it again by", "Promised by", "Next: ", "Who can act: "):
-        assert any(line.startswith(begin) for line in lines), (begin, text)
-    for words in said:
-        assert words in text, (words, text)
-    return text
 
 
 def test_sheer_size_is_under_way_and_says_how_far_it_is_while_a_small_job_passes_it(customer: Customer) -> None:
@@ -310,6 +215,32 @@ async def _is_released(site: Site, job_id: str) -> bool:
         return bool(await connection.fetchval("SELECT released_at IS NOT NULL FROM jobs WHERE id = $1", job_id))
     finally:
         await connection.close()
+
+
+def test_what_a_job_needs_from_outside_is_down_and_it_keeps_its_attempts_and_goes_on_by_itself(
+    customer: Customer, counterpart: Counterpart
+) -> None:
+    call = {"seconds": 0.1, "mode": "call"}
+    assert customer.ended(customer.submit(call), "succeeded")
+    counterpart.status = 503
+    needing = [customer.submit(call) for _ in range(3)]
+    job = customer.caused(needing[-1], "dependency_down")
+    needing.append(customer.submit(call))
+    assert customer.ended(customer.submit(SMALL), "succeeded")["attempt"] == 1, "it needs nothing, and passes them"
+    answered(customer, job, "does not answer: the drill's counterpart", "Those who run it", "goes on by itself")
+    german = customer.http.get(f"/v1/jobs/{needing[-1]}", headers={"Accept-Language": "de"}).json()
+    assert "antwortet nicht: the drill's counterpart" in german["cause"]["message"]
+    assert german["attempt"] == 0, "it came while that was down, and lost no attempt to find out"
+    told = customer.becomes(needing[-1], lambda job: bool(job["incident"]))
+    assert told["incident"]["title"] == "Something outside that jobs of this kind need does not work at the moment."
+    tried = customer.becomes(needing[0], lambda job: job["cause"]["evidence"].get("tries", 0) > 1)
+    assert (tried["state"], tried["eta"]) == ("retrying", None), "nobody knows when it is back"
+    counterpart.status = 200
+    for job_id in needing:
+        customer.ended(job_id, "succeeded")
+    account = customer.http.get(f"/v1/jobs/{needing[0]}/why").json()["account"]
+    assert account["totals"]["dependency_down"] > 1
+    assert "unexplained" not in account["totals"]
 
 
 def test_a_paused_lane_is_a_reason_with_an_end_and_the_end_is_kept(customer: Customer) -> None:

@@ -25,6 +25,8 @@ from invoicing.jobs.model import (
     State,
     TimelineEntry,
     judge,
+    said_of,
+    spared,
 )
 from invoicing.jobs.store import accept
 from invoicing.jobs.store.read import entries
@@ -36,6 +38,9 @@ from invoicing.lanes.model import POLICY
 LEASE = timedelta(seconds=10)
 SOON = RetryPolicy(max_attempts=3, first_delay=timedelta(0))
 """Retries at once, so that no test waits."""
+
+TITLES = {"gate": "the gate", "post": "the post"}
+"""What jobs may need from outside."""
 
 WATCHED = ledger.Watch({}, timedelta(hours=1), timedelta(0))
 
@@ -56,8 +61,10 @@ class Book:
         async with transaction(engine) as session:
             return cls(engine, (await ensure_customer(session, "acme", "Acme")).id)
 
-    def request(self, key: str | None = None, kind: str = "drill", priority: str = "normal", **payload: Any) -> NewJob:
-        """Make a checked request; `payload` is a drill's."""
+    def request(
+        self, key: str | None = None, kind: str = "drill", priority: str = "normal", needs: str = "", **payload: Any
+    ) -> NewJob:
+        """Make a checked request; `payload` is a drill's, whatever it needs."""
         body = json.dumps({"kind": kind, "payload": payload}).encode()
         job_id = new_id()
         predicted = payload.get("claimed_seconds", payload.get("seconds", 1.0))
@@ -67,7 +74,7 @@ class Book:
             size=lane[1], predicted_s=predicted, estimated_s=predicted,
             order_delay=POLICY.due_after(*lane), promise=timedelta(minutes=5),
             deadline=None, webhook=None, body=body, idempotency_key=key or str(job_id),
-            body_hash=hashlib.sha256(body).digest(),
+            body_hash=hashlib.sha256(body).digest(), needs=needs,
         )  # fmt: skip
 
     async def accept(self, *requests: NewJob) -> list[UUID]:
@@ -85,7 +92,7 @@ class Book:
         """Move the jobs of a lane that are due first onto its runway."""
         async with self.engine.connect() as session:
             connection = await driver(session)
-            queues = [queue for queue in await ledger.queues(connection) if queue[2:] == lane]
+            queues = [queue for queue in await ledger.queues(connection) if queue[2:4] == lane]
             look = await ledger.look(connection, dict.fromkeys(queues), most, under_way=False)
             first = sorted(look.jobs, key=lambda job: (job.order_at, job.job_id))[:most]
             released = await ledger.release(connection, [(*job.ticket, lane) for job in first], look.withdrawals)
@@ -109,7 +116,9 @@ class Book:
 
     async def settle(self, claim: Claim, outcome: Outcome, policy: RetryPolicy = SOON) -> bool:
         """End an attempt; tells whether it was still the current one."""
-        settlement = Settlement(claim.id, claim.attempt, judge(outcome, claim.failures, policy, 0.0))
+        said, otherwise = said_of(outcome, claim.needs, TITLES), spared(outcome, claim.failures, policy)
+        verdict = judge(outcome, claim.failures, policy, 0.0)
+        settlement = Settlement(claim.id, claim.attempt, verdict, said=said, spared=otherwise)
         async with self.engine.connect() as session:
             return claim.id in await ledger.settle(await driver(session), [settlement])
 

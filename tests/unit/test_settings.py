@@ -26,6 +26,7 @@ def test_every_variable_changes_something(name: str) -> None:
     others["INVOICING_MAIL_FROM"] = "invoices@example.com"
     others["INVOICING_SMTP_URL"] = "smtps://mail.example.com"
     others["INVOICING_ALERTMANAGER_URL"] = "http://alertmanager:9093"
+    others["INVOICING_DRILL_URL"] = "http://127.0.0.1:8099/ready"
     others["INVOICING_PUBLIC_URL"] = "https://invoicing.example.com"
     beside = {"INVOICING_MAIL_FROM": "invoices@example.com"} if name == "INVOICING_SMTP_URL" else {}
     value = others.get(name, "4096")

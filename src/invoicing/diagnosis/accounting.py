@@ -59,6 +59,7 @@ async def lives(session: Session, jobs: Sequence[Job]) -> list[Life]:
             ended_at=job.finished_at,
             entries=entries.get(job.id, ()),
             tries=tries.get(job.id, {}),
+            needs=job.needs,
         )
         for job in jobs
     ]

@@ -69,6 +69,10 @@ SELECT DISTINCT p.lane, 'paused', p.since,
         || CASE WHEN p.maintenance_id IS NULL THEN '{}' ELSE jsonb_build_object('maintenance', p.maintenance_id) END,
     '{}'::text[]
 FROM w JOIN pauses p ON p.lane = w.scope AND p.since < w.until AND least(p.until, p.ended_at) > w.since
+UNION ALL
+SELECT DISTINCT w.scope, 'dependency_down', o.since, o.until, jsonb_build_object('dependency', o.title), '{}'::text[]
+FROM w JOIN outages o ON 'dependency:' || o.dependency = w.scope AND o.since < w.until
+    AND (o.until IS NULL OR o.until > w.since)
 """)
 
 _NOT_SIGNS = (
@@ -160,7 +164,7 @@ async def change(session: Session, changes: Changes) -> None:
 
 
 async def during(session: Session, windows: Collection[Window]) -> list[Condition]:
-    """Read everything that held lanes or customers during windows: conditions, pauses, and when nobody watched."""
+    """Read everything that held jobs during windows: conditions, pauses, outages, and when nobody watched."""
     asked = list(windows)
     rows = await session.execute(
         _DURING,

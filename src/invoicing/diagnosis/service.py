@@ -20,8 +20,9 @@ from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
 from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.model.running import patience_s
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
+from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
+from invoicing.jobs.model import FINISHED, WAITING, Accepted, Breakers, Cause, Job, NewJob, Normal, Size, Standing
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
@@ -132,7 +133,7 @@ async def look(
             margins=learned.margins,
         )
     line = line or await positions(session, waiting, fresh=fresh)
-    found, pauses = await _lanes_of(session, waiting, fresh=fresh)
+    found, pauses, breakers = await _lanes_of(session, waiting, fresh=fresh)
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
@@ -149,6 +150,7 @@ async def look(
         policy_of=line.policies.of,
         undelivered=undelivered,
         margins=learned.margins,
+        breakers=breakers,
     )
 
 
@@ -160,7 +162,7 @@ async def _workers_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> 
     return await _WORKERS.get(session, lambda known: holders <= {worker.id for worker in known})
 
 
-_Lanes = tuple[store.UnderWay, Mapping[str, Pause]]
+_Lanes = tuple[store.UnderWay, Mapping[str, Pause], Breakers]
 
 
 async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _Lanes:
@@ -170,7 +172,7 @@ async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _L
 
 
 async def _lanes(session: Session) -> _Lanes:
-    return await store.under_way(session), await store.pauses(session)
+    return await store.under_way(session), await store.pauses(session), await ledger.breakers(session)
 
 
 _KEPT_S = 0.1

@@ -22,6 +22,7 @@ from invoicing.incidents.model.calling import calls, steps_of
 from invoicing.incidents.model.causes import POISON_WITHIN, Cause
 from invoicing.incidents.model.facts import Stuck
 from invoicing.incidents.model.incident import Blast, Finding, Incident
+from invoicing.incidents.model.outages import outages
 from invoicing.incidents.store import facts, late
 from invoicing.incidents.store.calls import began
 from invoicing.incidents.store.facts import Moment
@@ -79,7 +80,7 @@ async def look(session: Session, moment: Moment, known: Collection[Incident], *,
     asked = _Asked(session, moment, known)
     found = [*findings.blind(moment.looked_at, moment.now, BLIND_AFTER)]
     looked_for = {Cause.WATCHDOG_BLIND}
-    sources = [one for one in (_QUICK + _SLOW if thorough else _QUICK) if not (asked.blind and one.needs_sight)]
+    sources = [one for one in _QUICK + (_SLOW if thorough else _BETWEEN) if not (asked.blind and one.needs_sight)]
     for source, some in await _of_all(sources, asked):
         found += some
         looked_for |= source.causes
@@ -175,7 +176,13 @@ async def _progress(asked: _Asked) -> Iterable[Finding]:
 
 async def _failures(asked: _Asked) -> Iterable[Finding]:
     known = {one.scope for one in asked.live(Cause.DEPENDENCY_DOWN)}
-    return findings.of_failures(await facts.failures(asked.session), known)
+    return [*await _down(asked), *findings.of_failures(await facts.failures(asked.session), known)]
+
+
+async def _down(asked: _Asked) -> Iterable[Finding]:
+    breakers = await ledger.breakers(asked.session)
+    held = await facts.held_back(asked.session, breakers) if breakers else {}
+    return [*outages(breakers, held)]
 
 
 async def _quarantine(asked: _Asked) -> Iterable[Finding]:
@@ -214,6 +221,9 @@ _QUICK = (
     _Source(frozenset({Cause.NO_PROGRESS}), _progress),
     _Source(frozenset({Cause.NOBODY_ON_DUTY}), _duty),
 )
+
+_BETWEEN = (_Source(frozenset(), _down),)
+"""What opens at once; that it is gone only a thorough look tells, which asks for all of its cause."""
 
 _SLOW = (
     _Source(frozenset({Cause.DEPENDENCY_DOWN}), _failures),

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
 from invoicing.jobs.model.calendars import Promise
+from invoicing.jobs.model.dependencies import NAME, signed
 from invoicing.jobs.model.keeping import SHORTEST, USUAL, Keep
 from invoicing.jobs.model.money import Money
 from invoicing.kit.db import Session
@@ -118,6 +119,10 @@ def _idle(_settings: Mapping[str, str]) -> None:
     """Warm nothing up."""
 
 
+def _all_of_them(_payload: Any) -> None:  # noqa: ANN401 - a kind's own payload type
+    """Need whatever the kind depends on."""
+
+
 async def _all_may_go(_session: Session, _jobs: Sequence[UUID]) -> Collection[UUID]:
     """Keep nothing about a job elsewhere, and hold none back."""
     return ()
@@ -161,6 +166,11 @@ class JobKind:
     """What it bears beyond stopping at checkpoints. Nothing: it goes on beside others, with the lowest weight."""
     warm_up: Callable[[Mapping[str, str]], None] = _idle
     """Runs once, given the settings, in each child process before its first job, so that no job pays for it."""
+    dependencies: Mapping[str, str] = field(default_factory=dict)
+    """What its work needs from outside, by name, each with the title that customers read: "the tax authority's
+    gateway". An attempt that fails because of one says so: `Failed(..., dependency=name)`."""
+    needs: Callable[[Any], Collection[str] | None] = _all_of_them
+    """Picks those that a payload needs (of a split request: its header); None: all of them."""
     default_priority: Priority = Priority.NORMAL
     keep: Keep = USUAL
     """How long its finished jobs are kept, with their requests, files and history; a setting may change that ..."""
@@ -170,6 +180,17 @@ class JobKind:
     """Removes, in the transaction in which finished jobs are removed, what the kind keeps about them in tables of its
     own; gives those that must stay."""
     example: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse dependencies whose names cannot travel."""
+        wrong = [name for name in self.dependencies if NAME.fullmatch(name) is None]
+        if wrong:
+            raise ValueError(f"the kind {self.name} names its dependency {wrong[0]!r}; it must match {NAME.pattern}")
+
+    def needed(self, payload: Any) -> str:  # noqa: ANN401 - its own payload type
+        """Name what a payload needs from outside, as it is kept with its job."""
+        picked = self.needs(payload) if self.dependencies else ()
+        return signed(self.dependencies if picked is None else self.dependencies.keys() & set(picked))
 
 
 Kinds = Mapping[str, JobKind]

@@ -2,6 +2,7 @@
 
 from invoicing.jobs.model.losses import NOBODY, Sign, Watch
 from invoicing.jobs.rescuing import rescue
+from invoicing.jobs.settling import settle
 from invoicing.jobs.store.acts import Signed, expedite, found, move, retry
 from invoicing.jobs.store.artifacts import complete as complete_artifact
 from invoicing.jobs.store.artifacts import content as artifact_content
@@ -13,13 +14,14 @@ from invoicing.jobs.store.attempt import (
     reclass,
     renew,
     set_aside,
-    settle,
     write_checkpoint,
     write_progress,
 )
 from invoicing.jobs.store.backlog import by_index, lately, look, prepare, queues, ripe, used
 from invoicing.jobs.store.cancel import cancel
-from invoicing.jobs.store.channels import BACKLOG, CONTROL, JOBS, OUTGROWN
+from invoicing.jobs.store.channels import BACKLOG, CONTROL, DEPENDENCIES, JOBS, OUTGROWN
+from invoicing.jobs.store.dependencies import begin_try, breakers
+from invoicing.jobs.store.dependencies import forget as forget_outages
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.promises import move as move_promise
 from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, get, held, part, parts_of
@@ -41,6 +43,7 @@ from invoicing.jobs.store.standing import oldest, rates
 __all__ = [
     "BACKLOG",
     "CONTROL",
+    "DEPENDENCIES",
     "JOBS",
     "LATEST",
     "NOBODY",
@@ -56,6 +59,8 @@ __all__ = [
     "artifact_content",
     "ask_to_give_way",
     "attempts_of",
+    "begin_try",
+    "breakers",
     "by_index",
     "cancel",
     "checkpoint_of",
@@ -63,6 +68,7 @@ __all__ = [
     "complete_artifact",
     "expedite",
     "fence",
+    "forget_outages",
     "found",
     "get",
     "happened",

@@ -116,6 +116,8 @@ class Checked:
     estimated_s: float
     amount: Callable[[], Money | None] = Known()
     """What it is worth: told at once where it was checked elsewhere, else when asked for."""
+    needs: str = ""
+    """What its work needs from outside, by name."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,7 @@ def without_payload(
         deadline=submission.deadline,
         estimated_s=estimated_s,
         amount=amount,
+        needs=kind.needed(submission.payload),
     )
 
 
@@ -238,6 +241,7 @@ def new_job(
         body_hash=origin.body_hash,
         promise_due=due,
         worth=checked.amount(),
+        needs=checked.needs,
     )
 
 

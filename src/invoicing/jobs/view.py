@@ -273,6 +273,7 @@ def as_accepted(new: NewJob, accepted: Accepted) -> Job:
         key_id=new.key_id,
         estimated_s=new.estimated_s,
         parked_at=None,
+        needs=new.needs,
     )
 
 

@@ -4,7 +4,7 @@ import time
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,7 @@ from invoicing.lanes.model.quota import Left
 from invoicing.lanes.model.room import Capacity, ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
+from invoicing.lanes.trying import begin_to_try, held_back, to_try
 
 _MOST_A_ROUND = 2_000
 """Jobs released in one round: more would keep a pause waiting for the end of it."""
@@ -127,12 +128,13 @@ class Lead:
         """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
         look, counted = await self._look(connection)
         left = self._free()
+        self.scheduler.hold(to_try(self._around.breakers, look.now))
         there = Counter(self._under_way.lanes)
         there.update(one.lane for one in self._under_way.runway)
         bounds = lane_bounds(self._around.capacity, await self._paused(connection, look), there)
         if counted and await self._recall(connection, look.now, bounds):
             return Round(wait_s=0.0)
-        taken = await self._take(connection, left, bounds)
+        taken = await self._try(connection, await self._take(connection, left, bounds))
         released = await self._release(connection, taken, look.withdrawals)
         blocked = self._without_a_slot(left)
         asked = self._to_give_way(look.now, blocked, bounds) if counted else []
@@ -203,7 +205,7 @@ class Lead:
         """Take back what stands still on the runway where somebody else would go first by now; tells whether it did.
 
         A ticket lies ready for a moment, as long as a few short jobs take. Where those turn out long, those behind
-        would start before whoever came since, however much their customer had meanwhile.
+        would start before whoever came since, however much their customer had meanwhile. And what is held back by now.
         """
         still = [
             one
@@ -212,12 +214,27 @@ class Lead:
         ]
         first = self.scheduler.blocked(1, bounds) if still else []
         over = [one for one in still if first and not self.scheduler.entitled(one, _as_running(first[0], now))]
+        over += [one for one in held_back(self._under_way.runway, self._around.breakers) if one not in over]
         recalled = await ledger.recall(connection, [one.job_id for one in over]) if over else set()
         for one in (one for one in over if one.job_id in recalled):
             self._under_way.runway.remove(one)
-            self.correct([self.meter.refused(one)])
-            self._outlook.note([one.queue], doubtful=True)
+            self._refuse(one)
         return bool(recalled)
+
+    async def _try(self, connection: "asyncpg.Connection[Any]", taken: Sequence[Waiting]) -> list[Waiting]:
+        """Note who is to try what is down before it is released; whoever may not any more waits on."""
+        if not self._around.breakers:
+            return list(taken)
+        breakers, refused = await begin_to_try(connection, self._around.breakers, taken)
+        self._around = replace(self._around, breakers=breakers)
+        for one in refused.values():
+            self._refuse(one)
+        return [one for one in taken if one.job_id not in refused]
+
+    def _refuse(self, one: Waiting) -> None:
+        """Let a job wait that was chosen: it moved on, or somebody is changing it."""
+        self.correct([self.meter.refused(one)])
+        self._outlook.note([one.queue], doubtful=True)
 
     async def _take(
         self, connection: "asyncpg.Connection[Any]", free: Left, bounds: Mapping[Lane, int]
@@ -260,9 +277,8 @@ class Lead:
         for one in taken:
             if (one.job_id, one.attempt) in there:
                 self._under_way.runway.append(one)
-            else:  # it moved on, or somebody is changing it
-                self.correct([self.meter.refused(one)])
-                self._outlook.note([one.queue], doubtful=True)
+            else:
+                self._refuse(one)
         if released:
             self._last_release = released[-1].at
         return released

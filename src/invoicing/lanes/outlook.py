@@ -85,7 +85,8 @@ class Outlook:
         """See a job as the policy does."""
         charge = first_s(job.work_s, job.size, self._scheduler.policy)
         lane = BY_PARTS[job.priority, job.size]
-        return Waiting(job.job_id, job.attempt, job.customer_id, job.key_id, lane, job.order_at, charge, job.expedited)
+        of = (job.customer_id, job.key_id, lane)
+        return Waiting(job.job_id, job.attempt, *of, job.order_at, charge, job.expedited, job.needs)
 
     async def _unlisted(self, connection: "asyncpg.Connection[Any]", *, anew: bool) -> set[Queue]:
         """List the queues and give those to read: all of them, or now and then those that nobody told of."""
@@ -137,8 +138,8 @@ class Outlook:
 
 
 def _queue(name: QueueName) -> Queue:
-    return Queue(name[0], name[1], BY_PARTS[name[2], name[3]])
+    return Queue(name[0], name[1], BY_PARTS[name[2], name[3]], name[4])
 
 
 def _name(queue: Queue) -> QueueName:
-    return queue.customer_id, queue.key_id, queue.lane.priority, queue.lane.size
+    return queue.customer_id, queue.key_id, queue.lane.priority, queue.lane.size, queue.needs

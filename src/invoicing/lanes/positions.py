@@ -53,6 +53,8 @@ class Scene:
     served: Mapping[UUID, float]
     workers: Sequence[Worker]
     closed: frozenset[Lane]
+    down: frozenset[str]
+    """What is down that jobs need from outside."""
     coming: Sequence[Newcomer]
     """Who is supposed to come meanwhile, by what came lately."""
 
@@ -141,7 +143,8 @@ async def _read(session: Session) -> Scene:
         closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
     served = await store.served(session, {one.customer_id for one in _of(look, Place.WAITING)})
     coming = _coming(await ledger.lately(await driver(session), MOST_LATELY), policies, look.now)
-    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed), coming)
+    down = frozenset(await ledger.breakers(session))
+    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed), down, coming)
 
 
 def _coming(lately: Sequence[Come], policies: Policies, now: float) -> Sequence[Newcomer]:
@@ -152,10 +155,10 @@ def _coming(lately: Sequence[Come], policies: Policies, now: float) -> Sequence[
 
 
 def _as_it_came(one: Come, policies: Policies, now: float) -> Waiting:
-    customer, key, priority, size = one.queue
+    customer, key, priority, size, needs = one.queue
     order_at = now - one.ago_s + policies.fleet.due_after(priority, size).total_seconds()
     charged_s = first_s(one.work_s, size, policies.fleet)
-    return Waiting(UUID(int=0), 1, customer, key, Lane(priority, size), order_at, charged_s)
+    return Waiting(UUID(int=0), 1, customer, key, Lane(priority, size), order_at, charged_s, needs=needs)
 
 
 def _joined(scene: Scene, job: Job) -> Scene:
@@ -184,6 +187,7 @@ async def _played(scene: Scene) -> Positions:
     def played(coming: Coming | None) -> Line:
         scheduler = _scheduler(look, queues, policies, scene.allotments)
         scheduler.restore(scene.served)
+        scheduler.hold(dict.fromkeys(scene.down, 0))
         found = play(scheduler, runway, held, quota, scene.closed, coming)
         return line_of(found.started, work_s, quantum, found.starts_in_s)
 
@@ -228,8 +232,8 @@ def _heads(look: Look) -> dict[QueueName, list[Seen]]:
 
 def _queues(look: Look, policies: Policies) -> dict[Queue, list[Waiting]]:
     return {
-        Queue(customer, key, Lane(priority, size)): [_waiting(one, policies) for one in heads]
-        for (customer, key, priority, size), heads in _heads(look).items()
+        Queue(customer, key, Lane(priority, size), needs): [_waiting(one, policies) for one in heads]
+        for (customer, key, priority, size, needs), heads in _heads(look).items()
     }
 
 
@@ -264,8 +268,9 @@ def _quota(workers: Sequence[Worker], policies: Policies) -> dict[Size, int]:
 def _waiting(one: Seen, policies: Policies) -> Waiting:
     lane = Lane(one.priority, one.size)
     charged_s = first_s(one.work_s, one.size, policies.fleet)
-    return Waiting(one.job_id, one.attempt, one.customer_id, one.key_id, lane, one.order_at, charged_s, one.expedited)
+    of = (one.customer_id, one.key_id, lane)
+    return Waiting(one.job_id, one.attempt, *of, one.order_at, charged_s, one.expedited, one.needs)
 
 
 def _queue_of(job: Job) -> QueueName:
-    return job.customer_id, job.key_id, job.priority, job.size
+    return job.customer_id, job.key_id, job.priority, job.size, job.needs

@@ -1,11 +1,13 @@
 """What changes rarely and the dispatcher has to know: workers, policy, what customers may have; and what it keeps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from invoicing.customers import service as customers
 from invoicing.customers.model import Allotment
+from invoicing.jobs import service as ledger
+from invoicing.jobs.model import Breakers
 from invoicing.kit.db import Session
 from invoicing.lanes import store
 from invoicing.lanes.model import Policy
@@ -23,6 +25,8 @@ class Surroundings:
     capacity: Capacity
     policy: Policy
     allotments: Mapping[UUID, Allotment]
+    breakers: Breakers = field(default_factory=dict)
+    """What is down that jobs need from outside."""
 
 
 async def surroundings(session: Session) -> Surroundings:
@@ -30,7 +34,8 @@ async def surroundings(session: Session) -> Surroundings:
     policies = await all_policies(session)
     workers = await store.all_workers(session)
     offered = [(one, policies.slots(one.host) or one.slots, policies.of(one.host)) for one in workers]
-    return Surroundings(capacity(offered), policies.fleet, await customers.allotments(session))
+    allotments, breakers = await customers.allotments(session), await ledger.breakers(session)
+    return Surroundings(capacity(offered), policies.fleet, allotments, breakers)
 
 
 async def fold(session: Session) -> None:

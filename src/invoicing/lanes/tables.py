@@ -73,6 +73,7 @@ tallies = Table(
     Column("customer_id", Uuid, primary_key=True),
     Column("priority", Text, primary_key=True),
     Column("size", Text, primary_key=True),
+    Column("needs", Text, primary_key=True, server_default=""),
     Column("waiting", BigInteger, nullable=False),
     Column("work_s", Double, nullable=False),
 )
@@ -84,6 +85,7 @@ tally_changes = Table(
     Column("customer_id", Uuid, nullable=False),
     Column("priority", Text, nullable=False),
     Column("size", Text, nullable=False),
+    Column("needs", Text, nullable=False, server_default=""),
     Column("waiting", BigInteger, nullable=False),
     Column("work_s", Double, nullable=False),
 )

@@ -4,13 +4,23 @@ import asyncio
 import os
 import signal
 import time
+from collections.abc import Collection
 from datetime import timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from invoicing.jobs.kinds import JobKind, Performance
-from invoicing.jobs.model import Failed, JobError, Outcome, RetryPolicy, Succeeded
+from invoicing.jobs.model import Failed, JobError, Outcome, Rejected, RetryPolicy, Succeeded
+
+COUNTERPART = "drill-counterpart"
+"""What a drill of the mode `call` needs from outside; where it is, the operator sets (`INVOICING_DRILL_URL`)."""
+
+_ANSWERS_WITHIN_S = 5.0
+_TOO_MANY, _FAULTY = 429, 500
+"""The status with which it asks to be left alone, and those from which on the fault is its own."""
 
 Seconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
@@ -25,10 +35,11 @@ class Drill(BaseModel):
         int, Field(ge=0, le=100_000, description="Number of checkpoints; 0: all of it in one go, without any.")
     ] = 1
     mode: Annotated[
-        Literal["sleep", "spin", "hang", "fail", "die"],
+        Literal["sleep", "spin", "hang", "fail", "die", "call"],
         Field(
             description="`sleep` waits; `spin` burns CPU without yielding; `hang` stops making progress but keeps its "
-            "process alive; `fail` fails; `die` kills its own process."
+            "process alive; `fail` fails; `die` kills its own process; `call` waits, then asks the address that the "
+            "operator has set."
         ),
     ] = "sleep"
     fail_attempts: Annotated[int, Field(ge=0, le=100, description="Attempts that fail before one succeeds.")] = 0
@@ -51,6 +62,8 @@ async def perform(job: Performance, drill: Drill) -> Outcome:
         if drill.mode == "fail":
             return _failure("This drill always fails.")
         await _work(drill.mode, drill.seconds / (drill.chunks or 1))
+        if drill.mode == "call" and (refused := await _call(job.settings.get("drill_url"))):
+            return refused
         if drill.chunks:
             await job.checkpoint(chunk + 1, drill.chunks, "chunks", {"chunk": chunk + 1})
     return Succeeded({"mode": drill.mode, "chunks": drill.chunks})
@@ -58,7 +71,7 @@ async def perform(job: Performance, drill: Drill) -> Outcome:
 
 async def _work(mode: str, seconds: float) -> None:
     match mode:
-        case "sleep" if seconds:
+        case "sleep" | "call" if seconds:
             await asyncio.sleep(seconds)
         case "spin":
             spin(seconds)
@@ -81,6 +94,44 @@ def hang() -> None:
         time.sleep(3600)
 
 
+def needs(drill: Drill) -> Collection[str]:
+    """Need the counterpart for a call alone."""
+    return [COUNTERPART] if drill.mode == "call" else []
+
+
+async def _call(url: str | None) -> Outcome | None:
+    """Ask the counterpart; None: it answered well."""
+    if url is None:
+        return Rejected(JobError("nobody_to_call", "No address is set that a drill could ask."))
+    try:
+        status, retry_after = await asyncio.to_thread(ask, url)
+    except (OSError, HTTPException):
+        return _down("The drill's counterpart does not answer.")
+    if status == _TOO_MANY or status >= _FAULTY:
+        return _down(f"The drill's counterpart answered {status}.", retry_after)
+    return None
+
+
+def ask(url: str) -> tuple[int, timedelta | None]:
+    """Ask an address; gives the status and for how long it wants to be left alone."""
+    parts = urlsplit(url)
+    secure = parts.scheme == "https"
+    connection = (HTTPSConnection if secure else HTTPConnection)(
+        parts.hostname or "", parts.port, timeout=_ANSWERS_WITHIN_S
+    )
+    try:
+        connection.request("GET", parts.path or "/")
+        answer = connection.getresponse()
+        seconds = answer.headers.get("Retry-After", "")
+    finally:
+        connection.close()
+    return answer.status, timedelta(seconds=int(seconds)) if seconds.isdecimal() and len(seconds) < 7 else None
+
+
+def _down(message: str, retry_after: timedelta | None = None) -> Failed:
+    return Failed(JobError("counterpart_down", message), retry_after, COUNTERPART)
+
+
 def _failure(message: str) -> Failed:
     return Failed(JobError("drill_failed", message, remedy="Nothing is wrong: the drill was asked to fail."))
 
@@ -93,5 +144,7 @@ KIND = JobKind(
     perform=perform,
     timeout=timedelta(hours=25),
     retry=RetryPolicy(first_delay=timedelta(seconds=1)),
+    dependencies={COUNTERPART: "the drill's counterpart"},
+    needs=needs,
     example={"seconds": 5, "chunks": 10, "mode": "sleep"},
 )

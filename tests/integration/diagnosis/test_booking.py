@@ -8,9 +8,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from invoicing.diagnosis import booking, sums
+from invoicing.diagnosis.accounting import accounts, lives
+from invoicing.diagnosis.model.check import Code
+from invoicing.diagnosis.model.life import to_ms
+from invoicing.diagnosis.store import clock
 from invoicing.diagnosis.sums import By
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import JobError, Rejected, Succeeded
+from invoicing.jobs.model import Failed, JobError, Rejected, RetryPolicy, Succeeded
 from invoicing.kit.db import make_engine, transaction
 
 from ..book import Book
@@ -18,6 +22,8 @@ from ..book import Book
 WORKER = uuid4()
 NO = Rejected(JobError("bad_input", "No."))
 HOURS = "extract(epoch FROM date_trunc('ms', {until}) - date_trunc('ms', {since})) * 1000"
+LATER = RetryPolicy(max_attempts=9, first_delay=timedelta(hours=1), longest_delay=timedelta(hours=1))
+
 LIVES = f"SELECT coalesce(sum({HOURS.format(until='finished_at', since='submitted_at')}), 0)::bigint FROM jobs"
 
 
@@ -124,3 +130,30 @@ async def test_sums_are_told_by_lane_customer_cause_and_day(book: Book) -> None:
     assert sum(days[str(first)].values()) == 3_600_000
     assert sum(sum(causes.values()) for causes in days.values()) == sum(whole.values())
     assert await told(By.LANE, customer="nobody") == {} == await told(By.LANE, lane="urgent-huge")
+
+
+async def test_time_in_which_something_outside_was_down_is_booked_on_that_to_the_moment(book: Book) -> None:
+    down = Failed(JobError("gate_down", "It does not answer."), dependency="gate")
+    for _ in range(3):
+        assert await book.settle(await book.start(WORKER, needs="gate"), down, LATER)
+    waits = await book.submit(seconds=0.5, needs="gate post")
+    other = await book.submit(seconds=0.5, needs="post")
+    for job_id in (waits, other):
+        await age(book, job_id, timedelta(seconds=100))
+    await book.do("UPDATE outages SET since = now() - interval '80 s', until = now() - interval '30 s'")
+    async with transaction(book.engine) as session:
+        jobs = await ledger.anybodys(session, [waits, other])
+        found = {one.job_id: one for one in await lives(session, jobs)}
+        now = await clock(session)
+        parts, others = await accounts(session, [found[waits], found[other]], now)
+    assert [(part.cause, round(part.ms / 1000)) for part in parts if part.cause is Code.DEPENDENCY_DOWN] == [
+        (Code.DEPENDENCY_DOWN, 50)
+    ]
+    assert next(part.evidence for part in parts if part.cause is Code.DEPENDENCY_DOWN) == {"dependency": "the gate"}
+    assert Code.DEPENDENCY_DOWN not in {part.cause for part in others}
+    await book.do("UPDATE outages SET until = NULL")
+    async with transaction(book.engine) as session:
+        (still,) = await accounts(session, [found[waits]], now)
+        await ledger.forget_outages(session)
+    assert (still[-1].cause, still[-1].until) == (Code.DEPENDENCY_DOWN, to_ms(now))
+    assert await book.scalar("SELECT count(*) FROM outages") == 1

@@ -14,7 +14,10 @@ async def test_no_statement_looks_through_the_jobs(
 ) -> None:
     await lookout.holds("no_worker", "normal-medium")
     await lookout.worker(silent=60)
-    await many.do("INSERT INTO tallies SELECT id, 'urgent', 'small', 5, 5 FROM customers ON CONFLICT DO NOTHING")
+    await many.do("""
+        INSERT INTO tallies (customer_id, priority, size, waiting, work_s)
+        SELECT id, 'urgent', 'small', 5, 5 FROM customers ON CONFLICT DO NOTHING
+    """)
     await many.do("ANALYZE tallies, conditions, workers, attempts, incidents")
     lookout.waited = False  # that is known by a statement of the test's own
     with explained(monkeypatch, many.engine) as plans:

@@ -233,4 +233,4 @@ async def plan(connection: "asyncpg.Connection[Any]", statement: str, *values: o
 
 def literal(value: object) -> str:
     """Write a value as SQL does."""
-    return f"'{{{','.join(map(str, value))}}}'" if isinstance(value, list) else repr(value)
+    return "'{" + ",".join(f'"{one}"' for one in value) + "}'" if isinstance(value, list) else repr(value)

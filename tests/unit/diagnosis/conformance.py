@@ -10,22 +10,26 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from invoicing.diagnosis.model.causes import examine
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.durations import learn
 from invoicing.diagnosis.model.facts import RunningWork, Snapshot, facts_of
-from invoicing.jobs.model import Job, Size
+from invoicing.jobs.model import Breaker, Job, Size
+from invoicing.jobs.model.dependencies import room_to_try
 from invoicing.lanes.model import LANES, POLICY, Lane, Pause, Policy, Queue, Scheduler, Waiting, Worker, holds_back
 from invoicing.lanes.model.room import capacity, free, lane_bounds
 
-from .situations import NOW, ago, waiting, worker
+from .situations import NOW, ago, down, waiting, worker
 
-BLOCKS = frozenset({Code.PAUSED, Code.NO_WORKER, Code.CUSTOMER_LIMIT, Code.LANE_SATURATED})
+BLOCKS = frozenset({Code.DEPENDENCY_DOWN, Code.PAUSED, Code.NO_WORKER, Code.CUSTOMER_LIMIT, Code.LANE_SATURATED})
 """Causes that the dispatcher itself acts on."""
 
 CUSTOMERS = tuple(UUID(int=number) for number in range(1, 5))
+NEEDED = ("archive", "register", "vault")
+NEEDS = ("", "", "", "", "archive", "register", "archive register")
 HOSTS: Mapping[str, Policy] = {
     "roomy": replace(POLICY, spare=0),
     "careful": replace(POLICY, reserve={**POLICY.reserve, Size.LARGE: 0.5, Size.HUGE: 0.75}),
@@ -44,6 +48,8 @@ class Situation:
     """How many jobs of each customer run."""
     pauses: Mapping[str, Pause]
     caps: Mapping[UUID, int]
+    breakers: Mapping[str, Breaker]
+    """What is down, and not to be tried yet or being tried."""
     jobs: Sequence[Job] = field(default=())
 
     def without(self, codes: Collection[Code], lane: Lane) -> "Situation":
@@ -54,6 +60,7 @@ class Situation:
             self,
             pauses={name: one for name, one in self.pauses.items() if Code.PAUSED not in codes or name != lane.name},
             caps={} if Code.CUSTOMER_LIMIT in codes else self.caps,
+            breakers={} if Code.DEPENDENCY_DOWN in codes else self.breakers,
             running=() if idle else self.running,
             workers=[*self.workers, helper] if Code.NO_WORKER in codes else self.workers,
         )
@@ -86,14 +93,21 @@ def situation(seed: int) -> Situation:
         Counter(customer for _, customer, _ in running),
         {lane.name: Pause(lane.name, ago(900), ago(chance.uniform(-9, 3)), "It moves.", "Ops") for lane in paused},
         {customer: chance.randint(1, 6) for customer in chance.sample(CUSTOMERS, 2)},
+        {name: _down(chance, name) for name in chance.sample(NEEDED, chance.randint(0, 2))},
         [_job(chance, number) for number in range(6)],
     )
+
+
+def _down(chance: Random, name: str) -> Breaker:
+    trying = {"trying": True, "tried_at": ago(2), "job_id": UUID(int=77), "attempt": 1}
+    return down(60, chance.uniform(0.1, 99), name=name, **chance.choice(({}, trying)))
 
 
 def _job(chance: Random, number: int) -> Job:
     lane = chance.choice(LANES)
     customer, waited = chance.choice(CUSTOMERS), chance.uniform(30, 300)
-    return waiting(waited, id=UUID(int=1_000 + number), customer_id=customer, priority=lane.priority, size=lane.size)
+    where: dict[str, Any] = {"priority": lane.priority, "size": lane.size, "needs": chance.choice(NEEDS)}
+    return waiting(waited, id=UUID(int=1_000 + number), customer_id=customer, **where)
 
 
 def released(given: Situation, jobs: Sequence[Job]) -> set[UUID]:
@@ -104,13 +118,15 @@ def released(given: Situation, jobs: Sequence[Job]) -> set[UUID]:
     scheduler = Scheduler(POLICY)
     for job in jobs:
         lane = Lane(job.priority, job.size)
-        queue = Queue(job.customer_id, job.key_id, lane)
-        one = Waiting(job.id, 1, job.customer_id, job.key_id, lane, job.order_at.timestamp(), job.predicted_s)
+        queue = Queue(job.customer_id, job.key_id, lane, job.needs)
+        due, seconds = job.order_at.timestamp(), job.predicted_s
+        one = Waiting(job.id, 1, job.customer_id, job.key_id, lane, due, seconds, needs=job.needs)
         heads = sorted([*scheduler.first_of(queue), one], key=lambda each: (each.order_at, each.job_id))
         scheduler.show(queue, heads)
     for customer in CUSTOMERS:
         scheduler.runs(customer, given.under_way.get(customer, 0))
         scheduler.limit(customer, given.caps.get(customer))
+    scheduler.hold(room_to_try(given.breakers, NOW))
     there = Counter(lane for lane, _, _ in given.running)
     return {one.job_id for one in scheduler.release(left, lane_bounds(offered, held, there))}
 
@@ -132,6 +148,7 @@ def blocked_by(given: Situation, job: Job) -> frozenset[Code]:
         attempts={},
         history=learn((), None),
         policy_of=_policy_of,
+        breakers=given.breakers,
     )
     return frozenset(check.code for check in examine(facts_of(snapshot, job, 3)) if check.holds) & BLOCKS
 

@@ -14,12 +14,14 @@ from .plants import KITS
 from .scenes import unrelated
 
 SHOWN_FIRST = (
-    "in review", "timed", "no worker", "no capable worker", "loops blocked", "undelivered", "customer limit",
-    "saturated", "starting", "not handed out",
+    "in review", "scheduled", "dependency down", "timed", "no worker", "no capable worker", "loops blocked",
+    "undelivered", "customer limit", "saturated", "starting", "not handed out",
     "worker lost", "loop blocked", "cancel pending", "no progress", "slower than normal", "running normally",
     "died of it", "not told",
 )  # fmt: skip
 """What stops a job altogether before what slows it. Of what ends at a known time, the last to end is shown."""
+
+_TIMED = ("scheduled", "timed")
 
 
 @dataclass(frozen=True)
@@ -43,5 +45,5 @@ def planted(seed: int) -> Planted:
         plant.build(scene)
     unrelated(scene)
     foremost = min(chosen, key=lambda plant: SHOWN_FIRST.index(plant.name) if plant.name else len(SHOWN_FIRST))
-    timed = scene.timed if foremost.name == "timed" else None
+    timed = scene.timed if foremost.name in _TIMED else None
     return Planted(scene.facts(), tuple(plant.code for plant in chosen), timed or foremost.code)

@@ -11,7 +11,7 @@ from invoicing.lanes.model import LANES, Lane, Pause
 from invoicing.lanes.model.line import Ahead
 
 from .scenes import Scene, ended_scene, known, running_scene, waiting_scene
-from .situations import CUSTOMER, NOW, STRANGER, ago, worker
+from .situations import CUSTOMER, GATE, NOW, STRANGER, ago, down, worker
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,14 @@ def _retry_backoff(scene: Scene) -> None:
     scene.job = replace(scene.job, due_at=due, error=error, **past)
     scene.attempt = Attempt(ago(failed + 1), ago(failed), 1, 0)
     scene.until(Code.RETRY_BACKOFF, due)
+
+
+def _dependency_down(scene: Scene) -> None:
+    """Let something be down that the job needs, alone or with others; perhaps another job tries it this moment."""
+    scene.job = replace(scene.job, needs=scene.chance.choice((GATE, f"archive {GATE}", f"{GATE} vault")))
+    since = scene.between(0.1, 9_000)
+    trying = {"trying": True, "tried_at": ago(min(since, 3)), "job_id": scene.id(), "attempt": 1}
+    scene.breakers[GATE] = down(since, scene.between(-60, 120), **scene.chance.choice(({}, trying)))
 
 
 def _paused(scene: Scene) -> None:
@@ -233,7 +241,8 @@ def _plants(*rows: tuple[str, Code, str, Callable[[Scene], None]]) -> Sequence[P
 
 WAITING_KIT = _plants(
     ("in review", Code.IN_REVIEW, "state", _in_review),
-    ("timed", Code.SCHEDULED, "state time age slots", _scheduled),
+    ("scheduled", Code.SCHEDULED, "state time age slots", _scheduled),
+    ("dependency down", Code.DEPENDENCY_DOWN, "needs release", _dependency_down),
     ("timed", Code.RETRY_BACKOFF, "state time age slots release", _retry_backoff),
     ("timed", Code.PAUSED, "pause", _paused),
     ("no worker", Code.NO_WORKER, "workers kinds beats slots", _no_worker),

@@ -9,11 +9,11 @@ from uuid import UUID
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.durations import Group, History, learn, magnitude
 from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, Undelivered, facts_of
-from invoicing.jobs.model import Job, Priority, Size, State
+from invoicing.jobs.model import Breaker, Job, Priority, Size, State
 from invoicing.lanes.model import LANES, Lane, Pause, Worker
 from invoicing.lanes.model.line import Ahead
 
-from .situations import JOB, NOW, STRANGER, WORKER, ago, running, waiting, worker
+from .situations import GATE, JOB, NOW, STRANGER, WORKER, ago, down, running, waiting, worker
 
 PREDICTED_S = {Size.SMALL: (0.05, 0.9), Size.MEDIUM: (2.0, 25.0), Size.LARGE: (40.0, 800.0), Size.HUGE: (1e3, 1e4)}
 
@@ -38,6 +38,7 @@ class Scene:
     history: History = field(default_factory=lambda: learn((), None))
     most_attempts: int | None = 3
     undelivered: tuple[Undelivered, ...] | None = None
+    breakers: dict[str, Breaker] = field(default_factory=dict)
     dispatched_at: datetime | None = None
     ends: datetime | None = None
     """When the last of what ends at a known time does, and which code that has."""
@@ -74,6 +75,7 @@ class Scene:
             attempts={} if self.attempt is None else {JOB: self.attempt},
             history=self.history,
             undelivered=None if self.undelivered is None else {JOB: self.undelivered},
+            breakers=self.breakers,
         )
         return facts_of(snapshot, self.job, self.most_attempts)
 
@@ -149,5 +151,9 @@ def unrelated(scene: Scene) -> None:
         scene.workers.append(gone)
     if scene.chance.random() < 0.3:
         scene.caps[STRANGER] = 0
+    if scene.chance.random() < 0.3:
+        scene.breakers["elsewhere"] = down(name="elsewhere")
+    if scene.chance.random() < 0.3 and scene.job.state is State.RUNNING:
+        scene.job, scene.breakers[GATE] = replace(scene.job, needs=GATE), down()
     if scene.chance.random() < 0.3:
         scene.runways.setdefault(scene.chance.choice(elsewhere), []).append(Ticket(scene.id(), STRANGER, ago(7)))

@@ -10,7 +10,7 @@ from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check
 from invoicing.diagnosis.model.durations import Group, learn, magnitude
 from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, Undelivered, facts_of
-from invoicing.jobs.model import Job, Priority, Size, State
+from invoicing.jobs.model import Breaker, Job, Priority, Size, State
 from invoicing.lanes.model import Lane, Pause, Worker, quotas
 from invoicing.lanes.model.line import Ahead
 
@@ -112,6 +112,20 @@ def parked(**changed: Any) -> Job:
     """Plant a job that gave way to others half a minute ago, twelve of forty months done."""
     said = {"progress_done": 12.0, "progress_total": 40.0, "progress_unit": "bill months", "progressed_at": ago(31)}
     return waiting(60, attempt=1, started_at=ago(50), parked_at=ago(30), revision=15, **said, **changed)
+
+
+GATE = "register"
+"""What jobs may need from outside."""
+
+
+def down(since: float = 60, next_try: float = 20, **changed: Any) -> Breaker:
+    """Plant something outside that was found down some seconds ago."""
+    one = Breaker(GATE, "the company register", 4, "register_down", ago(since + 3), ago(since), 2, ago(-next_try))
+    return replace(one, **changed)
+
+
+def outage(**changed: Any) -> dict[str, Any]:
+    return {"breakers": {GATE: down(**changed)}}
 
 
 def learned(similar: int, took: float = 0.5) -> dict[str, Any]:

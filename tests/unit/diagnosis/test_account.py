@@ -14,6 +14,7 @@ from invoicing.diagnosis.model.account import (
     Part,
     account,
     customer_scope,
+    dependency_scope,
     silence_bound_s,
     totals,
     windows,
@@ -83,7 +84,8 @@ def lives(draw: st.DrawFn) -> Life:
             tries[attempt] = Try(attempt, ago(at - draw(st.floats(0, 9))), draw(st.booleans()), heard)
     ended = entries[-1].at if state in FINISHED else None
     due = draw(st.just(submitted) | st.floats(0, 5_000).map(ago))
-    return Life(JOB, CUSTOMER, "drill", lane, 0.5, submitted, due, ended, tuple(entries), tries)
+    needs = draw(st.sampled_from(["", "gate", "gate post"]))
+    return Life(JOB, CUSTOMER, "drill", lane, 0.5, submitted, due, ended, tuple(entries), tries, needs)
 
 
 moments = st.floats(-50, 5_200).map(ago)
@@ -91,7 +93,9 @@ conditions = st.lists(
     st.builds(
         lambda cause, scope, ends, spares: Condition(cause, scope, min(ends), max(ends), {}, spares),
         st.sampled_from(Code),
-        st.sampled_from([HERE, THERE, EVERYWHERE, customer_scope(CUSTOMER), "urgent-huge"]),
+        st.sampled_from(
+            [HERE, THERE, EVERYWHERE, customer_scope(CUSTOMER), dependency_scope("gate"), dependency_scope("other")]
+        ),
         st.tuples(moments, moments),
         st.sampled_from([frozenset[str](), frozenset({"drill"})]),
     ),
@@ -181,6 +185,20 @@ def test_a_retry_waits_for_its_time_and_then_for_its_lane() -> None:
     one = replace(one, entries=(*one.entries, failed))
     around = [held(Code.LANE_SATURATED, 100, None)]
     assert told(account(one, around, NOW)) == [("running_normally", 40), ("retry_backoff", 20), ("lane_saturated", 40)]
+
+
+def test_an_outage_is_booked_while_it_lasts_whatever_else_the_job_waits_for() -> None:
+    failed = Entry(ago(60), Event.RETRYING, State.RETRYING, 1, {"due_in_s": 20.0})
+    one = life((100, Event.STARTED, State.RUNNING))
+    one = replace(one, entries=(*one.entries, failed), needs="gate post")
+    around = [
+        held(Code.LANE_SATURATED, 100, None),
+        held(Code.DEPENDENCY_DOWN, 80, 10, dependency_scope("post"), evidence={"dependency": "the post"}),
+        held(Code.DEPENDENCY_DOWN, 10, None, dependency_scope("another")),
+    ]
+    assert told(account(one, around, NOW)) == [
+        ("running_normally", 40), ("dependency_down", 50), ("lane_saturated", 10),
+    ]  # fmt: skip
 
 
 def test_a_lost_worker_costs_from_its_last_sign_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from invoicing.diagnosis.model import facts, waiting
 from invoicing.jobs.model import Size
-from invoicing.lanes.model import POLICY, Policy, Worker, room
+from invoicing.lanes.model import POLICY, Policy, Worker, held, room
 from invoicing.lanes.model.room import Capacity
 
 from . import conformance
@@ -32,6 +32,10 @@ def never(*_: Any) -> bool:
     return False
 
 
+def nothing(*_: Any) -> None:
+    pass
+
+
 def one_more(cap: int | None, under_way: int) -> bool:
     return cap is not None and under_way > cap
 
@@ -53,14 +57,20 @@ def bound_by_nothing(*_: Any) -> Mapping[Any, int]:
     [
         (waiting, "holds_back", never),
         (waiting, "at_limit", one_more),
+        (facts, "first_shut", never),
+        (held, "first_shut", nothing),
         (facts, "free", of_nothing_running),
         (facts, "capacity", by_the_usual_policy),
         (conformance, "holds_back", never),
+        (conformance, "room_to_try", bound_by_nothing),
         (conformance, "lane_bounds", bound_by_nothing),
         (conformance, "capacity", by_the_usual_policy),
     ],
-    ids=["pause", "cap", "slots", "quotas", "dispatcher's pause", "dispatcher's lanes", "dispatcher's quotas"],
-)
+    ids=[
+        "pause", "cap", "needs", "dispatcher's needs", "slots", "quotas", "dispatcher's pause", "dispatcher's breakers",
+        "dispatcher's lanes", "dispatcher's quotas",
+    ],
+)  # fmt: skip
 def test_a_rule_that_differs_on_one_side_alone_is_seen(
     monkeypatch: pytest.MonkeyPatch, where: Any, rule: str, other: Any
 ) -> None:

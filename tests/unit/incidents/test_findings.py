@@ -148,6 +148,8 @@ HERE = frozenset({LANE.name})
         (Cause.LOOP_BLOCKED, Reach(workers=frozenset({WORKER})), running(), "loop_blocked", True),
         (Cause.DEPENDENCY_DOWN, Reach(error="drill_failed"), retrying(5), "retry_backoff", True),
         (Cause.DEPENDENCY_DOWN, Reach(error="other"), retrying(5), "retry_backoff", False),
+        (Cause.DEPENDENCY_DOWN, Reach(needs="gate"), waiting(needs="gate post"), "dependency_down", True),
+        (Cause.DEPENDENCY_DOWN, Reach(needs="gate"), waiting(needs="post"), "dependency_down", False),
         (Cause.PROMISES_MISSED, Reach(), waiting(promise_status=PromiseStatus.MISSED), "lane_saturated", True),
         (Cause.PROMISES_MISSED, Reach(), waiting(), "lane_saturated", False),
         (Cause.UNDELIVERED_RESULT, Reach(customers=SOMEBODY_ELSE), waiting(), "lane_saturated", False),

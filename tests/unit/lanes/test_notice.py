@@ -28,7 +28,7 @@ def test_queues_are_told_apart_by_what_happened_to_them() -> None:
     assert not found.everywhere
 
 
-@pytest.mark.parametrize("text", ["", "x", f"{NAME},", "+", f"{NAME}:more", NAME.replace("bulk", "vast")])
+@pytest.mark.parametrize("text", ["", "x", f"{NAME},", "+", f"{NAME}:more:yet", NAME.replace("bulk", "vast")])
 def test_what_names_no_queue_means_to_look_everywhere(text: str) -> None:
     assert heard(text).everywhere
 

@@ -83,12 +83,17 @@ def customer_scope(customer_id: UUID) -> str:
     return f"customer:{customer_id}"
 
 
+def dependency_scope(name: str) -> str:
+    """Name the scope of what jobs need from outside."""
+    return f"dependency:{name}"
+
+
 def windows(life: Life, now: datetime) -> tuple[Window, ...]:
-    """Name the conditions that an account needs: those of its lanes, its customer and everything, while it waited."""
+    """Name the conditions that an account needs, while it waited: of its lanes, customer, needs, and of everything."""
     waited = [stage for stage in stages(life, now) if stage.state in WAITING and stage.since < stage.until]
     found: dict[str, Window] = {}
     for stage in waited:
-        for scope in (stage.lane, customer_scope(life.customer_id), EVERYWHERE):
+        for scope in _scopes(stage, life):
             if scope is not None:
                 begun = found.get(scope)
                 found[scope] = Window(scope, begun.since if begun else stage.since, stage.until)
@@ -136,7 +141,7 @@ def _append(parts: list[Part], part: Part) -> None:
 
 
 def _waited(stage: Stage, life: Life, known: Sequence[Condition], now: datetime) -> list[Part]:
-    scopes = {stage.lane, customer_scope(life.customer_id), EVERYWHERE}
+    scopes = _scopes(stage, life)
     claims = [*_own(stage, life)]
     claims += [
         _Claim(one.cause, one.since, one.until or now, _with_kind(one, life.kind))
@@ -144,6 +149,11 @@ def _waited(stage: Stage, life: Life, known: Sequence[Condition], now: datetime)
         if one.scope in scopes and life.kind not in one.spares
     ]
     return _booked(stage, claims, handed_over=True)
+
+
+def _scopes(stage: Stage, life: Life) -> list[str | None]:
+    needed = map(dependency_scope, life.needs.split())
+    return [stage.lane, customer_scope(life.customer_id), *needed, EVERYWHERE]
 
 
 def _with_kind(condition: Condition, kind: str) -> Mapping[str, Any]:

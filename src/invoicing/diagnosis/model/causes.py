@@ -12,6 +12,7 @@ from invoicing.jobs.model import FINISHED, NEWS_WITHIN
 RULES: tuple[Rule, ...] = (
     waiting.in_review,
     waiting.scheduled,
+    waiting.dependency_down,
     waiting.retry_backoff,
     waiting.paused,
     waiting.no_worker,
@@ -42,6 +43,7 @@ _UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED})
 NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
     {
         Code.SCHEDULED: timedelta(minutes=1),
+        Code.DEPENDENCY_DOWN: timedelta(minutes=1),
         Code.RETRY_BACKOFF: timedelta(minutes=1),
         Code.PAUSED: timedelta(minutes=15),
         Code.IN_REVIEW: timedelta(hours=1),

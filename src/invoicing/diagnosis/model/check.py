@@ -14,6 +14,7 @@ class Code(StrEnum):
 
     IN_REVIEW = "in_review"
     SCHEDULED = "scheduled"
+    DEPENDENCY_DOWN = "dependency_down"
     RETRY_BACKOFF = "retry_backoff"
     PAUSED = "paused"
     NO_WORKER = "no_worker"

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from invoicing.diagnosis.model.durations import History, Prediction
 from invoicing.diagnosis.model.margins import AllMargins
-from invoicing.jobs.model import WAITING, Job
+from invoicing.jobs.model import WAITING, Breaker, Breakers, Job
+from invoicing.jobs.model.dependencies import first_shut
 from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker
 from invoicing.lanes.model.line import Ahead
 from invoicing.lanes.model.room import Capacity, capacity, free
@@ -91,6 +92,8 @@ class Snapshot:
     margins: AllMargins = field(default_factory=dict)
     undelivered: Mapping[UUID, tuple[Undelivered, ...]] | None = None
     """What could not be told of finished jobs; None: not looked at."""
+    breakers: Breakers = field(default_factory=dict)
+    """What is down that jobs need from outside."""
     _rooms: dict[tuple[UUID, ...], "_Room"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def room(self, serving: tuple[Worker, ...]) -> "_Room":
@@ -147,6 +150,8 @@ class Facts:
     """When the backlog was last seen to be looked at."""
     undelivered: tuple[Undelivered, ...] | None = None
     """None: not looked at."""
+    down: Breaker | None = None
+    """The first that is down of what the job needs from outside."""
 
     @property
     def waiting(self) -> bool:
@@ -241,4 +246,5 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         dispatched_at=snapshot.dispatched_at,
         undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),
         margins=snapshot.margins,
+        down=snapshot.breakers.get(first_shut(job.needs, snapshot.breakers) or ""),
     )

@@ -53,6 +53,8 @@ class Life:
     ended_at: datetime | None
     entries: Sequence[Entry]
     tries: Mapping[int, Try]
+    needs: str = ""
+    """What it needs from outside, by name."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,28 @@ def scheduled(facts: Facts) -> Check:
     return proven(Code.SCHEDULED, facts, facts.job.submitted_at, until=due, evidence={"due_at": due})
 
 
+def dependency_down(facts: Facts) -> Check:
+    """Prove that something outside is down that the job needs: it is held back, and loses no attempt meanwhile.
+
+    One that was released goes to find out, or was on its way before.
+    """
+    breaker, job = facts.down, facts.job
+    held = facts.due or job.state is State.RETRYING
+    if not held or breaker is None or breaker.opened_at is None or job.released_at is not None:
+        return disproven(Code.DEPENDENCY_DOWN, facts)
+    ended = facts.attempt.ended_at if facts.attempt else None
+    evidence = {
+        "dependency": breaker.title,
+        "down_since": breaker.opened_at,
+        "error": breaker.error,
+        "tries": breaker.tries,
+        "next_try_at": breaker.next_try_at,
+    }
+    wording = "trying" if breaker.trying else "plain"
+    since = max(breaker.opened_at, ended or job.submitted_at)
+    return proven(Code.DEPENDENCY_DOWN, facts, since, wording=wording, evidence=evidence)
+
+
 def retry_backoff(facts: Facts) -> Check:
     """Prove that an attempt failed, or lost its worker, and the next one is due later."""
     job = facts.job

@@ -70,6 +70,11 @@ def customer_scope(customer_id: UUID) -> str:
     return f"customer:{customer_id}"
 
 
+def dependency_scope(name: str) -> str:
+    """Name the scope of something outside that jobs need."""
+    return f"dependency:{name}"
+
+
 def kind_scope(kind: str, error: str | None = None) -> str:
     """Name the scope of a kind of job, or of one error of it."""
     return (f"kind:{kind}" if error is None else f"kind:{kind}/error:{error}")[:LONGEST_SCOPE]

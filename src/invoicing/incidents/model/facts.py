@@ -40,6 +40,8 @@ class Broken:
     customers: int
     oldest: datetime
     at_least: bool = False
+    needs: str = ""
+    """What they need from outside."""
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,8 @@ def _holds(finding: Finding, broken: Broken) -> bool:
         return False
     if broken.running != (finding.cause in {Cause.NO_PROGRESS, Cause.WORKER_LOST, Cause.LOOP_BLOCKED}):
         return False
+    if reach.needs is not None and reach.needs not in broken.needs.split():
+        return False
     lanes = reach.lanes is None or broken.lane.name in reach.lanes
     return lanes and (reach.kinds is None or broken.kind in reach.kinds) and broken.kind not in reach.spares
 

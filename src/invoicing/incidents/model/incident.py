@@ -93,6 +93,8 @@ class Reach:
     """Of running jobs: who has them."""
     error: str | None = None
     """The code with which they failed."""
+    needs: str | None = None
+    """What they need from outside."""
 
 
 @dataclass(frozen=True)

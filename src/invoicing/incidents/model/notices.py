@@ -76,6 +76,8 @@ class Subject:
     kinds: Collection[str] | None
     workers: Collection[UUID] | None
     error: str | None
+    needs: str | None = None
+    """What the jobs need from outside."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +114,13 @@ def _subject(one: Incident, whole: Incident) -> Subject | None:
     held = _narrowed(_workers_of(one, evidence), whole.reach.workers)
     if any(each is not None and not each for each in (lanes, kinds, held)):
         return None
-    return Subject(one.cause, one.since, lanes, kinds, held, evidence.get("error"))
+    return Subject(one.cause, one.since, lanes, kinds, held, evidence.get("error"), evidence.get("dependency"))
 
 
 def _is_its_own(whole: Incident) -> bool:
     """Tell whether what holds now is an incident's own cause: if it is that of a part, it is bounded otherwise."""
-    bounds = {"lane": whole.reach.lanes, "kind": whole.reach.kinds, "host": whole.reach.workers}
+    reach = whole.reach
+    bounds = {"lane": reach.lanes, "kind": reach.kinds, "host": reach.workers, "dependency": reach.needs}
     sort, _, name = whole.scope.partition(":")
     return not name or bounds.get(sort) is not None
 

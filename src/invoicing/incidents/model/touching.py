@@ -45,6 +45,7 @@ def within(reach: Reach, job: Job) -> bool:
         and _one_of(reach.customers, job.customer_id)
         and job.kind not in reach.spares
         and (reach.error is None or str((job.error or {}).get("code")) == reach.error)
+        and (reach.needs is None or reach.needs in job.needs.split())
     )
 
 

@@ -59,6 +59,16 @@ SELECT priority, size, kind, count(*) AS jobs, count(DISTINCT customer_id) AS cu
 WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL GROUP BY priority, size, kind
 """)
 
+_HELD_BACK = text("""
+SELECT d.name, coalesce(sum(waiting.jobs), 0)::bigint AS jobs, count(waiting.customer_id) AS customers
+FROM unnest(CAST(:names AS text[])) AS d(name) LEFT JOIN LATERAL (
+    SELECT customer_id, sum(waiting) AS jobs FROM (
+        SELECT customer_id, needs, waiting FROM tallies
+        UNION ALL SELECT customer_id, needs, waiting FROM tally_changes
+    ) AS counted WHERE d.name = ANY(string_to_array(needs, ' ')) GROUP BY customer_id HAVING sum(waiting) > 0
+) AS waiting ON true GROUP BY d.name
+""")
+
 # A job that was lost counts until it has begun again, or has ended.
 _IN_HAND = text("""
 SELECT worker_id, count(*) AS jobs, count(DISTINCT customer_id) AS customers, min(submitted_at) AS oldest,
@@ -100,17 +110,18 @@ kinds AS (
 """
 
 # Of what is refused the customer hears at once, and what is under quarantine is found by itself. What waits to be tried
-# again after such a failure counts for as long as it does.
+# again after such a failure counts for as long as it does. What needs something that is down, or was lately, is told
+# with that.
 _FAILURES = text(f"""
 WITH RECURSIVE {_KINDS}, failed AS (
     SELECT dead.* FROM kinds CROSS JOIN LATERAL (
-        SELECT kind, customer_id, error ->> 'code' AS error, finished_at AS at, false AS again FROM jobs
+        SELECT kind, customer_id, error ->> 'code' AS error, needs, finished_at AS at, false AS again FROM jobs
         WHERE kind = kinds.kind AND state = 'dead' AND finished_at > now() - CAST(:within AS interval)
         ORDER BY finished_at DESC LIMIT :most
     ) AS dead
     UNION ALL
-    SELECT kind, customer_id, retrying.error, a.ended_at, true FROM (
-        SELECT id, kind, customer_id, attempt, error ->> 'code' AS error FROM jobs WHERE state = 'retrying'
+    SELECT kind, customer_id, retrying.error, needs, a.ended_at, true FROM (
+        SELECT id, kind, customer_id, attempt, error ->> 'code' AS error, needs FROM jobs WHERE state = 'retrying'
         ORDER BY due_at DESC LIMIT :most
     ) AS retrying JOIN attempts a ON a.job_id = retrying.id AND a.number = retrying.attempt
     WHERE a.outcome NOT IN ('succeeded', 'interrupted', 'lost')
@@ -124,7 +135,11 @@ SELECT failed.kind, failed.error, count(*) FILTER (WHERE at > now() - CAST(:with
     count(DISTINCT customer_id) AS customers, count(*) FILTER (WHERE again) AS waiting, min(at) AS first,
     max(at) AS latest, coalesce(max(well.jobs), 0) AS succeeded
 FROM failed LEFT JOIN well ON well.kind = failed.kind
-WHERE failed.error IS NOT NULL AND failed.error NOT IN ('bad_input', :poison) GROUP BY failed.kind, failed.error
+WHERE failed.error IS NOT NULL AND failed.error NOT IN ('bad_input', :poison) AND (needs = '' OR NOT EXISTS (
+    SELECT FROM outages o WHERE o.dependency = ANY(string_to_array(needs, ' '))
+      AND (o.until IS NULL OR o.until > now() - 2 * CAST(:within AS interval))
+))
+GROUP BY failed.kind, failed.error
 """)
 
 _QUARANTINE = text(f"""
@@ -156,14 +171,14 @@ FROM (
 """)
 
 _BROKEN = text("""
-SELECT lane.priority, lane.size, kind, running, count(*) FILTER (WHERE promise_status = 'missed') AS missed,
+SELECT lane.priority, lane.size, kind, needs, running, count(*) FILTER (WHERE promise_status = 'missed') AS missed,
     count(*) FILTER (WHERE promise_status = 'at_risk') AS at_risk, count(DISTINCT customer_id) AS customers,
     min(promise_due) AS oldest, sum(count(*)) OVER (PARTITION BY lane.priority, lane.size) >= :most AS at_least
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
-    SELECT kind, state = 'running' AS running, promise_status, promise_due, customer_id FROM jobs
+    SELECT kind, needs, state = 'running' AS running, promise_status, promise_due, customer_id FROM jobs
     WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority AND size = lane.size
     LIMIT :most
-) AS broken GROUP BY lane.priority, lane.size, kind, running
+) AS broken GROUP BY lane.priority, lane.size, kind, needs, running
 """)
 
 # Of lanes in which something waits and that nothing holds: what was released first, and a job of some customers. That
@@ -225,6 +240,12 @@ async def backlog(session: Session) -> tuple[dict[Lane, Backlog], Backlog]:
         else:
             lanes[_lane(row.priority, row.size)] = found
     return lanes, everything
+
+
+async def held_back(session: Session, names: Collection[str]) -> dict[str, Backlog]:
+    """Tell how much waits that needs something from outside, by its name, from the tallies."""
+    rows = await session.execute(_HELD_BACK, {"names": list(names)})
+    return {row.name: Backlog(row.jobs, row.customers) for row in rows}
 
 
 async def runways(session: Session) -> list[OnRunway]:
@@ -299,6 +320,7 @@ async def broken(session: Session) -> list[Broken]:
             row.customers,
             row.oldest,
             at_least=row.at_least,
+            needs=row.needs,
         )
         for row in await session.execute(_BROKEN, asked)
     ]

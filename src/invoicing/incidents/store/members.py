@@ -37,7 +37,9 @@ _WHICH: Mapping[Cause, str] = MappingProxyType(
         Cause.WORKER_LOST: _RUNNING,
         Cause.NO_PROGRESS: _RUNNING,
         Cause.POISON: f"j.state = 'dead' AND j.finished_at >= :since AND j.error ->> 'code' = '{POISON}'",
-        Cause.DEPENDENCY_DOWN: "(j.state = 'retrying' OR (j.state = 'dead' AND j.finished_at >= :since))",
+        Cause.DEPENDENCY_DOWN: """CASE WHEN CAST(:needs AS text) IS NULL
+            THEN j.state = 'retrying' OR (j.state = 'dead' AND j.finished_at >= :since)
+            ELSE j.finished_at IS NULL AND j.needs <> '' AND :needs = ANY(string_to_array(j.needs, ' ')) END""",
         Cause.UNDELIVERED_RESULT: _UNTOLD,
         Cause.PROMISES_MISSED: "j.finished_at IS NULL AND j.promise_status <> 'on_track'",
         Cause.UNEXPLAINED: _WAITING,
@@ -92,6 +94,7 @@ async def page(session: Session, incident: Incident, after: Place | None, limit:
         "limit": limit,
         "since": incident.since,
         "error": reach.error,
+        "needs": reach.needs,
         **{
             name: None if values is None else list(values)
             for name, values in (

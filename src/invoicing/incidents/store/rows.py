@@ -271,4 +271,5 @@ def _reach(stored: Mapping[str, Any]) -> Reach:
         None if customers is None else frozenset(map(UUID, customers)),
         None if workers is None else frozenset(map(UUID, workers)),
         stored.get("error"),
+        stored.get("needs"),
     )

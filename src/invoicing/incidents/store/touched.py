@@ -54,6 +54,12 @@ WHERE state = 'retrying' AND {_OF_KINDS} AND error ->> 'code' = :error ORDER BY 
 UNION ({_DEAD})
 """
 
+_HELD_BACK = """
+SELECT customer_id, id FROM jobs
+WHERE finished_at IS NULL AND needs <> '' AND state IN ('queued', 'retrying')
+  AND :needs = ANY(string_to_array(needs, ' ')) LIMIT :most
+"""
+
 _MISSED = f"""
 SELECT customer_id, id FROM jobs
 WHERE finished_at IS NULL AND promise_status = 'missed' AND {_OF_LANES} AND {_OF_KINDS} LIMIT :most
@@ -72,6 +78,8 @@ _ONE_BY_ONE = MappingProxyType(
         }.items()
     }
 )
+
+_NEEDING = text(_HELD_BACK)
 
 Pair = tuple[UUID, UUID]
 """A customer, and a job of it."""
@@ -94,13 +102,14 @@ async def in_lanes(session: Session, lanes: Collection[str] | None) -> list[InLa
 
 async def one_by_one(session: Session, subject: Subject) -> list[Pair]:
     """List the jobs that a cause holds which does not hold lanes, up to a bound."""
-    statement = _ONE_BY_ONE.get(subject.cause)
+    statement = _ONE_BY_ONE.get(subject.cause) if subject.needs is None else _NEEDING
     if statement is None:
         return []
     asked: Mapping[str, Any] = {
         "lanes": _list(subject.lanes),
         "kinds": _list(subject.kinds),
         "workers": _list(subject.workers),
+        "needs": subject.needs,
         "error": POISON if subject.cause is Cause.POISON else subject.error,
         "since": subject.since,
         "most": MOST_JOBS,

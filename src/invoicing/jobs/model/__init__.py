@@ -1,5 +1,6 @@
 """What a job is, the states it may pass through, and what an outcome makes of it."""
 
+from invoicing.jobs.model.dependencies import Breaker, Breakers, Said
 from invoicing.jobs.model.job import Accepted, Artifact, Claim, Job, NewJob, Progress, Settlement, TimelineEntry
 from invoicing.jobs.model.outcomes import (
     YIELD,
@@ -12,8 +13,11 @@ from invoicing.jobs.model.outcomes import (
     RetryPolicy,
     Succeeded,
     Verdict,
+    declared,
     jitter,
     judge,
+    said_of,
+    spared,
 )
 from invoicing.jobs.model.promises import News, Notice, PromiseChange, PromiseStatus, Reason, reason_of
 from invoicing.jobs.model.standing import Cause, Correction, Eta, IncidentNotice, Normal, Standing
@@ -28,6 +32,8 @@ __all__ = [
     "YIELD",
     "Accepted",
     "Artifact",
+    "Breaker",
+    "Breakers",
     "Cancelled",
     "Cause",
     "Claim",
@@ -52,6 +58,7 @@ __all__ = [
     "Reason",
     "Rejected",
     "RetryPolicy",
+    "Said",
     "Settlement",
     "Size",
     "Standing",
@@ -60,7 +67,10 @@ __all__ = [
     "TimelineEntry",
     "Update",
     "Verdict",
+    "declared",
     "jitter",
     "judge",
     "reason_of",
+    "said_of",
+    "spared",
 ]

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from invoicing.jobs.model.states import Priority, Size
 
-QueueName = tuple[UUID, UUID, Priority, Size]
-"""The jobs that one key (second) of a customer (first) has waiting in a lane."""
+QueueName = tuple[UUID, UUID, Priority, Size, str]
+"""The jobs that one key (second) of a customer (first) has waiting in a lane, and that need the same (last)."""
 
 Ticket = tuple[UUID, int]
 """What travels through Redis: a job and the attempt it is released for."""
@@ -32,6 +32,8 @@ class Seen(NamedTuple):
     key_id: UUID
     priority: Priority
     size: Size
+    needs: str
+    """What it needs from outside."""
     order_at: float
     work_s: float
     """Its predicted work (seconds)."""
@@ -44,7 +46,7 @@ class Seen(NamedTuple):
     @property
     def queue(self) -> QueueName:
         """The queue it is of."""
-        return self.customer_id, self.key_id, self.priority, self.size
+        return self.customer_id, self.key_id, self.priority, self.size, self.needs
 
     @property
     def ticket(self) -> Ticket:

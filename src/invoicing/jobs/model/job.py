@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from invoicing.jobs.model.dependencies import Said
 from invoicing.jobs.model.money import Money
 from invoicing.jobs.model.outcomes import Verdict
 from invoicing.jobs.model.promises import PromiseStatus
@@ -73,6 +74,8 @@ class Job:
     amount: Decimal | None = None
     """What it is about, where its kind knows, in its `currency`."""
     currency: str | None = None
+    needs: str = ""
+    """What it needs from outside, by name (see `model/dependencies.py`)."""
 
     @property
     def progress(self) -> Progress | None:
@@ -119,6 +122,7 @@ class Claim:
     size: Size
     predicted_s: float
     cancel_requested: bool
+    needs: str = ""
     body: bytes | None = None
     """The request as the customer sent it, where it is small."""
     split: bool = False
@@ -138,6 +142,10 @@ class Settlement:
     """How long from now it counts as due at the earliest where it gave way: behind what waits in its lane already."""
     took: timedelta | None = None
     """How long it worked, where that is not the time since its claim: it was given to a child together with others."""
+    said: Said | None = None
+    """What it says of what it needed from outside."""
+    spared: Verdict | None = None
+    """What becomes of it instead where that is found to be down."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +168,7 @@ class NewJob:
     body: bytes
     idempotency_key: str
     body_hash: bytes
+    needs: str = ""
     promise_due: datetime | None = None
     """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
     worth: Money | None = None

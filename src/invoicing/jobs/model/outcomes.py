@@ -2,11 +2,15 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from invoicing.jobs.model.dependencies import OPENS_AFTER, Said
 from invoicing.jobs.model.states import Event, Size, State
+
+DOWN = "dependency_down"
+"""Why a failure does not count: what the work needed was down, and had been found so."""
 
 YIELD = "yield"
 """Why an attempt is interrupted that gives way to other work: it is parked until it is its turn again."""
@@ -52,10 +56,14 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Failed:
-    """The attempt failed in a way that another may not; `retry_after` is what a dependency asked for."""
+    """The attempt failed in a way that another may not; `retry_after` is what a dependency asked for.
+
+    `dependency` names the one, of those that the job needs, that was not there or did not do its part.
+    """
 
     error: JobError
     retry_after: timedelta | None = None
+    dependency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,11 +140,51 @@ def judge(outcome: Outcome, failures: int, policy: RetryPolicy, jitter: float) -
             return Verdict(State.QUEUED, event, failures, size=size, why=why)
         case Cancelled():
             return Verdict(State.CANCELLED, Event.CANCELLED, failures)
-        case Failed(error, retry_after) if failures + 1 < policy.max_attempts:
+        case Failed(error, retry_after, dependency) if failures + 1 < _attempts(policy, dependency):
             delay = max(delay, retry_after or timedelta(0))
             return Verdict(State.RETRYING, Event.RETRYING, failures + 1, delay, error)
         case Failed(error, retry_after):
             return Verdict(State.DEAD, Event.DEAD, failures + 1, max(delay, retry_after or timedelta(0)), error)
+
+
+def _attempts(policy: RetryPolicy, dependency: str | None) -> int:
+    """Bound the attempts; whoever meets an outage first lives to see it found, which takes a few failures."""
+    return policy.max_attempts if dependency is None else policy.max_attempts + OPENS_AFTER - 1
+
+
+def spared(outcome: Outcome, failures: int, policy: RetryPolicy) -> Verdict | None:
+    """Judge a failure by a dependency that is found to be down: it does not count, and an attempt is always left.
+
+    None: it names none. When the job may run again is set by when the dependency is tried next.
+    """
+    match outcome:
+        case Failed(error, _, str()):
+            left = min(failures, policy.max_attempts - 1)
+            return Verdict(State.RETRYING, Event.RETRYING, left, error=error, why=DOWN)
+        case _:
+            return None
+
+
+def said_of(outcome: Outcome, needs: str, titles: Mapping[str, str]) -> Said | None:
+    """Tell what an outcome says of what its job needs; None: nothing. `titles` are those that its kind declares."""
+    match outcome:
+        case Succeeded() if needs:
+            return Said(works=tuple(needs.split()))
+        case Failed(error, retry_after, str(dependency)):
+            return Said(
+                down=dependency, title=titles.get(dependency, dependency), error=error.code, retry_after=retry_after
+            )
+        case _:
+            return None
+
+
+def declared(outcome: Outcome, needs: str) -> Outcome:
+    """Let a failure name only what its job said that it needs: it is held back for nothing else."""
+    match outcome:
+        case Failed(_, _, str(dependency)) if dependency not in needs.split():
+            return replace(outcome, dependency=None)
+        case _:
+            return outcome
 
 
 def jitter() -> float:

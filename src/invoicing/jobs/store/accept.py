@@ -18,9 +18,9 @@ WITH asked AS (
     SELECT * FROM unnest(
         $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $8::interval[],
         $9::interval[], $10::timestamptz[], $11::text[], $12::bytea[], $13::text[], $14::bytea[], $15::uuid[],
-        $16::float8[], $17::timestamptz[], $18::numeric[], $19::text[]
-    ) AS a(id, customer_id, kind, reference, priority, size, predicted_s, order_delay,
-           promise, deadline, webhook, body, key, body_hash, key_id, estimated_s, promise_due, amount, currency)
+        $16::float8[], $17::timestamptz[], $18::numeric[], $19::text[], $20::text[]
+    ) AS a(id, customer_id, kind, reference, priority, size, predicted_s, order_delay, promise, deadline, webhook,
+           body, key, body_hash, key_id, estimated_s, promise_due, amount, currency, needs)
 ), fresh AS (
     INSERT INTO idempotency_keys (customer_id, key, job_id, body_hash)
     SELECT customer_id, key, id, body_hash FROM asked ORDER BY customer_id, key
@@ -28,12 +28,12 @@ WITH asked AS (
     RETURNING job_id
 ), made AS (
     INSERT INTO jobs (id, customer_id, kind, reference, priority, size, predicted_s, state, order_at, deadline,
-        promise_due, webhook, key_id, estimated_s, amount, currency)
+        promise_due, webhook, key_id, estimated_s, amount, currency, needs)
     SELECT id, customer_id, kind, reference, priority, size, predicted_s, 'queued',
            now() + order_delay, deadline, coalesce(asked.promise_due, now() + promise), webhook, key_id, estimated_s,
-           amount, currency
+           amount, currency, needs
     FROM asked JOIN fresh ON fresh.job_id = asked.id
-    RETURNING id, submitted_at, customer_id, key_id, priority, size
+    RETURNING id, submitted_at, customer_id, key_id, priority, size, needs
 ), stored AS (
     INSERT INTO payload_parts (job_id, part, body)
     SELECT id, 0, body FROM asked JOIN fresh ON fresh.job_id = asked.id
@@ -88,6 +88,7 @@ async def insert_jobs(connection: "asyncpg.Connection[Any]", new: Sequence[NewJo
         [job.promise_due for job in new],
         [None if job.worth is None else job.worth.amount for job in new],
         [None if job.worth is None else job.worth.currency for job in new],
+        [job.needs for job in new],
     )
     return {row["id"]: row["submitted_at"] for row in rows}
 

@@ -33,7 +33,8 @@ WITH changed AS (
     UPDATE jobs SET revision = revision + 1, expedited_at = now(), order_at = least(jobs.order_at, now(), (
         SELECT first.order_at - interval '1 ms' FROM jobs AS first
         WHERE first.customer_id = jobs.customer_id AND first.key_id = jobs.key_id AND first.size = jobs.size
-          AND first.priority = jobs.priority AND first.state IN ('queued', 'retrying') AND first.released_at IS NULL
+          AND first.priority = jobs.priority AND first.needs = jobs.needs
+          AND first.state IN ('queued', 'retrying') AND first.released_at IS NULL
           AND first.expedited_at IS NULL
         ORDER BY first.order_at, first.id LIMIT 1
     ))
@@ -110,6 +111,7 @@ async def _done(
     lanes = dict.fromkeys([(job.priority, job.size), to])  # of a move the dispatcher looks at both queues
     if len(lanes) > 1:
         data |= {"from": f"{job.priority}-{job.size}", "to": f"{to[0]}-{to[1]}"}
-    queues = ",".join(f"{job.customer_id}:{job.key_id}:{priority}:{size}" for priority, size in lanes)
+    needs = f":{job.needs}" if job.needs else ""
+    queues = ",".join(f"{job.customer_id}:{job.key_id}:{priority}:{size}{needs}" for priority, size in lanes)
     asked = {"id": job.id, "event": event, "data": to_json(data).decode(), "queues": queues, **more}
     return (await session.execute(statement, asked)).one_or_none() is not None

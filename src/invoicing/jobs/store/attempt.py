@@ -37,7 +37,7 @@ WITH relaxed AS (SELECT set_config('synchronous_commit', 'off', true)
         expedited_at = NULL, parked_at = NULL
     FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, customer_id, kind, reference, jobs.attempt, failures, priority, size, predicted_s,
-        cancel_requested_at IS NOT NULL AS cancel_requested, worker_id, revision, free.place
+        needs, cancel_requested_at IS NOT NULL AS cancel_requested, worker_id, revision, free.place
 ), begun AS (
     INSERT INTO attempts (job_id, number, worker_id) SELECT id, attempt, worker_id FROM changed
 ), told AS (
@@ -78,7 +78,7 @@ WITH ended AS (
     FROM ended
     WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND (jobs.state = 'running') IS TRUE
     RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
-        jobs.due_at, ended.error, ended.data, ended.took,
+        jobs.needs, jobs.due_at, ended.error, ended.data, ended.took,
         CASE WHEN ended.state = 'dead' AND jobs.state <> 'dead' THEN 'retrying' ELSE ended.event END AS outcome,
         CASE WHEN jobs.state IN ('cancelled', 'retrying') THEN jobs.state ELSE ended.event END AS event
 ), closed AS (
@@ -178,6 +178,7 @@ async def claim(
             size=Size(row["size"]),
             predicted_s=row["predicted_s"],
             cancel_requested=row["cancel_requested"],
+            needs=row["needs"],
             body=row["body"],
             split=row["split"],
             saved=None if row["saved"] is None else from_json(row["saved"]),

@@ -14,22 +14,22 @@ from invoicing.jobs.model.states import Priority, Size
 # queue of which nothing is due shows nothing.
 _QUEUES = """
 WITH RECURSIVE queues AS (
-    (SELECT customer_id, key_id, size, priority FROM jobs
+    (SELECT customer_id, key_id, size, priority, needs FROM jobs
      WHERE state IN ('queued', 'retrying') AND released_at IS NULL
-     ORDER BY customer_id, key_id, size, priority LIMIT 1)
+     ORDER BY customer_id, key_id, size, priority, needs LIMIT 1)
     UNION ALL SELECT next.* FROM queues CROSS JOIN LATERAL (
-        SELECT customer_id, key_id, size, priority FROM jobs
+        SELECT customer_id, key_id, size, priority, needs FROM jobs
         WHERE state IN ('queued', 'retrying') AND released_at IS NULL
-          AND (customer_id, key_id, size, priority)
-              > (queues.customer_id, queues.key_id, queues.size, queues.priority)
-        ORDER BY customer_id, key_id, size, priority LIMIT 1
+          AND (customer_id, key_id, size, priority, needs)
+              > (queues.customer_id, queues.key_id, queues.size, queues.priority, queues.needs)
+        ORDER BY customer_id, key_id, size, priority, needs LIMIT 1
     ) AS next
 )
-SELECT customer_id, key_id, priority, size FROM queues LIMIT $1
+SELECT customer_id, key_id, priority, size, needs FROM queues LIMIT $1
 """
 
 _RIPE = """
-SELECT DISTINCT customer_id, key_id, priority, size FROM jobs
+SELECT DISTINCT customer_id, key_id, priority, size, needs FROM jobs
 WHERE state = 'retrying' AND due_at > to_timestamp($1) AND due_at <= now() AND released_at IS NULL
 """
 
@@ -37,38 +37,41 @@ WHERE state = 'retrying' AND due_at > to_timestamp($1) AND due_at <= now() AND r
 _LOOK = """
 SELECT 'now' AS place, NULL::uuid AS job_id, (SELECT withdrawals FROM release_gate) AS attempt,
     NULL::uuid AS customer_id, NULL::uuid AS key_id, NULL::text AS priority, NULL::text AS size,
-    extract(epoch FROM now())::float8 AS order_at, 0::float8 AS work_s,
+    NULL::text AS needs, extract(epoch FROM now())::float8 AS order_at, 0::float8 AS work_s,
     (SELECT extract(epoch FROM min(due_at)) FROM jobs WHERE state = 'retrying' AND due_at > now())::float8 AS since,
     NULL::uuid AS worker_id, false AS expedited
 UNION ALL
-SELECT 'waiting', head.id, head.attempt + 1, NULL, NULL, NULL, NULL, extract(epoch FROM head.order_at)::float8,
+SELECT 'waiting', head.id, head.attempt + 1, NULL, NULL, NULL, NULL, NULL, extract(epoch FROM head.order_at)::float8,
     head.predicted_s, asked.place, NULL, head.expedited_at IS NOT NULL
-FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $7::uuid[])
-    WITH ORDINALITY AS asked(customer_id, key_id, priority, size, behind, place)
+FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $8::uuid[])
+    WITH ORDINALITY AS asked(customer_id, key_id, priority, size, needs, behind, place)
 CROSS JOIN LATERAL (
     SELECT coalesce((SELECT order_at FROM jobs WHERE id = asked.behind), '-infinity') AS order_at
 ) AS begin
 CROSS JOIN LATERAL (
     SELECT id, attempt, order_at, predicted_s, expedited_at FROM jobs
     WHERE customer_id = asked.customer_id AND key_id = asked.key_id AND size = asked.size
-      AND priority = asked.priority AND state IN ('queued', 'retrying') AND released_at IS NULL AND due_at <= now()
+      AND priority = asked.priority AND needs = asked.needs
+      AND state IN ('queued', 'retrying') AND released_at IS NULL AND due_at <= now()
       AND (jobs.order_at, jobs.id) > (begin.order_at, coalesce(asked.behind, '00000000-0000-0000-0000-000000000000'))
-    ORDER BY order_at, id LIMIT $5
+    ORDER BY order_at, id LIMIT $6
 ) AS head
 UNION ALL
-SELECT 'running', id, attempt, customer_id, key_id, priority, size, extract(epoch FROM order_at)::float8, predicted_s,
-    extract(epoch FROM attempts.started_at)::float8, CASE WHEN parked_at IS NULL THEN jobs.worker_id END, false
+SELECT 'running', id, attempt, customer_id, key_id, priority, size, needs, extract(epoch FROM order_at)::float8,
+    predicted_s, extract(epoch FROM attempts.started_at)::float8,
+    CASE WHEN parked_at IS NULL THEN jobs.worker_id END, false
 FROM jobs JOIN attempts ON attempts.job_id = jobs.id AND attempts.number = jobs.attempt
-WHERE state = 'running' AND $6
+WHERE state = 'running' AND $7
 UNION ALL
-SELECT 'released', id, attempt + 1, customer_id, key_id, priority, size, extract(epoch FROM order_at)::float8,
-    predicted_s, extract(epoch FROM released_at)::float8, NULL, false
-FROM jobs WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL AND $6
+SELECT 'released', id, attempt + 1, customer_id, key_id, priority, size, needs,
+    extract(epoch FROM order_at)::float8, predicted_s, extract(epoch FROM released_at)::float8, NULL, false
+FROM jobs WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL AND $7
 """
 
 # The newest by their ids, which begin with the time at which they were made.
 _LATELY = """
-SELECT customer_id, key_id, priority, size, predicted_s, extract(epoch FROM now() - submitted_at)::float8 AS ago_s
+SELECT customer_id, key_id, priority, size, needs, predicted_s,
+    extract(epoch FROM now() - submitted_at)::float8 AS ago_s
 FROM jobs ORDER BY id DESC LIMIT $1
 """
 
@@ -130,6 +133,7 @@ async def look(
         [queue[1] for queue in queues],
         [queue[2] for queue in queues],
         [queue[3] for queue in queues],
+        [queue[4] for queue in queues],
         most,
         under_way,
         list(asked.values()),
@@ -151,7 +155,7 @@ async def used(connection: "asyncpg.Connection[Any]", attempts: Collection[Ticke
 
 
 def _queue(row: Any) -> QueueName:  # noqa: ANN401 - the driver's record
-    return row["customer_id"], row["key_id"], Priority(row["priority"]), Size(row["size"])
+    return row["customer_id"], row["key_id"], Priority(row["priority"]), Size(row["size"]), row["needs"]
 
 
 def _seen(
@@ -163,12 +167,14 @@ def _seen(
     key: UUID | None,
     priority: str | None,
     size: str | None,
+    needs: str | None,
     order_at: float,
     work_s: float,
     since: float,
     *rest: Any,  # noqa: ANN401 - as the row has it
 ) -> Seen:
-    if customer is None or key is None or priority is None or size is None:  # it waits: `since` numbers its queue
+    if customer is None or key is None or priority is None or size is None or needs is None:
+        # it waits: `since` numbers its queue
         return Seen(Place.WAITING, job_id, attempt, *queues[int(since) - 1], order_at, work_s, 0.0, *rest)
-    of = (customer, key, Priority(priority), Size(size))
+    of = (customer, key, Priority(priority), Size(size), needs)
     return Seen(Place(place), job_id, attempt, *of, order_at, work_s, since, *rest)

@@ -18,7 +18,8 @@ WITH found AS (
     FROM found
     WHERE jobs.id = found.id AND cancel_requested_at IS NULL AND NOT irrevocable
       AND jobs.state IN ('in_review', 'queued', 'retrying', 'running')
-    RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size
+    RETURNING jobs.id, jobs.revision, jobs.state, jobs.attempt, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
+        jobs.needs
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt)
     SELECT id, revision, CASE state WHEN 'running' THEN 'cancel_requested' ELSE 'cancelled' END, state, attempt

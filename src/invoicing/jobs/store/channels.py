@@ -3,8 +3,9 @@
 BACKLOG = "invoicing_backlog"
 """The backlog changed or room was made: the dispatcher has something to decide.
 
-The payload names the queues that changed, `customer:key:priority:size` with commas between, each with a `+` before it
-where jobs were only added behind; `-` means that nothing new waits but there may be room; nothing: look everywhere.
+The payload names the queues that changed, `customer:key:priority:size` with commas between (behind another colon what
+their jobs need from outside), each with a `+` before it where jobs were only added behind; `-` means that nothing new
+waits but there may be room; nothing: look everywhere.
 """
 
 JOBS = "invoicing_jobs"
@@ -12,6 +13,9 @@ JOBS = "invoicing_jobs"
 
 CONTROL = "invoicing_control"
 """A running job must stop: `job_id:reason`; the worker that has it listens."""
+
+DEPENDENCIES = "invoicing_dependencies"
+"""A breaker opened or closed: the dispatcher holds other jobs back from now on."""
 
 OUTGROWN = "invoicing_outgrown"
 """A running job turned out larger than its class; the payload is its id. Whoever learns learns from it now."""
@@ -28,10 +32,10 @@ def told_backlog(changed: str, waits: str, mark: str = "") -> str:
 
     `mark` is the `+` of rows that only come behind. A payload has to stay under 8,000 bytes: some 80 queues.
     """
+    name = "concat_ws(':', customer_id, key_id, priority, size, nullif(needs, ''))"
     return f"""
     SELECT pg_notify('{BACKLOG}', CASE WHEN length(named) <= 7000 THEN named ELSE '' END) FROM (
-        SELECT coalesce(string_agg(DISTINCT '{mark}' || concat_ws(':', customer_id, key_id, priority, size), ',')
-            FILTER (WHERE {waits}), '-') AS named
+        SELECT coalesce(string_agg(DISTINCT '{mark}' || {name}, ',') FILTER (WHERE {waits}), '-') AS named
         FROM {changed} HAVING count(*) > 0
     ) AS backlog
     """

@@ -58,7 +58,7 @@ WITH free AS MATERIALIZED (
     ORDER BY id FOR NO KEY UPDATE
 ), changed AS (
     UPDATE jobs SET released_at = NULL FROM free WHERE jobs.id = free.id
-    RETURNING jobs.id, customer_id, key_id, priority, size
+    RETURNING jobs.id, customer_id, key_id, priority, size, needs
 ), dispatcher AS ({told_backlog("changed", "true")})
 SELECT id FROM changed LEFT JOIN dispatcher ON true
 """)

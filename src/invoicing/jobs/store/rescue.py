@@ -46,7 +46,7 @@ WITH ended AS (
     FROM ended
     WHERE jobs.id = ended.id AND jobs.attempt = ended.attempt AND jobs.state = 'running'
     RETURNING jobs.id, jobs.revision, jobs.attempt, jobs.state, jobs.customer_id, jobs.key_id, jobs.priority, jobs.size,
-        jobs.due_at, ended.event, ended.data, ended.host, ended.heard_at, ended.had_it
+        jobs.needs, jobs.due_at, ended.event, ended.data, ended.host, ended.heard_at, ended.had_it
 ), closed AS (
     UPDATE attempts SET ended_at = now(), outcome = 'lost' FROM changed
     WHERE attempts.job_id = changed.id AND attempts.number = changed.attempt

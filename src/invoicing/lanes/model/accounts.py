@@ -1,11 +1,15 @@
 """Customers with their keys: what each was given, and which of their jobs comes first in each lane (by its place)."""
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TypeVar
 from uuid import UUID
 
 from invoicing.lanes.model.ring import Account, Due, Ring
 from invoicing.lanes.model.waiting import Waiting
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -13,6 +17,50 @@ class Key(Account):
     """One of a customer's keys, with the first of its waiting jobs in each lane."""
 
     queues: dict[int, deque[Waiting]] = field(default_factory=dict)
+    """Of jobs that need nothing from outside: nearly all."""
+    needing: dict[int, dict[str, deque[Waiting]]] = field(default_factory=dict)
+    """Of the others, by what they need."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether any of its waiting jobs are known, held back or not."""
+        return bool(self.queues or self.needing)
+
+    def queue(self, lane: int, needs: str) -> deque[Waiting]:
+        """Give one of its queues; one that is empty is not kept."""
+        found = self.needing.get(lane, {}).get(needs) if needs else self.queues.get(lane)
+        return deque() if found is None else found
+
+    def keep(self, lane: int, needs: str, queue: deque[Waiting]) -> None:
+        """Have a queue be this one from now on."""
+        if not needs:
+            _keep(self.queues, lane, queue)
+        elif queue or lane in self.needing:
+            _keep(self.needing.setdefault(lane, {}), needs, queue)
+            if not self.needing[lane]:
+                del self.needing[lane]
+
+    def take(self, waiting: Waiting) -> None:
+        """Take the first job out of its queue."""
+        queue = self.queue(waiting.lane.place, waiting.needs)
+        queue.popleft()
+        if not queue:
+            self.keep(waiting.lane.place, waiting.needs, queue)
+
+    def put_back(self, waiting: Waiting) -> None:
+        """Put a job back before the others of its queue."""
+        queue = self.queue(waiting.lane.place, waiting.needs)
+        queue.appendleft(waiting)
+        self.keep(waiting.lane.place, waiting.needs, queue)
+
+    def first(self, lane: int, held: Collection[str]) -> Waiting | None:
+        """Give the job that is due first in a lane, of those that are not held back."""
+        queue = self.queues.get(lane)
+        first = queue[0] if queue else None
+        if not self.needing:
+            return first
+        heads = [queue[0] for needs, queue in self.needing.get(lane, {}).items() if needs not in held]
+        return min(heads if first is None else [first, *heads], key=due_of, default=None)
 
 
 @dataclass(eq=False, slots=True)
@@ -33,11 +81,18 @@ class Customer(Account):
     """Service given out of turn and not charged: what of it proves not to have been used is not given back."""
     virtual: float = 0.0
     """The service of the key served last: where a key that was away begins."""
+    held: Collection[str] = ()
+    """The needs of jobs that are held back now: the same for all customers."""
 
     @property
     def away(self) -> bool:
-        """Whether nothing of it waits or runs."""
+        """Whether nothing of it waits that could start, or runs."""
         return not self.rings and self.running <= 0
+
+    @property
+    def known(self) -> bool:
+        """Whether any of its waiting jobs are known, held back or not."""
+        return any(key.waits for key in self.keys.values())
 
     @property
     def full(self) -> bool:
@@ -53,12 +108,12 @@ class Customer(Account):
 
     def place(self, key: Key, lane: int) -> None:
         """Let a key stand where the first job of its queue in a lane puts it."""
-        queue = key.queues.get(lane)
+        first = key.first(lane, self.held)
         ring = self.rings.get(lane)
-        if queue:
+        if first is not None:
             if ring is None:
                 ring = self.rings[lane] = Ring(slack=0.0)
-            ring.seat(key, due_of(queue[0]))
+            ring.seat(key, due_of(first))
         elif ring is not None:
             ring.leave(key)
             if not ring.seats:
@@ -69,7 +124,11 @@ class Customer(Account):
         seat = self.rings[lane].first()
         assert seat is not None
         assert isinstance(seat.account, Key)
-        return seat.account, seat.account.queues[lane][0]
+        if not seat.account.needing:
+            return seat.account, seat.account.queues[lane][0]
+        first = seat.account.first(lane, self.held)
+        assert first is not None
+        return seat.account, first
 
     def give(self, key: Key, seconds: float) -> None:
         """Count service."""
@@ -84,6 +143,13 @@ class Customer(Account):
 def at_limit(cap: int | None, under_way: int) -> bool:
     """Tell whether as many of a customer's jobs run, or are about to, as may."""
     return cap is not None and under_way >= cap
+
+
+def _keep(queues: dict[T, deque[Waiting]], name: T, queue: deque[Waiting]) -> None:
+    if queue:
+        queues[name] = queue
+    else:
+        queues.pop(name, None)
 
 
 def due_of(one: Waiting) -> Due:

@@ -121,7 +121,8 @@ def line_up(
 ) -> list[Waiting]:
     """Let the scheduler release all that it was shown, as slots become free; gives it in the order of its start.
 
-    What is on the `runway` comes first. `closed` lanes release nothing and come last, as does what has no slot at all.
+    What is on the `runway` comes first. `closed` lanes release nothing and come last, as does what has no slot at all
+    and what the scheduler holds back.
     The scheduler is used up by it.
     """
     return list(play(scheduler, runway, held, quota, closed).started)
@@ -164,6 +165,7 @@ def play(
         now, _, size, customer_id = heappop(ends)
         running[size] -= 1
         scheduler.ended(customer_id)
+    scheduler.hold({})
     return Played(started + scheduler.release(dict.fromkeys(SIZES, _ENDLESS)), starts_in_s)
 
 

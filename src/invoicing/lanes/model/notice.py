@@ -41,5 +41,5 @@ class Notices:
 
 
 def _queue(name: str) -> Queue:
-    customer, key, priority, size = name.split(":")
-    return Queue(UUID(customer), UUID(key), Lane(Priority(priority), Size(size)))
+    customer, key, priority, size, needs = name.split(":") if name.count(":") > 3 else (*name.split(":"), "")
+    return Queue(UUID(customer), UUID(key), Lane(Priority(priority), Size(size)), needs)

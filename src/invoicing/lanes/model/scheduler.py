@@ -8,38 +8,26 @@ a lane the earliest due starts. Before all that stand the few jobs that our staf
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import inf
 from uuid import UUID
 
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model.accounts import Customer, Key, due_of
 from invoicing.lanes.model.expedited import Expedited
+from invoicing.lanes.model.held import Held, Place
 from invoicing.lanes.model.lane import LANES, SIZES, Lane
 from invoicing.lanes.model.policy import Policy
 from invoicing.lanes.model.quota import Left
 from invoicing.lanes.model.ring import Due, Ring
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.shares import Shares
+from invoicing.lanes.model.taken import Taken
 from invoicing.lanes.model.waiting import Queue, Waiting
 
 _NEVER: Due = (inf, UUID(int=0))
 _LANES_OF_SIZE = len(Priority)
 """`LANES` has the lanes of the smaller class first."""
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """A job that was taken, and how its accounts stood before: enough to put it back."""
-
-    waiting: Waiting
-    customer: Customer
-    key: Key
-    served: float
-    key_served: float
-    key_virtual: float
-    spared_s: float
 
 
 class Scheduler:
@@ -58,6 +46,7 @@ class Scheduler:
         self._numbers = 0
         self._open: list[int] = []
         self._full: set[UUID] = set()
+        self._held = Held()
         self._expedited = Expedited()
 
     def adopt(self, policy: Policy) -> None:
@@ -77,11 +66,11 @@ class Scheduler:
         if heads:
             if customer.away:
                 customer.served = max(customer.served, self._virtual)
-            if not key.queues:
+            if not key.waits:
                 key.served = max(key.served, customer.virtual)
-            key.queues[lane] = deque(heads)
-        else:
-            key.queues.pop(lane, None)
+        key.keep(lane, queue.needs, deque(heads))
+        if queue.needs:
+            self._held.note(queue, there=bool(heads))
         self._expedited.note(queue, heads)
         customer.place(key, lane)
         self._seat(customer, lane)
@@ -94,7 +83,7 @@ class Scheduler:
         """Give the jobs of a queue that it still knows, in order."""
         customer = self._customers.get(queue.customer_id)
         key = customer.keys.get(queue.key_id) if customer else None
-        return key.queues.get(queue.lane.place, ()) if key else ()
+        return key.queue(queue.lane.place, queue.needs) if key else ()
 
     def weigh(self, customer_id: UUID, weight: float) -> None:
         """Set a customer's weight: service counts 1/weight."""
@@ -105,6 +94,11 @@ class Scheduler:
         customer = self._customer(customer_id)
         customer.cap = most
         self._seat_all(customer)
+
+    def hold(self, to_try: Mapping[str, int]) -> None:
+        """Hold back the jobs that need what is down, but for so many that may try it; what is not named is there."""
+        if to_try != self._held.to_try:
+            self._seat_anew(self._held.change(to_try))
 
     def runs(self, customer_id: UUID, count: int) -> None:
         """Tell how many jobs of a customer are released or running; a release counts itself, an end must be told."""
@@ -135,7 +129,7 @@ class Scheduler:
             customer = self._customer(customer_id)
             if not (customer.away and customer.served <= self._virtual):
                 found[customer_id] = customer.served
-            elif customer.cap is None and customer.weight == 1.0:
+            elif customer.cap is None and customer.weight == 1.0 and not customer.known:
                 del self._customers[customer_id]
         return found
 
@@ -163,10 +157,11 @@ class Scheduler:
 
     def blocked(self, count: int, most: Mapping[Lane, int] | None = None) -> list[Waiting]:
         """Tell what would start next if there were room, without taking it."""
-        virtual, shares = self._virtual, self._shares.standing()
+        virtual, shares, to_try = self._virtual, self._shares.standing(), self._held.to_try
         taken = self._take(dict.fromkeys(SIZES, count), most or {}, count)
         for one in reversed(taken):
             self._put_back(one)
+        self.hold(to_try)
         self._virtual = virtual
         self._shares.restore(shares)
         return [one.waiting for one in taken]
@@ -181,10 +176,10 @@ class Scheduler:
         theirs = self._customer(running.customer_id).served
         return self._customer(waiting.customer_id).served <= theirs + self.policy.slack_s + lead
 
-    def _take(self, left: Mapping[Size, int], most: Mapping[Lane, int], count: int | None) -> list[_Taken]:
+    def _take(self, left: Mapping[Size, int], most: Mapping[Lane, int], count: int | None) -> list[Taken]:
         room = [left[size] for size in SIZES]
         bounds = {lane.place: bound for lane, bound in most.items()}
-        taken: list[_Taken] = []
+        taken: list[Taken] = []
         while self._open and (count is None or len(taken) < count):
             end = _LANES_OF_SIZE * next((place for place, more in enumerate(room) if more <= 0), len(SIZES))
             lanes = [lane for lane in self._open if lane < end and bounds.get(lane, 1) > 0]
@@ -199,7 +194,7 @@ class Scheduler:
             taken.append(one)
         return taken
 
-    def _take_one(self, lanes: list[int]) -> _Taken:
+    def _take_one(self, lanes: list[int]) -> Taken:
         ahead = self._first_expedited(lanes) if self._expedited else None
         owed = [] if ahead else self._shares.owed(lanes)
         if ahead is None:
@@ -209,14 +204,11 @@ class Scheduler:
             lane, customer, waiting = ahead.lane.place, self._customer(ahead.customer_id), ahead
             key = customer.key(waiting.key_id)
             self._expedited.drop(waiting)
-        taken = _Taken(waiting, customer, key, customer.served, key.served, customer.virtual, customer.spared_s)
+        taken = Taken(waiting, customer, key, customer.served, key.served, customer.virtual, customer.spared_s)
         if not (owed or ahead):  # who is served out of turn may be far ahead: newcomers do not begin there
             self._virtual = max(self._virtual, customer.served)
         customer.virtual = max(customer.virtual, key.served)
-        queue = key.queues[lane]
-        queue.popleft()
-        if not queue:
-            del key.queues[lane]
+        key.take(waiting)
         customer.running += 1
         customer.place(key, lane)
         self._give(customer, key, waiting.first_s - (self._spare(customer, waiting) if owed else 0.0))
@@ -224,6 +216,8 @@ class Scheduler:
         self._seat(customer, lane)
         if customer.full:
             self._seat_all(customer)
+        if waiting.needs:
+            self._seat_anew(self._held.count(waiting.needs))
         return taken
 
     def _spare(self, customer: Customer, waiting: Waiting) -> float:
@@ -244,7 +238,8 @@ class Scheduler:
 
     def _heads_its_queue(self, one: Waiting) -> bool:
         customer = self._customer(one.customer_id)
-        return not customer.full and customer.key(one.key_id).queues[one.lane.place][0] == one
+        queue = customer.key(one.key_id).queue(one.lane.place, one.needs)
+        return not customer.full and one.needs not in self._held.needs and queue[0] == one
 
     def _first(self, lanes: list[int], *, aged: bool) -> tuple[int, Customer]:
         """Choose, of the lanes whose customers' service entitles them to start, the first; of those alike, the due."""
@@ -277,12 +272,12 @@ class Scheduler:
             limits.append(min(same_or_smaller, larger + self.policy.lead_s) + self.policy.slack_s)
         return [lane for lane, had in zip(lanes, least, strict=True) if had <= limits[lane // _LANES_OF_SIZE]]
 
-    def _put_back(self, taken: _Taken) -> None:
+    def _put_back(self, taken: Taken) -> None:
         customer, key, waiting = taken.customer, taken.key, taken.waiting
         lane = waiting.lane.place
         was_full = customer.full
         self._expedited.put(waiting)
-        key.queues.setdefault(lane, deque()).appendleft(waiting)
+        key.put_back(waiting)
         customer.served, key.served, customer.virtual = taken.served, taken.key_served, taken.key_virtual
         customer.spared_s = taken.spared_s
         customer.running -= 1
@@ -308,12 +303,20 @@ class Scheduler:
         """Find a customer's account, even with the others' if nobody has waited meanwhile."""
         customer = self._customers.get(customer_id)
         if customer is None:
-            customer = Customer(self._numbers, self._virtual, customer_id, self._era)
+            customer = Customer(self._numbers, self._virtual, customer_id, self._era, held=self._held.needs)
             self._customers[customer_id] = customer
             self._numbers += 1
         elif customer.era != self._era:
             customer.served, customer.era = self._virtual, self._era
         return customer
+
+    def _seat_anew(self, places: Iterable[Place]) -> None:
+        """Seat everybody anew of whom jobs are held back from now on, or are no more."""
+        known = [(self._customer(customer_id), key_id, lane) for customer_id, key_id, lane in places]
+        for customer, key_id, lane in known:
+            customer.place(customer.key(key_id), lane)
+        for customer, _, lane in known:
+            self._seat(customer, lane)
 
     def _seat_all(self, customer: Customer) -> None:
         if customer.full:

@@ -14,4 +14,4 @@ class Tally:
     lane: Lane
     waiting: int
     work_s: float
-    """Predicted work (seconds)."""
+    """Predicted work (seconds), without what is held back because something outside is down."""

@@ -7,13 +7,25 @@ from sqlalchemy import text
 from invoicing.kit.db import Session, driver
 from invoicing.lanes.model import LANES, Lane, Tally
 
+HELD = """
+needs <> '' AND EXISTS (
+    SELECT FROM dependencies d WHERE d.opened_at IS NOT NULL AND d.name = ANY(string_to_array(needs, ' '))
+)
+"""
+"""Of a tally: its jobs are held back, and so in nobody's way, as something that they need is down."""
+
 # The truth is the sum of both tables, and one statement sees both as they were at one moment.
-_READ = """
-SELECT customer_id, priority, size, sum(waiting)::bigint AS waiting, sum(work_s) AS work_s FROM (
-    SELECT customer_id, priority, size, waiting, work_s FROM tallies
-    UNION ALL SELECT customer_id, priority, size, waiting, work_s FROM tally_changes
-) AS counted
-GROUP BY customer_id, priority, size HAVING sum(waiting) > 0 ORDER BY sum(work_s) DESC LIMIT $1
+_READ = f"""
+SELECT customer_id, priority, size, sum(waiting)::bigint AS waiting,
+    coalesce(sum(work_s) FILTER (WHERE NOT held), 0) AS work_s
+FROM (
+    SELECT customer_id, priority, size, sum(waiting) AS waiting, sum(work_s) AS work_s, {HELD} AS held FROM (
+        SELECT customer_id, priority, size, needs, waiting, work_s FROM tallies
+        UNION ALL SELECT customer_id, priority, size, needs, waiting, work_s FROM tally_changes
+    ) AS counted GROUP BY customer_id, priority, size, needs
+) AS told
+GROUP BY customer_id, priority, size HAVING sum(waiting) > 0
+ORDER BY sum(work_s) FILTER (WHERE NOT held) DESC NULLS LAST LIMIT $1
 """
 
 _LANES: Mapping[tuple[str, str], Lane] = {(lane.priority.value, lane.size.value): lane for lane in LANES}
@@ -23,12 +35,12 @@ _FOLD = text("""
 WITH taken AS (
     DELETE FROM tally_changes WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM tally_changes LIMIT :most FOR UPDATE SKIP LOCKED
-    )) RETURNING customer_id, priority, size, waiting, work_s
+    )) RETURNING customer_id, priority, size, needs, waiting, work_s
 ), folded AS (
-    INSERT INTO tallies (customer_id, priority, size, waiting, work_s)
-    SELECT customer_id, priority, size, sum(waiting), sum(work_s) FROM taken
-    GROUP BY customer_id, priority, size ORDER BY customer_id, priority, size
-    ON CONFLICT (customer_id, priority, size)
+    INSERT INTO tallies (customer_id, priority, size, needs, waiting, work_s)
+    SELECT customer_id, priority, size, needs, sum(waiting), sum(work_s) FROM taken
+    GROUP BY customer_id, priority, size, needs ORDER BY customer_id, priority, size, needs
+    ON CONFLICT (customer_id, priority, size, needs)
     DO UPDATE SET waiting = tallies.waiting + excluded.waiting, work_s = tallies.work_s + excluded.work_s
 )
 SELECT count(*) FROM taken
@@ -38,7 +50,8 @@ SELECT count(*) FROM taken
 async def tallies(session: Session, most: int | None = None) -> list[Tally]:
     """Tell how much each customer has waiting in each lane, as of one moment; what is empty is left out.
 
-    Those with the most work come first; `most` bounds how many are told.
+    Those with the most work come first; `most` bounds how many are told. What is held back because something outside
+    is down counts as waiting, and not as work.
     """
     rows = await (await driver(session)).fetch(_READ, most)
     return [

@@ -5,18 +5,22 @@ from sqlalchemy import text
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane
+from invoicing.lanes.store.tallies import HELD
 
-_READ = text("""
-SELECT priority, size, sum(waiting)::bigint AS waiting, sum(work_s) AS work_s FROM (
-    SELECT priority, size, waiting, work_s FROM tallies
-    UNION ALL SELECT priority, size, waiting, work_s FROM tally_changes
-) AS counted
+_READ = text(f"""
+SELECT priority, size, sum(waiting)::bigint AS waiting, coalesce(sum(work_s) FILTER (WHERE NOT held), 0) AS work_s
+FROM (
+    SELECT priority, size, sum(waiting) AS waiting, sum(work_s) AS work_s, {HELD} AS held FROM (
+        SELECT priority, size, needs, waiting, work_s FROM tallies
+        UNION ALL SELECT priority, size, needs, waiting, work_s FROM tally_changes
+    ) AS counted GROUP BY priority, size, needs
+) AS told
 GROUP BY priority, size
 """)
 
 
 async def totals(session: Session) -> dict[Lane, tuple[int, float]]:
-    """Count the waiting jobs of each lane and their predicted work (seconds), as of one moment."""
+    """Count the waiting jobs of each lane and their predicted work (seconds, without what is held back), as of now."""
     rows = await session.execute(_READ)
     return {
         Lane(Priority(row.priority), Size(row.size)): (row.waiting, max(0.0, row.work_s) if row.waiting else 0.0)
