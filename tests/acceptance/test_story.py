@@ -3,7 +3,7 @@
 Whatever it is, the customer's three questions get a definite answer: is it under way, is so long normal, when will I
 hear? Asked by a program (the API) and by a person (`invoicing why`), who must be able to say what to do.
 
-Review, quota and outside dependencies are not among them: there is no room yet that could hold a job for one of those.
+Outside dependencies are not among them: there is no room yet that could hold a job for one of those.
 """
 
 import asyncio
@@ -31,11 +31,16 @@ from typer.testing import CliRunner
 from invoicing.cli import drill_breaks, drill_site
 from invoicing.cli.command import build
 from invoicing.cli.drill_site import Site
+from workers.kinds.invoice_issue import EXAMPLE
 
 from .test_drill import COMMAND, environment, until
 
 SMALL: Mapping[str, Any] = {"seconds": 0.2}
 LARGE: Mapping[str, Any] = {"seconds": 600, "chunks": 1200}
+BOARD = "the billing board"
+REVIEWED: Mapping[str, Any] = {
+    "kind": "invoice.issue", "amount": "10000", "currency": "CNY", "owner": BOARD, "within_hours": 4,
+}  # fmt: skip
 LONGEST_S = 60.0
 
 pytestmark = pytest.mark.timeout(240)
@@ -52,12 +57,22 @@ class Customer:
     staff: Mapping[str, httpx.Client]
     asked: list[str] = field(default_factory=list)
 
-    def submit(self, payload: Mapping[str, Any]) -> str:
-        body = {"kind": "drill", "payload": payload}
+    def submit(self, payload: Mapping[str, Any], kind: str = "drill") -> str:
+        body = {"kind": kind, "payload": payload}
         answer = self.http.post("/v1/jobs", json=body, headers={"Idempotency-Key": f"story-{next(_keys)}"})
         assert answer.status_code == 202, answer.text
         self.asked.append(answer.json()["id"])
         return self.asked[-1]
+
+    def order(self, net: str) -> str:
+        """Have an invoice over so many yuan issued, to which VAT comes."""
+        line = {**EXAMPLE["lines"][0], "quantity": "1", "price": net, "allowances": []}
+        payload = {**EXAMPLE, "currency": "CNY", "lines": [line], "expected": None}
+        return self.submit(payload, "invoice.issue")
+
+    def set(self, what: str, rule: Mapping[str, Any]) -> None:
+        """Have an admin set a rule."""
+        self.staff["admin"].post(f"/v1/admin/{what}", json={"reason": "a rehearsal", **rule}).raise_for_status()
 
     def job(self, job_id: str) -> dict[str, Any]:
         answer = self.http.get(f"/v1/jobs/{job_id}")
@@ -138,7 +153,7 @@ def watched(customer: Customer) -> Iterator[None]:
 
     def look() -> None:
         before: set[str] = set()
-        states = "queued,running,retrying"
+        states = "in_review,queued,running,retrying"
         while not over.wait(1.2):
             answer = customer.http.get("/v1/jobs", params={"state": states, "page_size": 200})
             if not answer.is_success:
@@ -168,7 +183,8 @@ def answered(customer: Customer, job: Mapping[str, Any], *said: str) -> str:
     assert job["promise"]["due"] > job["submitted_at"]
     text = customer.why(job["id"])
     lines = text.splitlines()
-    assert any(word in lines[0] for word in ("is queued", "is running", "waits to be tried again")), text
+    standing = ("is queued", "is running", "is in review", "waits to be tried again")
+    assert any(word in lines[0] for word in standing), text
     assert any("ormal for its kind and size" in line for line in lines), text
     for begin in ("You hear of it again by", "Promised by", "Next: ", "Who can act: "):
         assert any(line.startswith(begin) for line in lines), (begin, text)
@@ -323,3 +339,66 @@ def test_a_paused_lane_is_a_reason_with_an_end_and_the_end_is_kept(customer: Cus
     customer.ended(job_id, "succeeded")
     updates = customer.http.get("/v1/promises").json()["total"]["updates"]
     assert updates["kept"] > 0, "what was told while all that was broken"
+
+
+def test_what_a_person_looks_at_first_says_why_and_until_when_and_how_that_ended(customer: Customer) -> None:
+    with ruled(customer, "reviews", REVIEWED, {"within_hours": None}):
+        large = first_of(customer, lambda: customer.order("12000.00"), "in_review")
+        small, refused = customer.order("300.00"), customer.order("15000.00")
+        assert customer.ended(small, "succeeded")["attempt"] == 1
+        job = customer.job(large)
+        assert (job["state"], job["cause"]["evidence"]["overdue"]) == ("in_review", False)
+        hours = datetime.fromisoformat(job["cause"]["evidence"]["due_at"]) - datetime.fromisoformat(job["submitted_at"])
+        assert hours == timedelta(hours=4)
+        said = ("is in review", "14280.00 CNY is above 10000 CNY", "That is decided by", "Our reviewers decide")
+        assert BOARD not in answered(customer, job, *said)
+        decide(customer, large, "release", {})
+        assert customer.ended(large, "succeeded")["result"]["payable"] == "14280.00"
+        decide(customer, refused, "reject", {"message": "Nobody ordered this."})
+        assert customer.ended(refused, "dead")["error"]["message"] == "Nobody ordered this."
+        told = customer.why(refused)
+        assert "was reviewed by a person and rejected: Nobody ordered this." in told
+        assert "submit a new job" in told
+
+
+def test_beyond_the_quota_it_reads_when_that_begins_anew_and_a_larger_one_lets_it_run(customer: Customer) -> None:
+    slug = customer.job(customer.asked[0])["customer"]
+    quota = {"customer": slug, "kind": "drill", "most": 2, "period": "month", "zone": "Asia/Shanghai"}
+    with ruled(customer, "quotas", quota, {"most": None}):
+        held = first_of(customer, lambda: customer.submit(SMALL), "awaiting_quota")
+        job = customer.job(held)
+        resets_at = datetime.fromisoformat(job["cause"]["evidence"]["resets_at"])
+        assert datetime.fromisoformat(job["promise"]["due"]) > resets_at
+        said = ("is queued", "Your quota of 2 jobs a month is used up", f"{resets_at:%Y-%m-%d %H:%M}", "larger quota")
+        answered(customer, job, *said)
+        customer.set("quotas", {**quota, "most": 3})
+        assert customer.ended(held, "succeeded")["attempt"] == 1
+
+
+@contextmanager
+def ruled(customer: Customer, what: str, rule: Mapping[str, Any], end: Mapping[str, Any]) -> Iterator[None]:
+    """Have a rule hold jobs while the block runs."""
+    customer.set(what, rule)
+    try:
+        yield
+    finally:
+        customer.set(what, {**rule, **end})
+
+
+def first_of(customer: Customer, submit: Callable[[], str], code: str) -> str:
+    """Submit until a job is held: a rule is in force within seconds."""
+    ends = time.monotonic() + LONGEST_S
+    while time.monotonic() < ends:
+        job_id = submit()
+        cause = customer.job(job_id)["cause"]
+        if cause and cause["code"] == code:
+            return job_id
+        customer.becomes(job_id, lambda job: job["state"] == "succeeded" or job["cause"]["code"] == code)
+    raise AssertionError(f"nothing is held as {code}")
+
+
+def decide(customer: Customer, job_id: str, verb: str, more: Mapping[str, Any]) -> None:
+    body = {"reason": "The buyer was called.", **more}
+    for query in ({"dry_run": "true"}, {}):
+        answer = customer.staff["support"].post(f"/v1/support/jobs/{job_id}:{verb}", json=body, params=query)
+        assert answer.json()["before"]["state"] == "in_review", answer.text

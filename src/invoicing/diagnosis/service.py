@@ -16,11 +16,11 @@ from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn
 from invoicing.diagnosis.model.eta import expect, normal
-from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
+from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, waits
 from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Accepted, Cause, Job, NewJob, Normal, Size, Standing
+from invoicing.jobs.model import FINISHED, Accepted, Cause, Job, NewJob, Normal, Size, Standing, State
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
@@ -54,9 +54,10 @@ async def explain(
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
 
-    At most six statements however many jobs are asked about, and those of the positions now and then. A finished job
-    has only its normal times. `kinds` tells how often a job is tried; a kind that is not among them is explained
-    without that number. `fresh` positions are those that this transaction sees, for a preview of what it changes.
+    At most six statements however many jobs are asked about, one more where something holds any of them, and those of
+    the positions now and then. A finished job has only its normal times. `kinds` tells how often a job is tried; a kind
+    that is not among them is explained without that number. `fresh` positions are those that this transaction sees,
+    for a preview of what it changes.
     """
     if not jobs:
         return {}
@@ -110,7 +111,9 @@ async def look(
     """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
-    waiting = [job for job in unfinished if job.state in WAITING]
+    waiting = [job for job in unfinished if waits(job)]
+    held = [job.id for job in unfinished if job.held or job.state is State.IN_REVIEW]
+    holds = await store.holds(session, held) if held else {}
     ended = [job.id for job in jobs if job.state in FINISHED]
     undelivered = await store.undelivered(session, ended) if deliveries else None
     workers = await _workers_of(session, unfinished, fresh=fresh) if unfinished else ()
@@ -129,6 +132,7 @@ async def look(
             history=learned.history,
             undelivered=undelivered,
             margins=learned.margins,
+            holds=holds,
         )
     line = line or await positions(session, waiting, fresh=fresh)
     found, pauses = await _lanes_of(session, waiting, fresh=fresh)
@@ -148,6 +152,7 @@ async def look(
         policy_of=line.policies.of,
         undelivered=undelivered,
         margins=learned.margins,
+        holds=holds,
     )
 
 

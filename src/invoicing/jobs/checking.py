@@ -4,7 +4,7 @@ What comes back is small (`Verdict`): the parts themselves are left in a file be
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -16,6 +16,7 @@ from pydantic_core import from_json, to_json
 from invoicing.jobs.kinds import JobKind, Kinds, Streamed
 from invoicing.jobs.submission import (
     Checked,
+    Known,
     Submission,
     Submissions,
     below,
@@ -101,8 +102,8 @@ class Checker:
             raise no_json(f"{error.what} at line {line} column {column}") from error
 
     def _whole(self, data: mmap) -> Verdict:
-        submission = self._submissions.read(data[:])
-        return Verdict(self._submissions.check(submission))
+        checked = self._submissions.check(self._submissions.read(data[:]))
+        return Verdict(replace(checked, amount=Known(checked.amount())))  # without the payload
 
     def _outline(self, data: mmap) -> Outline | None:
         """Find the streamed field; None when the request has none, which the whole check then says better."""
@@ -153,7 +154,8 @@ def _split(data: mmap, outline: Outline, out: BinaryIO) -> Verdict:
     if submission is None or findings:
         raise refused(findings)
     estimated_s = float(outline.kind.size(submission.payload, count))
-    return Verdict(without_payload(outline.kind, submission, estimated_s), tuple(parts))
+    worth = Known(outline.kind.amount(submission.payload, audit))
+    return Verdict(without_payload(outline.kind, submission, estimated_s, worth), tuple(parts))
 
 
 def _header(data: mmap, outline: Outline, findings: list[Finding]) -> Submission | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from invoicing.jobs.model import Outcome, Priority, Progress, RetryPolicy, Size
 from invoicing.jobs.model.calendars import Promise
+from invoicing.jobs.model.holds import Money
 from invoicing.jobs.model.keeping import SHORTEST, USUAL, Keep
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Finding
@@ -108,6 +109,11 @@ def _nothing(_payload: Any) -> Sequence[Finding]:  # noqa: ANN401 - a kind's own
     return ()
 
 
+def _worth_nothing(_payload: Any, _audit: "StreamAudit | None") -> Money | None:  # noqa: ANN401 - as above
+    """Have no amount that anybody would look at first."""
+    return None
+
+
 def _idle(_settings: Mapping[str, str]) -> None:
     """Warm nothing up."""
 
@@ -131,6 +137,9 @@ class JobKind:
     field was split off it is given the header, and reads the items with `parts` and `part`."""
     check: Callable[[Any], Sequence[Finding]] = _nothing
     """Finds what the schema cannot say (fields as pointers into the payload); a finding refuses the request."""
+    amount: Callable[[Any, StreamAudit | None], Money | None] = _worth_nothing
+    """Says what a request that may be carried out is worth, so that a person looks at large amounts first; of one whose
+    items were split off it is given the header, and the audit that has seen them all."""
     streamed: Streamed | None = None
     promise: Mapping[Size, Promise] = field(
         default_factory=lambda: {

@@ -1,5 +1,7 @@
 """What other rooms and the workers may do to the ledger."""
 
+from invoicing.jobs.holding import AT_ONCE as LET_GO_AT_ONCE
+from invoicing.jobs.holding import let_go_of, open_reviews, reject_review, release_review, with_waiting
 from invoicing.jobs.model.losses import NOBODY, Sign, Watch
 from invoicing.jobs.rescuing import rescue
 from invoicing.jobs.store.acts import Signed, expedite, found, move, retry
@@ -43,6 +45,7 @@ __all__ = [
     "CONTROL",
     "JOBS",
     "LATEST",
+    "LET_GO_AT_ONCE",
     "NOBODY",
     "OUTGROWN",
     "Happened",
@@ -69,11 +72,13 @@ __all__ = [
     "held",
     "hold_releases",
     "lately",
+    "let_go_of",
     "look",
     "make_irrevocable",
     "move",
     "move_promise",
     "oldest",
+    "open_reviews",
     "part",
     "parts_of",
     "prepare",
@@ -82,7 +87,9 @@ __all__ = [
     "rates",
     "recall",
     "reclass",
+    "reject_review",
     "release",
+    "release_review",
     "renew",
     "rescue",
     "retry",
@@ -95,6 +102,7 @@ __all__ = [
     "unclaimed",
     "used",
     "wake_dispatcher",
+    "with_waiting",
     "withdraw",
     "write_artifact_part",
     "write_checkpoint",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import NewJob, Priority, Size
-from invoicing.jobs.model.calendars import Promise, due_of
+from invoicing.jobs.model.calendars import Promise, calendar_of, due_of, span_of
+from invoicing.jobs.model.holds import FREE, Money, Terms
 from invoicing.kit.clock import now
 from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed, refused
 from invoicing.kit.ids import new_id
@@ -87,9 +88,30 @@ Agreed = Callable[[JobKind, UUID, Size], Promise]
 """Says what is promised for a job of a kind, of a customer, of a size class; asked for every request as well."""
 
 
+Holding = Callable[[JobKind, UUID, float, Callable[[], Money | None]], Terms]
+"""Says what may hold a job of a kind, of a customer, of what its kind estimated (seconds), and worth so much; asked for
+every request as well."""
+
+
+def unheld(_kind: JobKind, _customer_id: UUID, _estimated_s: float, _worth: Callable[[], Money | None]) -> Terms:
+    """Hold nothing."""
+    return FREE
+
+
 def as_usual(kind: JobKind, _customer_id: UUID, size: Size) -> Promise:
     """Promise what the kind says."""
     return kind.promise[size]
+
+
+@dataclass(frozen=True)
+class Known:
+    """An amount that is known, for those who ask for one."""
+
+    amount: Money | None = None
+
+    def __call__(self) -> Money | None:
+        """Give it."""
+        return self.amount
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,8 @@ class Checked:
     webhook: str | None
     deadline: datetime | None
     estimated_s: float
+    amount: Callable[[], Money | None] = Known()
+    """What it is worth: told at once where it was checked elsewhere, else when asked for."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +164,8 @@ class Submissions:
         findings = below("/payload", kind.check(submission.payload))
         if findings:
             raise refused(findings)
-        return without_payload(kind, submission, float(kind.size(submission.payload, 0)))
+        worth = partial(kind.amount, submission.payload, None)
+        return without_payload(kind, submission, float(kind.size(submission.payload, 0)), worth)
 
     def splits(self, submission: Submission) -> bool:
         """Tell whether a request has more items than its kind takes in one piece."""
@@ -167,7 +192,9 @@ def submission_model(kind: JobKind, payload: type[BaseModel], form: type[Submiss
     return create_model(title, __base__=form, __doc__=kind.title, **fields)
 
 
-def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -> Checked:
+def without_payload(
+    kind: JobKind, submission: Submission, estimated_s: float, amount: Callable[[], Money | None]
+) -> Checked:
     """Keep of a request in which nothing is wrong what its job needs."""
     return Checked(
         kind=kind.name,
@@ -176,6 +203,7 @@ def without_payload(kind: JobKind, submission: Submission, estimated_s: float) -
         webhook=submission.webhook,
         deadline=submission.deadline,
         estimated_s=estimated_s,
+        amount=amount,
     )
 
 
@@ -195,12 +223,24 @@ def refuse_nul(body: bytes | memoryview) -> None:
         )
 
 
-def new_job(
-    checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes, agreed: Agreed = as_usual
-) -> NewJob:
-    """Make a checked request into a job to be accepted."""
-    placed = place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
-    promise, due = _promised(agreed(kind, origin.customer_id, placed.size))
+@dataclass(frozen=True)
+class Rulings:
+    """What is asked about every request, handed in from above."""
+
+    place: Placement
+    agreed: Agreed = as_usual
+    holding: Holding = unheld
+
+
+def new_job(checked: Checked, origin: Origin, kind: JobKind, rulings: Rulings, body: bytes) -> NewJob:
+    """Make a checked request into a job to be accepted.
+
+    What is looked at by a person first is promised for the time after that is due.
+    """
+    placed = rulings.place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
+    agreed = rulings.agreed(kind, origin.customer_id, placed.size)
+    terms = rulings.holding(kind, origin.customer_id, checked.estimated_s, checked.amount)
+    promise, due = _promised(agreed, terms)
     return NewJob(
         id=new_id(),
         customer_id=origin.customer_id,
@@ -219,13 +259,16 @@ def new_job(
         idempotency_key=origin.idempotency_key,
         body_hash=origin.body_hash,
         promise_due=due,
+        agreed=agreed,
+        terms=terms,
     )
 
 
-def _promised(promise: Promise) -> tuple[timedelta, datetime | None]:
+def _promised(promise: Promise, terms: Terms) -> tuple[timedelta, datetime | None]:
     """Give how long from now a promise is due, and when, where that is no matter of the ledger's clock alone."""
+    reviewed = terms.review.rule.within if terms.review else timedelta(0)
     if isinstance(promise, timedelta):
-        return promise, None
+        return reviewed + promise, None
     at = now()
-    due = due_of(at, promise.span, promise.calendar)
+    due = due_of(at + reviewed, span_of(promise), calendar_of(promise))
     return due - at, due

@@ -72,11 +72,13 @@ jobs = Table(
     Column("promise_status", Text, nullable=False, server_default=PromiseStatus.ON_TRACK),
     Column("promise_changed_at", _when),
     Column("updates", Integer, nullable=False, server_default="0"),
+    Column("held", Boolean, nullable=False, server_default="false"),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("promise_status IN ('on_track', 'at_risk', 'missed')", name="promise_status"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("NOT held OR (state = 'queued' AND released_at IS NULL)", name="held"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     # the backlog of a key in the order in which it is released
     Index(
@@ -87,7 +89,7 @@ jobs = Table(
         "priority",
         "order_at",
         "id",
-        postgresql_where=text(f"{_waiting} AND released_at IS NULL"),
+        postgresql_where=text(f"{_waiting} AND released_at IS NULL AND NOT held"),
     ),
     Index(
         "ix_jobs_runway",

@@ -3,16 +3,12 @@
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
 from typing import IO, Any
 
 from invoicing.invoices import detail, making, service
-from invoicing.invoices.check_document import document_findings
-from invoicing.invoices.check_header import header_findings
-from invoicing.invoices.check_lines import line_findings
-from invoicing.invoices.checks import findings
+from invoicing.invoices.auditing import Audit, amount, check
 from invoicing.invoices.chunks import CHUNK_LINES, DRAFT_NUMBER
 from invoicing.invoices.model import Finding, Header, Line, Totals
 from invoicing.invoices.payload import HeaderPart, InvoicePayload, read_lines
@@ -21,7 +17,6 @@ from invoicing.invoices.totals import Sums, finish
 from invoicing.jobs.kinds import GivesWay, JobKind, Performance, Streamed
 from invoicing.jobs.model import Failed, JobError, Outcome, Progress, Rejected, RetryPolicy, Size, Succeeded
 from invoicing.jobs.model.keeping import Keep
-from invoicing.kit import problems
 from invoicing.kit.db import Session
 
 _WHOLE_S, _PRINTED_LINE_S = 0.05, 0.0055
@@ -42,31 +37,6 @@ def size(payload: HeaderPart, streamed: int) -> float:
     if isinstance(payload, InvoicePayload):
         return _WHOLE_S + _PRINTED_LINE_S * len(payload.lines)
     return _LARGE_S + _LINE_S * streamed
-
-
-def check(payload: InvoicePayload) -> Sequence[problems.Finding]:
-    """Find what the schema cannot say: arithmetic, VAT ids, codes, dates."""
-    return [_shown(finding) for finding in findings(payload.to_header(), payload.to_lines())]
-
-
-@dataclass
-class Audit:
-    """Checks a large request in pieces."""
-
-    payload: HeaderPart
-    sums: Sums = field(default_factory=Sums.none)
-    seen: set[str] = field(default_factory=set)
-
-    def part(self, items: Sequence[LinePart], first_index: int) -> Sequence[problems.Finding]:
-        """Check some lines, and the header with the first of them."""
-        lines = [item.to_model() for item in items]
-        self.sums += Sums.of(lines)
-        found = header_findings(self.payload.to_header()) if first_index == 0 else []
-        return [_shown(finding) for finding in [*found, *line_findings(lines, first_index, self.seen)]]
-
-    def end(self) -> Sequence[problems.Finding]:
-        """Check the document that all lines make."""
-        return [_shown(finding) for finding in document_findings(self.payload.to_header(), self.sums)]
 
 
 def warm_up(settings: Mapping[str, str]) -> None:
@@ -279,10 +249,6 @@ def _as_json(finding: Finding) -> Mapping[str, str]:
     }
 
 
-def _shown(finding: Finding) -> problems.Finding:
-    return problems.Finding(finding.rule, finding.field, finding.message, finding.remedy)
-
-
 EXAMPLE: Mapping[str, Any] = {
     "type": "invoice",
     "series": "2026",
@@ -329,6 +295,7 @@ KIND = JobKind(
     size=size,
     perform=perform,
     check=check,
+    amount=amount,
     streamed=Streamed(
         field="lines", header=HeaderPart, item=LinePart, part_size=CHUNK_LINES, whole_up_to=CHUNK_LINES, audit=Audit
     ),

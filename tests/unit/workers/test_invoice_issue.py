@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoicing.invoices import making
+from invoicing.invoices.auditing import Audit
 from invoicing.invoices.chunks import CHUNK_LINES, DRAFT_NUMBER
 from invoicing.invoices.model import DocumentType, Syntax
 from invoicing.invoices.payload import HeaderPart, InvoicePayload
@@ -18,7 +19,7 @@ from invoicing.invoices.totals import Sums, finish
 from invoicing.jobs.model import Size
 from invoicing.kit.problems import Finding
 from invoicing.lanes.model import POLICY
-from workers.kinds.invoice_issue import EXAMPLE, KIND, Audit, size
+from workers.kinds.invoice_issue import EXAMPLE, KIND, size
 
 _EXAMPLES = Path(__file__).parents[3] / "examples"
 _GOOD = ("small", "several-rates", "allowances", "credit-note", "reverse-charge")

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from invoicing.jobs.model.calendars import Promise
+from invoicing.jobs.model.holds import FREE, Terms
 from invoicing.jobs.model.outcomes import Verdict
 from invoicing.jobs.model.promises import PromiseStatus
 from invoicing.jobs.model.states import Event, Priority, Size, State
@@ -68,6 +70,8 @@ class Job:
     """When its promise was last told of; None: never yet."""
     updates: int = 0
     """How often it was told that there is no news, because somebody was promised some."""
+    held: bool = False
+    """Whether it is queued and waits for a place of its customer's quota, out of the dispatcher's sight."""
 
     @property
     def progress(self) -> Progress | None:
@@ -157,6 +161,10 @@ class NewJob:
     body_hash: bytes
     promise_due: datetime | None = None
     """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
+    agreed: Promise | None = None
+    """What is promised from the moment on at which it may run."""
+    terms: Terms = FREE
+    """What may hold it before it runs."""
 
 
 @dataclass(frozen=True)
@@ -166,3 +174,5 @@ class Accepted:
     job_id: UUID
     replayed: bool
     submitted_at: datetime | None = None
+    held: bool = False
+    """Whether something holds it, so that the ledger alone knows how it stands."""

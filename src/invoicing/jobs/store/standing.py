@@ -14,11 +14,11 @@ _FINISHED_LOOKED_AT = 2_000
 _OLDEST = text("""
 WITH RECURSIVE queues AS (
     (SELECT customer_id, key_id, size, priority FROM jobs
-     WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+     WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
      ORDER BY customer_id, key_id, size, priority LIMIT 1)
     UNION ALL SELECT next.* FROM queues CROSS JOIN LATERAL (
         SELECT customer_id, key_id, size, priority FROM jobs
-        WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+        WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
           AND (customer_id, key_id, size, priority)
               > (queues.customer_id, queues.key_id, queues.size, queues.priority)
         ORDER BY customer_id, key_id, size, priority LIMIT 1
@@ -28,7 +28,7 @@ SELECT priority, size, min(submitted_at) AS oldest FROM (
     SELECT looked_at.priority, looked_at.size, first.submitted_at FROM looked_at CROSS JOIN LATERAL (
         SELECT submitted_at FROM jobs
         WHERE customer_id = looked_at.customer_id AND key_id = looked_at.key_id AND size = looked_at.size
-          AND priority = looked_at.priority AND state IN ('queued', 'retrying') AND released_at IS NULL
+          AND priority = looked_at.priority AND state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
         ORDER BY order_at, id LIMIT 1
     ) AS first
     UNION ALL
