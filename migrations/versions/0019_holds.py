@@ -65,6 +65,7 @@ def _create_rules() -> None:
         sa.Column("period", sa.Text(), nullable=False),
         sa.Column("zone", sa.Text(), nullable=False),
         sa.Column("begun_at", _WHEN, nullable=False),
+        sa.Column("ends_at", _WHEN, server_default=_NOW, nullable=False),
         sa.Column("used", sa.Integer(), server_default="0", nullable=False),
         sa.Column("waiting", sa.Integer(), server_default="0", nullable=False),
         sa.Column("set_at", _WHEN, server_default=_NOW, nullable=False),

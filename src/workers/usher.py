@@ -50,7 +50,7 @@ class Usher:
     async def round(self) -> int:
         """Look at each quota for which anybody waits; gives how many jobs went."""
         async with self._engine.connect() as session:
-            quotas = await ledger.with_waiting(session)
+            quotas = await ledger.with_room(session)
         gone = sum([await self._let_go(quota) for quota in quotas])
         if gone:
             log.info("let jobs go for which there is a place", extra={"action": "quotas.let_go", "count": gone})

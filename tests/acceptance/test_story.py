@@ -31,16 +31,12 @@ from typer.testing import CliRunner
 from invoicing.cli import drill_breaks, drill_site
 from invoicing.cli.command import build
 from invoicing.cli.drill_site import Site
-from workers.kinds.invoice_issue import EXAMPLE
 
+from . import holds
 from .test_drill import COMMAND, environment, until
 
 SMALL: Mapping[str, Any] = {"seconds": 0.2}
 LARGE: Mapping[str, Any] = {"seconds": 600, "chunks": 1200}
-BOARD = "the billing board"
-REVIEWED: Mapping[str, Any] = {
-    "kind": "invoice.issue", "amount": "10000", "currency": "CNY", "owner": BOARD, "within_hours": 4,
-}  # fmt: skip
 LONGEST_S = 60.0
 
 pytestmark = pytest.mark.timeout(240)
@@ -63,16 +59,6 @@ class Customer:
         assert answer.status_code == 202, answer.text
         self.asked.append(answer.json()["id"])
         return self.asked[-1]
-
-    def order(self, net: str) -> str:
-        """Have an invoice over so many yuan issued, to which VAT comes."""
-        line = {**EXAMPLE["lines"][0], "quantity": "1", "price": net, "allowances": []}
-        payload = {**EXAMPLE, "currency": "CNY", "lines": [line], "expected": None}
-        return self.submit(payload, "invoice.issue")
-
-    def set(self, what: str, rule: Mapping[str, Any]) -> None:
-        """Have an admin set a rule."""
-        self.staff["admin"].post(f"/v1/admin/{what}", json={"reason": "a rehearsal", **rule}).raise_for_status()
 
     def job(self, job_id: str) -> dict[str, Any]:
         answer = self.http.get(f"/v1/jobs/{job_id}")
@@ -342,63 +328,8 @@ def test_a_paused_lane_is_a_reason_with_an_end_and_the_end_is_kept(customer: Cus
 
 
 def test_what_a_person_looks_at_first_says_why_and_until_when_and_how_that_ended(customer: Customer) -> None:
-    with ruled(customer, "reviews", REVIEWED, {"within_hours": None}):
-        large = first_of(customer, lambda: customer.order("12000.00"), "in_review")
-        small, refused = customer.order("300.00"), customer.order("15000.00")
-        assert customer.ended(small, "succeeded")["attempt"] == 1
-        job = customer.job(large)
-        assert (job["state"], job["cause"]["evidence"]["overdue"]) == ("in_review", False)
-        hours = datetime.fromisoformat(job["cause"]["evidence"]["due_at"]) - datetime.fromisoformat(job["submitted_at"])
-        assert hours == timedelta(hours=4)
-        said = ("is in review", "14280.00 CNY is above 10000 CNY", "That is decided by", "Our reviewers decide")
-        assert BOARD not in answered(customer, job, *said)
-        decide(customer, large, "release", {})
-        assert customer.ended(large, "succeeded")["result"]["payable"] == "14280.00"
-        decide(customer, refused, "reject", {"message": "Nobody ordered this."})
-        assert customer.ended(refused, "dead")["error"]["message"] == "Nobody ordered this."
-        told = customer.why(refused)
-        assert "was reviewed by a person and rejected: Nobody ordered this." in told
-        assert "submit a new job" in told
+    holds.reviewed(customer, answered)
 
 
 def test_beyond_the_quota_it_reads_when_that_begins_anew_and_a_larger_one_lets_it_run(customer: Customer) -> None:
-    slug = customer.job(customer.asked[0])["customer"]
-    quota = {"customer": slug, "kind": "drill", "most": 2, "period": "month", "zone": "Asia/Shanghai"}
-    with ruled(customer, "quotas", quota, {"most": None}):
-        held = first_of(customer, lambda: customer.submit(SMALL), "awaiting_quota")
-        job = customer.job(held)
-        resets_at = datetime.fromisoformat(job["cause"]["evidence"]["resets_at"])
-        assert datetime.fromisoformat(job["promise"]["due"]) > resets_at
-        said = ("is queued", "Your quota of 2 jobs a month is used up", f"{resets_at:%Y-%m-%d %H:%M}", "larger quota")
-        answered(customer, job, *said)
-        customer.set("quotas", {**quota, "most": 3})
-        assert customer.ended(held, "succeeded")["attempt"] == 1
-
-
-@contextmanager
-def ruled(customer: Customer, what: str, rule: Mapping[str, Any], end: Mapping[str, Any]) -> Iterator[None]:
-    """Have a rule hold jobs while the block runs."""
-    customer.set(what, rule)
-    try:
-        yield
-    finally:
-        customer.set(what, {**rule, **end})
-
-
-def first_of(customer: Customer, submit: Callable[[], str], code: str) -> str:
-    """Submit until a job is held: a rule is in force within seconds."""
-    ends = time.monotonic() + LONGEST_S
-    while time.monotonic() < ends:
-        job_id = submit()
-        cause = customer.job(job_id)["cause"]
-        if cause and cause["code"] == code:
-            return job_id
-        customer.becomes(job_id, lambda job: job["state"] == "succeeded" or job["cause"]["code"] == code)
-    raise AssertionError(f"nothing is held as {code}")
-
-
-def decide(customer: Customer, job_id: str, verb: str, more: Mapping[str, Any]) -> None:
-    body = {"reason": "The buyer was called.", **more}
-    for query in ({"dry_run": "true"}, {}):
-        answer = customer.staff["support"].post(f"/v1/support/jobs/{job_id}:{verb}", json=body, params=query)
-        assert answer.json()["before"]["state"] == "in_review", answer.text
+    holds.beyond_the_quota(customer, answered)

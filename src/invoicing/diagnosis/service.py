@@ -21,6 +21,7 @@ from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model import FINISHED, Accepted, Cause, Job, NewJob, Normal, Size, Standing, State
+from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
@@ -82,8 +83,26 @@ async def suppose(
     """Say how a job would stand if it were accepted now, with the row that it would have; writes nothing."""
     at = await store.clock(session)
     job = as_accepted(new, Accepted(new.id, replayed=False, submitted_at=at))
+    hold = await _held_by(session, new, at)
+    if isinstance(hold, InReview):
+        job = replace(job, state=State.IN_REVIEW)
+    elif hold is not None:
+        turn_at = hold.quota.turn_of(hold.ahead)
+        job = replace(job, held=True, promise_due=new.due_from(turn_at) or job.promise_due)
     snapshot = await look(session, [job], line=await with_newcomer(session, job))
+    snapshot = snapshot if hold is None else replace(snapshot, holds={job.id: hold})
     return job, _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language)
+
+
+async def _held_by(session: Session, new: NewJob, at: datetime) -> Hold | None:
+    """Say what would hold a job that is accepted now."""
+    review = new.terms.review
+    if review is not None:
+        return InReview(at, at + review.rule.within, review.rule.measure, review.rule.threshold, review.value)
+    quota = await store.quota(session, new.terms.quota_id) if new.terms.quota_id else None
+    if quota is None or (quota.free and not quota.waiting):
+        return None
+    return AwaitingQuota(at, quota, quota.waiting, at_least=False)
 
 
 async def checks(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> tuple[Check, ...]:

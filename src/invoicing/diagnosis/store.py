@@ -93,6 +93,8 @@ FROM asked h LEFT JOIN quotas q ON q.id = h.quota_id LEFT JOIN line ON line.job_
 WHERE h.quota_id IS NULL OR q.id IS NOT NULL
 """)
 
+_QUOTA = text("SELECT *, now() AS now FROM quotas WHERE id = :id AND most IS NOT NULL")
+
 # Steps from group to group over the index, then reads the newest of each. A job that another worker took over after
 # its first was lost is left out: the silence in between was not work.
 _FINISHED = text("""
@@ -197,10 +199,19 @@ async def holds(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Hold]:
 def _hold(row: RowMapping) -> Hold:
     if row["due"] is not None:
         return InReview(row["since"], row["due"], row["measure"], row["threshold"], row["value"])
-    named = {name: row[name] for name in ("id", "customer_id", "kind", "most", "zone", "begun_at", "used", "waiting")}
-    quota = Quota(**named, period=Period(row["period"])).at(row["now"])
     ahead = row["ahead"]
-    return AwaitingQuota(row["since"], quota, MOST_COUNTED if ahead is None else ahead, at_least=ahead is None)
+    return AwaitingQuota(row["since"], _quota(row), MOST_COUNTED if ahead is None else ahead, at_least=ahead is None)
+
+
+async def quota(session: Session, quota_id: UUID) -> Quota | None:
+    """Read a quota as it is now; None where it has ended."""
+    row = (await session.execute(_QUOTA, {"id": quota_id})).mappings().one_or_none()
+    return None if row is None else _quota(row)
+
+
+def _quota(row: RowMapping) -> Quota:
+    named = {name: row[name] for name in ("id", "customer_id", "kind", "most", "zone", "begun_at", "used", "waiting")}
+    return Quota(**named, period=Period(row["period"])).at(row["now"])
 
 
 async def workers(session: Session) -> tuple[Worker, ...]:

@@ -47,6 +47,7 @@ quotas = Table(
     Column("period", Text, nullable=False),
     Column("zone", Text, nullable=False),
     Column("begun_at", _when, nullable=False),
+    Column("ends_at", _when, nullable=False, server_default=func.now()),
     Column("used", Integer, nullable=False, server_default="0"),
     Column("waiting", Integer, nullable=False, server_default="0"),
     Column("set_at", _when, nullable=False, server_default=func.now()),

@@ -7,10 +7,10 @@ from dataclasses import replace
 from uuid import UUID
 
 from invoicing.jobs.model import Job, JobError
-from invoicing.jobs.model.holds import REJECTED, Quota, Seat, seats
+from invoicing.jobs.model.holds import REJECTED, Quota, seats
 from invoicing.jobs.store import quotas, reviews
 from invoicing.jobs.store.acts import Signed
-from invoicing.jobs.store.quotas import with_waiting
+from invoicing.jobs.store.quotas import with_room
 from invoicing.jobs.store.reviews import OpenReview, open_reviews
 from invoicing.kit.db import Session
 
@@ -18,20 +18,21 @@ AT_ONCE = 500
 """Jobs let go in one transaction: tens of milliseconds."""
 
 
-async def let_go(session: Session, quota: Quota) -> int:
-    """Let the first jobs go for which a locked quota has a place, and count them; gives how many went."""
+async def let_go(session: Session, quota: Quota) -> Quota:
+    """Let the first jobs go for which a locked quota has a place; gives it with what it has counted then."""
     most = min(quota.free, quota.waiting, AT_ONCE)
     gone = len(await quotas.admit(session, quota, most)) if most else 0
-    await quotas.count(session, quota.id, quota.begun_at, quota.used + gone, quota.waiting - gone)
+    counted = replace(quota, used=quota.used + gone, waiting=quota.waiting - gone)
+    await quotas.count(session, counted)
     if quota.most is None:
         await quotas.end(session, quota.id)
-    return gone
+    return counted
 
 
 async def let_go_of(session: Session, quota_id: UUID) -> int:
-    """Do so for a quota by its id; nothing while somebody else counts, who does it anyway or the next round does."""
+    """Do so for a quota by its id, and say how many went; none while somebody else counts, as another round comes."""
     quota = await quotas.locked(session, quota_id)
-    return 0 if quota is None or not quota.free else await let_go(session, quota)
+    return 0 if quota is None else quota.waiting - (await let_go(session, quota)).waiting
 
 
 async def release_review(session: Session, job: Job, signed: Signed) -> bool:
@@ -40,13 +41,8 @@ async def release_review(session: Session, job: Job, signed: Signed) -> bool:
     seat = next(seats(quota, 1), None) if quota is not None and quota.most is not None else None
     done = await reviews.release(session, job, signed, seat)
     if done and seat is not None:
-        await _count(session, seat)
+        await quotas.count(session, seat.taken)
     return done
-
-
-async def _count(session: Session, seat: Seat) -> None:
-    taken = replace(seat.quota, used=seat.quota.used + (not seat.held), waiting=seat.quota.waiting + seat.held)
-    await quotas.count(session, taken.id, taken.begun_at, taken.used, taken.waiting)
 
 
 async def reject_review(session: Session, job: Job, signed: Signed, message: str) -> bool:
@@ -63,5 +59,5 @@ __all__ = [
     "open_reviews",
     "reject_review",
     "release_review",
-    "with_waiting",
+    "with_room",
 ]

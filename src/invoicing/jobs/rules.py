@@ -134,8 +134,8 @@ async def set_quota(engine: AsyncEngine, principal: Principal, wanted: Allowance
         quota = await quotas.put(session, customer.id, kind, wanted.most, wanted.period, wanted.zone)
         data = {"kind": kind, "from": before and quota_data(before), "to": quota_data(quota)}
         await customers.audit(session, principal, "quota.set", f"customer:{customer.id}", why, data)
-        gone = await holding.let_go(session, quota)
-    return quota, gone
+        counted = await holding.let_go(session, quota)
+    return counted, quota.waiting - counted.waiting
 
 
 def quota_data(quota: Quota) -> dict[str, Any]:

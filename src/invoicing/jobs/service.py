@@ -1,7 +1,7 @@
 """What other rooms and the workers may do to the ledger."""
 
 from invoicing.jobs.holding import AT_ONCE as LET_GO_AT_ONCE
-from invoicing.jobs.holding import let_go_of, open_reviews, reject_review, release_review, with_waiting
+from invoicing.jobs.holding import let_go_of, open_reviews, reject_review, release_review, with_room
 from invoicing.jobs.model.losses import NOBODY, Sign, Watch
 from invoicing.jobs.rescuing import rescue
 from invoicing.jobs.store.acts import Signed, expedite, found, move, retry
@@ -102,7 +102,7 @@ __all__ = [
     "unclaimed",
     "used",
     "wake_dispatcher",
-    "with_waiting",
+    "with_room",
     "withdraw",
     "write_artifact_part",
     "write_checkpoint",

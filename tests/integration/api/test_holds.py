@@ -237,10 +237,23 @@ async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(s
     assert (listed["used"], listed["waiting"], listed["kind"]) == (2, 3, None)
 
 
+async def test_an_estimate_says_what_would_hold_the_job(service: Service) -> None:
+    await set_review(service)
+    await set_quota(service, most=1)
+    for seconds, code in ((100, "in_review"), (1, "starting"), (1, "awaiting_quota")):
+        body = {"payload": {"seconds": seconds}}
+        estimated = (await service.acme.post("/v1/kinds/drill:estimate", json=body)).json()
+        job = await service.acme.job({"kind": "drill", **body})
+        assert (estimated["cause"]["code"], job["cause"]["code"]) in {(code, code), ("no_worker", code)}
+        promised = moment(job["promise"]["due"]) - moment(estimated["promise"]["due"])
+        assert abs(promised) < timedelta(minutes=1)
+
+
 async def test_a_raised_quota_lets_the_oldest_go_at_once(service: Service) -> None:
     await set_quota(service, most=1)
     placed, second, third = [await service.acme.job(SMALL) for _ in range(3)]
-    assert (await set_quota(service, most=2)).json()["let_go"] == 1
+    raised = (await set_quota(service, most=2)).json()
+    assert (raised["let_go"], raised["used"], raised["waiting"]) == (1, 2, 1)
     assert (await seen(service, second))["cause"]["code"] != "awaiting_quota"
     assert await events(service, second) == [("accepted", "queued"), ("admitted", "queued")]
     assert (await seen(service, third))["cause"]["code"] == "awaiting_quota"
@@ -287,9 +300,8 @@ async def test_many_at_once_share_the_places_exactly(service: Service) -> None:
     assert (quota["used"], quota["waiting"]) == (7, 23)
 
 
-@pytest.mark.parametrize(
-    ("path", "asked", "field"),
-    [
+async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
         ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
         ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
         ("reviews", {**REVIEWED, "amount": "1"}, ""),
@@ -300,11 +312,10 @@ async def test_many_at_once_share_the_places_exactly(service: Service) -> None:
         ("quotas", {**QUOTA, "most": 0}, "/most"),
         ("quotas", {**QUOTA, "period": "week"}, "/period"),
         ("quotas", {**QUOTA, "kind": "nothing"}, "/kind"),
-    ],
-)
-async def test_what_makes_no_sense_is_not_set(service: Service, path: str, asked: dict[str, Any], field: str) -> None:
-    answer = await service.admin.post(f"/v1/admin/{path}", json=asked)
-    assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+    ]
+    for path, asked, field in cases:
+        answer = await service.admin.post(f"/v1/admin/{path}", json=asked)
+        assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
 
 
 async def test_only_admins_set_what_holds(service: Service) -> None:

@@ -22,7 +22,7 @@ async def limit(book: Book, most: int | None, kind: str = EVERY_KIND) -> tuple[Q
     """Set the quota of the customer, a month long, and let those go for whom there is a place now."""
     async with transaction(book.engine) as session:
         quota = await quotas.put(session, book.customer_id, kind, most, Period.MONTH, "Asia/Shanghai")
-        return quota, await holding.let_go(session, quota)
+        return quota, quota.waiting - (await holding.let_go(session, quota)).waiting
 
 
 async def counted(book: Book) -> tuple[int, int]:
@@ -50,7 +50,7 @@ async def held(book: Book) -> list[UUID]:
 
 async def turn_the_period(book: Book) -> None:
     """Have the period begin that the quota counts be over."""
-    await book.do("UPDATE quotas SET begun_at = begun_at - interval '40 days'")
+    await book.do("UPDATE quotas SET begun_at = begun_at - interval '40 days', ends_at = now()")
     await book.do("UPDATE quota_places SET begun_at = begun_at - interval '40 days'")
 
 

@@ -177,6 +177,11 @@ class Seat:
     held: bool
     turn_at: datetime | None = None
 
+    @property
+    def taken(self) -> Quota:
+        """The quota with this newcomer counted."""
+        return replace(self.quota, used=self.quota.used + (not self.held), waiting=self.quota.waiting + self.held)
+
 
 def seats(quota: Quota, count: int) -> Iterator[Seat]:
     """Seat newcomers in their order; who comes while others wait is behind them, whatever is free."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from invoicing.jobs.model.calendars import Promise
+from invoicing.jobs.model.calendars import Promise, calendar_of, due_of, span_of
 from invoicing.jobs.model.holds import FREE, Terms
 from invoicing.jobs.model.outcomes import Verdict
 from invoicing.jobs.model.promises import PromiseStatus
@@ -165,6 +165,12 @@ class NewJob:
     """What is promised from the moment on at which it may run."""
     terms: Terms = FREE
     """What may hold it before it runs."""
+
+    def due_from(self, turn_at: datetime | None) -> datetime | None:
+        """Say when its promise is due: counted from its turn, where it waits for one."""
+        if turn_at is None or self.agreed is None:
+            return self.promise_due
+        return due_of(turn_at, span_of(self.agreed), calendar_of(self.agreed))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import asyncpg
 from pydantic_core import to_json
 
 from invoicing.jobs.model import NewJob
-from invoicing.jobs.model.calendars import calendar_of, due_of, span_of
 from invoicing.jobs.model.holds import Quota, Review, Seat, seats
 from invoicing.jobs.store.accept import earlier_uses
 from invoicing.jobs.store.channels import told_backlog
@@ -28,10 +27,10 @@ WITH asked AS (
         $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::float8[], $8::interval[],
         $9::interval[], $10::timestamptz[], $11::text[], $12::bytea[], $13::text[], $14::bytea[], $15::uuid[],
         $16::float8[], $17::timestamptz[], $18::bool[], $19::uuid[], $20::timestamptz[], $21::interval[], $22::text[],
-        $23::text[], $24::numeric[], $25::numeric[], $26::text[]
+        $23::text[], $24::numeric[], $25::numeric[], $26::text[], $27::timestamptz[]
     ) AS a(id, customer_id, kind, reference, priority, size, predicted_s, order_delay,
            promise, deadline, webhook, body, key, body_hash, key_id, estimated_s, promise_due,
-           held, quota_id, begun_at, within, owner, measure, threshold, value, told)
+           held, quota_id, begun_at, within, owner, measure, threshold, value, told, ends_at)
 ), fresh AS (
     INSERT INTO idempotency_keys (customer_id, key, job_id, body_hash)
     SELECT customer_id, key, id, body_hash FROM asked ORDER BY customer_id, key
@@ -58,15 +57,17 @@ WITH asked AS (
     SELECT id, quota_id, begun_at FROM new WHERE quota_id IS NOT NULL AND NOT held
 ), counted AS (
     UPDATE quotas SET used = CASE WHEN quotas.begun_at = n.begun_at THEN used ELSE 0 END + n.placed,
-        begun_at = n.begun_at, waiting = waiting + n.held
+        begun_at = n.begun_at, ends_at = n.ends_at, waiting = waiting + n.held
     FROM (
-        SELECT quota_id, begun_at, count(*) FILTER (WHERE NOT held) AS placed, count(*) FILTER (WHERE held) AS held
-        FROM new WHERE quota_id IS NOT NULL GROUP BY quota_id, begun_at
+        SELECT quota_id, begun_at, ends_at,
+            count(*) FILTER (WHERE NOT held) AS placed, count(*) FILTER (WHERE held) AS held
+        FROM new WHERE quota_id IS NOT NULL GROUP BY quota_id, begun_at, ends_at
     ) AS n WHERE quotas.id = n.quota_id
 ), told AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt, data)
     SELECT id, 1, 'accepted', state, 0, jsonb_build_object('key_id', key_id, 'lane', priority || '-' || size)
-        || told::jsonb || CASE WHEN within IS NULL THEN '{{}}' ELSE jsonb_build_object('due', now() + within) END
+        || CASE WHEN within IS NULL THEN told::jsonb
+                ELSE jsonb_build_object('review', told::jsonb || jsonb_build_object('due', now() + within)) END
     FROM new
 ), woken AS (
     {told_backlog("made", "state = 'queued' AND NOT held", "+")}
@@ -95,21 +96,11 @@ class _Row:
         return self.job.terms.review
 
     @property
-    def promise_due(self) -> datetime | None:
-        """Say when its promise is due: counted from its turn, where it waits for one."""
-        turn_at = self.seat.turn_at if self.seat else None
-        if turn_at is None or self.job.agreed is None:
-            return self.job.promise_due
-        return due_of(turn_at, span_of(self.job.agreed), calendar_of(self.job.agreed))
-
-    @property
     def told(self) -> Mapping[str, Any]:
-        """What the first row of its timeline says of it."""
+        """What the first row of its timeline says of it: the review, to which the ledger adds its due, or the quota."""
         if self.review is not None:
-            return {"review": self.review.as_json()}
-        if self.seat is not None and self.seat.held:
-            return {"quota": self.seat.quota.as_json()}
-        return {}
+            return self.review.as_json()
+        return {"quota": self.seat.quota.as_json()} if self.seat is not None and self.seat.held else {}
 
 
 async def insert_held(connection: "asyncpg.Connection[Any]", jobs: Sequence[NewJob]) -> dict[UUID, Made]:
@@ -133,7 +124,7 @@ async def insert_held(connection: "asyncpg.Connection[Any]", jobs: Sequence[NewJ
         [row.job.body_hash for row in rows],
         [row.job.key_id for row in rows],
         [row.job.estimated_s for row in rows],
-        [row.promise_due for row in rows],
+        [row.job.due_from(row.seat.turn_at if row.seat else None) for row in rows],
         [row.seat is not None and row.seat.held for row in rows],
         [row.seat and row.seat.quota.id for row in rows],
         [row.seat and row.seat.quota.begun_at for row in rows],
@@ -143,6 +134,7 @@ async def insert_held(connection: "asyncpg.Connection[Any]", jobs: Sequence[NewJ
         [row.review and row.review.rule.threshold for row in rows],
         [row.review and row.review.value for row in rows],
         [to_json(row.told).decode() for row in rows],
+        [row.seat and row.seat.quota.resets_at for row in rows],
     )
     return {row["id"]: Made(row["submitted_at"], row["held"]) for row in values}
 

@@ -5,7 +5,6 @@ changes it this moment, so that nobody waits for a job here.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from uuid import UUID
 
 import asyncpg
@@ -21,7 +20,9 @@ COLUMNS = "id, customer_id, kind, most, period, zone, begun_at, used, waiting"
 
 _ALL = text(f"SELECT {COLUMNS}, now() AS now FROM quotas ORDER BY customer_id, kind")
 
-_WITH_WAITING = text("SELECT id FROM quotas WHERE waiting > 0")
+_WITH_ROOM = text("""
+SELECT id FROM quotas WHERE waiting > 0 AND (most IS NULL OR used < most OR ends_at <= now())
+""")
 
 _OF = text(f"""
 SELECT {COLUMNS}, now() AS now FROM quotas
@@ -39,7 +40,9 @@ ON CONFLICT (customer_id, kind) DO UPDATE SET most = excluded.most, period = exc
 RETURNING {COLUMNS}, now() AS now
 """)
 
-_COUNT = text("UPDATE quotas SET begun_at = :begun_at, used = :used, waiting = :waiting WHERE id = :id")
+_COUNT = text("""
+UPDATE quotas SET begun_at = :begun_at, ends_at = :ends_at, used = :used, waiting = :waiting WHERE id = :id
+""")
 
 _END = text("DELETE FROM quotas WHERE id = :id AND most IS NULL AND waiting = 0")
 
@@ -77,9 +80,9 @@ async def all_quotas(session: Session) -> list[Quota]:
     return [quota_of(row).at(row["now"]) for row in (await session.execute(_ALL)).mappings()]
 
 
-async def with_waiting(session: Session) -> list[UUID]:
-    """List the quotas for which anybody waits."""
-    return list((await session.execute(_WITH_WAITING)).scalars())
+async def with_room(session: Session) -> list[UUID]:
+    """List the quotas for which somebody waits and that have a place, or begin anew."""
+    return list((await session.execute(_WITH_ROOM)).scalars())
 
 
 async def held_for(session: Session, customer_id: UUID, kind: str) -> Quota | None:
@@ -113,10 +116,10 @@ async def put(session: Session, customer_id: UUID, kind: str, most: int | None, 
     return quota_of(row).at(row["now"])
 
 
-async def count(session: Session, quota_id: UUID, begun_at: datetime, used: int, waiting: int) -> None:
+async def count(session: Session, quota: Quota) -> None:
     """Write what a locked quota has counted."""
-    values = {"id": quota_id, "begun_at": begun_at, "used": used, "waiting": waiting}
-    await session.execute(_COUNT, values)
+    period = {"begun_at": quota.begun_at, "ends_at": quota.resets_at}
+    await session.execute(_COUNT, {"id": quota.id, **period, "used": quota.used, "waiting": quota.waiting})
 
 
 async def end(session: Session, quota_id: UUID) -> None:
