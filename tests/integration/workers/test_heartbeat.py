@@ -36,7 +36,9 @@ async def test_a_blocked_event_loop_is_told_from_a_dead_worker(crew: Crew, book:
     def look() -> tuple[Signs, Signs]:
         first = last = asyncio.run(read(crew.url))
         end = time.monotonic() + 20
-        while time.monotonic() < end and not (last.lease_until > first.lease_until and last.loop_beat - last.beat > _BLOCKED):
+        while time.monotonic() < end and not (
+            last.lease_until > first.lease_until and last.loop_beat - last.beat > _BLOCKED
+        ):
             time.sleep(0.1)
             last = asyncio.run(read(crew.url))
         return first, last
