@@ -50,6 +50,7 @@ from workers.outbox import Relay
 from workers.pulse import Pulses
 from workers.retention import Sweeper, settled
 from workers.terms import Terms
+from workers.usher import Usher
 from workers.watchdog import Watchdog
 
 _PATIENCE_S = 30.0
@@ -142,8 +143,8 @@ async def _watchdog(settings: Settings) -> None:
         deadman = _deadman(settings, pulses)
         channels, maintainer = Channels(engine, settings.alertmanager_url), Maintainer(engine, load, pulses=pulses)
         lookouts: list[_Loop] = [process, learner, sweeper, keeper, observer, detector, channels, maintainer]
-        herald = Herald(engine, pulses=pulses)
-        loops: list[_Loop] = [*lookouts, herald, *relays, *([deadman] if deadman else ())]
+        herald, usher = Herald(engine, pulses=pulses), Usher(engine, pulses=pulses)
+        loops: list[_Loop] = [*lookouts, herald, usher, *relays, *([deadman] if deadman else ())]
         _on_signals(*(loop.stop for loop in loops))
         with _exposed(settings, OfAWatchdog(pulses, process, keeper, observer, relays, deadman)):
             await asyncio.gather(*(loop.run() for loop in loops))

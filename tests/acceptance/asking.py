@@ -18,6 +18,9 @@ from invoicing.cli.command import build
 
 from .test_drill import until
 
+STANDING = ("is queued", "is running", "is in review", "waits to be tried again")
+"""How a job stands, in the first line of what a person reads."""
+
 LONGEST_S = 60.0
 
 _keys = itertools.count()
@@ -32,8 +35,8 @@ class Customer:
     staff: Mapping[str, httpx.Client]
     asked: list[str] = field(default_factory=list)
 
-    def submit(self, payload: Mapping[str, Any]) -> str:
-        body = {"kind": "drill", "payload": payload}
+    def submit(self, payload: Mapping[str, Any], kind: str = "drill") -> str:
+        body = {"kind": kind, "payload": payload}
         answer = self.http.post("/v1/jobs", json=body, headers={"Idempotency-Key": f"story-{next(_keys)}"})
         assert answer.status_code == 202, answer.text
         self.asked.append(answer.json()["id"])
@@ -79,7 +82,7 @@ def watched(customer: Customer) -> Iterator[None]:
 
     def look() -> None:
         before: set[str] = set()
-        states = "queued,running,retrying"
+        states = "in_review,queued,running,retrying"
         while not over.wait(1.2):
             answer = customer.http.get("/v1/jobs", params={"state": states, "page_size": 200})
             if not answer.is_success:
@@ -109,7 +112,7 @@ def answered(customer: Customer, job: Mapping[str, Any], *said: str) -> str:
     assert job["promise"]["due"] > job["submitted_at"]
     text = customer.why(job["id"])
     lines = text.splitlines()
-    assert any(word in lines[0] for word in ("is queued", "is running", "waits to be tried again")), text
+    assert any(word in lines[0] for word in STANDING), text
     assert any("ormal for its kind and size" in line for line in lines), text
     for begin in ("You hear of it again by", "Promised by", "Next: ", "Who can act: "):
         assert any(line.startswith(begin) for line in lines), (begin, text)

@@ -2,8 +2,6 @@
 
 Whatever it is, the customer's three questions get a definite answer: is it under way, is so long normal, when will I
 hear? Asked by a program (the API) and by a person (`invoicing why`), who must be able to say what to do.
-
-Review and quota are not among them: there is no room yet that could hold a job for one of those.
 """
 
 import asyncio
@@ -26,6 +24,7 @@ from redis import Redis
 from invoicing.cli import drill_breaks, drill_site
 from invoicing.cli.drill_site import Site
 
+from . import holds
 from .asking import LONGEST_S, Customer, answered, watched
 from .counterpart import Counterpart, serving
 from .test_drill import COMMAND, environment, until
@@ -254,3 +253,11 @@ def test_a_paused_lane_is_a_reason_with_an_end_and_the_end_is_kept(customer: Cus
     customer.ended(job_id, "succeeded")
     updates = customer.http.get("/v1/promises").json()["total"]["updates"]
     assert updates["kept"] > 0, "what was told while all that was broken"
+
+
+def test_what_a_person_looks_at_first_says_why_and_until_when_and_how_that_ended(customer: Customer) -> None:
+    holds.reviewed(customer, answered)
+
+
+def test_beyond_the_quota_it_reads_when_that_begins_anew_and_a_larger_one_lets_it_run(customer: Customer) -> None:
+    holds.beyond_the_quota(customer, answered)

@@ -9,6 +9,7 @@ from invoicing.customers import tables as _customers
 from invoicing.diagnosis import tables as _diagnosis
 from invoicing.incidents import tables as _incidents
 from invoicing.invoices import tables as _invoices
+from invoicing.jobs import hold_tables as _holds
 from invoicing.jobs import outside as _outside
 from invoicing.jobs import tables as _jobs
 from invoicing.jobs.kinds import JobKind, Kinds
@@ -27,6 +28,7 @@ ROOMS_WITH_TABLES = (
     _alerts,
     _jobs,
     _outside,
+    _holds,
     _lanes,
     _diagnosis,
     _invoices,

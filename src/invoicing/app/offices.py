@@ -13,7 +13,9 @@ from invoicing.incidents.api.incidents import ControlRoom, add_incidents
 from invoicing.jobs.agreements import Agreements
 from invoicing.jobs.api.agreements import AgreementOffice, add_agreements
 from invoicing.jobs.api.desk import Desk
+from invoicing.jobs.api.holds import Inbox, add_holds
 from invoicing.jobs.api.promises import Scoreboard, add_promises
+from invoicing.jobs.api.rules import RulesOffice, add_rules
 from invoicing.jobs.kinds import Kinds
 from invoicing.kit.http.contract import Router
 from invoicing.lanes.api.lanes import Tower, add_lanes
@@ -34,6 +36,8 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     add_admin(router, Office(gate, engine))
     add_limits(router, LimitsOffice(gate, engine))
     add_agreements(router, AgreementOffice(gate, engine, kinds))
+    add_rules(router, RulesOffice(gate, engine, kinds))
+    add_holds(router, Inbox(gate, engine))
     add_promises(router, Scoreboard(gate, engine))
     add_waits(router, Ledgers(gate, engine))
     add_calibration(router, Examiner(gate, engine))

@@ -51,7 +51,8 @@ from invoicing.jobs.following import Followers
 from invoicing.jobs.intake import Intake
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.noting import Notebook
-from invoicing.jobs.submission import BatchLine, Submissions
+from invoicing.jobs.rules import Rules
+from invoicing.jobs.submission import BatchLine, Rulings, Submissions
 from invoicing.jobs.tracing import close, traces_of
 from invoicing.jobs.view import Explainer, Newcomer
 from invoicing.kit.db import make_engine, transaction
@@ -108,17 +109,16 @@ def create_app(
     kinds = load()
     explain = explain or partial(incidents.explain, kinds=kinds)
     desk = Desk(Gate(Keys(engine), Limiter()), engine, explain, Languages(words.codes()), words.retell, Notebook())
-    predictor, agreed = Predictor(), Agreements()
+    predictor, agreed, rules = Predictor(), Agreements(), Rules()
     traffic, traces = Traffic(), traces_of("web", settings.traces)
     reception = Reception(
         desk,
         Submissions(kinds),
         acceptor,
         intake,
-        predictor.place,
+        Rulings(predictor.place, agreed.promise, rules.terms),
         newcomer,
         settings.largest_body,
-        agreed.promise,
         traces=traces,
     )
     router = Router()
@@ -158,12 +158,13 @@ def create_app(
             )
             await stack.enter_async_context(refreshed(predictor, engine))
             await stack.enter_async_context(agreements.refreshed(agreed, engine))
+            await stack.enter_async_context(agreements.refreshed(rules, engine))
             await stack.enter_async_context(admission.refreshed(doorkeeper))
             await stack.enter_async_context(noting.kept(desk.notebook, engine))
             await acceptor.start()
             stack.push_async_callback(acceptor.stop)
             app.state.followers, app.state.doorkeeper, app.state.agreements = followers, doorkeeper, agreed
-            app.state.notebook = desk.notebook
+            app.state.notebook, app.state.rules = desk.notebook, rules
             yield
             followers.end()
 

@@ -1,4 +1,4 @@
-"""`jobs expedite | move | retry | promise`: acts of our staff on a job, each with a preview."""
+"""`jobs expedite | move | retry | promise | release | reject`: acts of our staff on a job, each with a preview."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -26,6 +26,8 @@ def attach(jobs: typer.Typer) -> None:
     jobs.command("move")(move)
     jobs.command("retry")(retry)
     jobs.command("promise")(promise)
+    jobs.command("release")(release)
+    jobs.command("reject")(reject)
 
 
 def expedite(
@@ -110,6 +112,46 @@ def promise(
     wish = {"reason": reason, "due": until.isoformat()}
     with reach(home, url, key, "support") as service:
         done = service.post(_path(job_id, "promise"), wish, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def release(
+    job_id: JobId,
+    reason: Reason,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a job go that is in review: it joins its lane (support, ops).
+
+    Example: `invoicing jobs release 01a2013d-0f08-7b48-a650-270387a8071a --reason "the buyer was called"`
+    """
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "release"), {"reason": reason}, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def reject(
+    job_id: JobId,
+    reason: Reason,
+    message: Annotated[str, typer.Option(help="Why, as the customer reads it.")],
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Reject a job that is in review: it ends, and its customer reads the message (support, ops).
+
+    Example: `invoicing jobs reject 01a2013d-0f08-7b48-a650-270387a8071a --reason "no order" --message "Not ordered."`
+    """
+    wish = {"reason": reason, "message": message}
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "reject"), wish, dry_run=_flag(dry_run=dry_run))
     _tell(done, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ _VERBS = {
     "doctor": "doctor",
     "drill": "drill",
     "keys": "keys",
+    "holds": "holds",
     "incidents": "incidents",
     "jobs": "jobs",
     "lanes": "lanes",

@@ -23,6 +23,9 @@ from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
 from invoicing.cli.wording import headline
 
+_HELD = frozenset({"in_review", "awaiting_quota"})
+"""Causes that say more than that it was accepted."""
+
 _TOGETHER = 500
 _MOST_SHOWN = 20
 """Jobs that are followed with a bar each; of more, only the sum would be readable."""
@@ -140,6 +143,8 @@ def _tell(name: str, answer: Answer, *, quiet: bool) -> int:
     if not quiet and job is not None:
         again = " (submitted before: this is the job that was made then)" if answer.get("replayed") else ""
         say(f"{escape(where)}: accepted as [bold]{job['id']}[/]{again}")
+        if job["cause"] and job["cause"]["code"] in _HELD:
+            say(f"  {escape(job['cause']['message'])}")
     return 0
 
 

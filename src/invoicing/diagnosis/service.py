@@ -16,13 +16,25 @@ from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn, with_running
 from invoicing.diagnosis.model.eta import expect, normal
-from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of
+from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, waits
 from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.model.running import patience_s
 from invoicing.diagnosis.words import FALLBACK, fields_of, say
 from invoicing.jobs import service as ledger
 from invoicing.jobs.kinds import Kinds
-from invoicing.jobs.model import FINISHED, WAITING, Accepted, Breakers, Cause, Job, NewJob, Normal, Size, Standing
+from invoicing.jobs.model import (
+    FINISHED,
+    Accepted,
+    Breakers,
+    Cause,
+    Job,
+    NewJob,
+    Normal,
+    Size,
+    Standing,
+    State,
+)
+from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
@@ -56,9 +68,10 @@ async def explain(
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
 
-    At most six statements however many jobs are asked about, and those of the positions now and then. A finished job
-    has only its normal times. `kinds` tells how often a job is tried; a kind that is not among them is explained
-    without that number. `fresh` positions are those that this transaction sees, for a preview of what it changes.
+    At most six statements however many jobs are asked about, one more where something holds any of them, and those of
+    the positions now and then. A finished job has only its normal times. `kinds` tells how often a job is tried; a kind
+    that is not among them is explained without that number. `fresh` positions are those that this transaction sees,
+    for a preview of what it changes.
     """
     if not jobs:
         return {}
@@ -83,8 +96,26 @@ async def suppose(
     """Say how a job would stand if it were accepted now, with the row that it would have; writes nothing."""
     at = await store.clock(session)
     job = as_accepted(new, Accepted(new.id, replayed=False, submitted_at=at))
+    hold = await _held_by(session, new, at)
+    if isinstance(hold, InReview):
+        job = replace(job, state=State.IN_REVIEW)
+    elif hold is not None:
+        turn_at = hold.quota.turn_of(hold.ahead)
+        job = replace(job, held=True, promise_due=new.due_from(turn_at) or job.promise_due)
     snapshot = await look(session, [job], line=await with_newcomer(session, job))
+    snapshot = snapshot if hold is None else replace(snapshot, holds={job.id: hold})
     return job, _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language)
+
+
+async def _held_by(session: Session, new: NewJob, at: datetime) -> Hold | None:
+    """Say what would hold a job that is accepted now."""
+    review = new.terms.review
+    if review is not None:
+        return InReview(at, at + review.rule.within, review.rule.measure, review.rule.threshold, review.value)
+    quota = await store.quota(session, new.terms.quota_id) if new.terms.quota_id else None
+    if quota is None or (quota.free and not quota.waiting):
+        return None
+    return AwaitingQuota(at, quota, quota.waiting, at_least=False)
 
 
 async def checks(session: Session, job: Job, kinds: Kinds = NO_KINDS) -> tuple[Check, ...]:
@@ -112,7 +143,9 @@ async def look(
     """
     unfinished = [job for job in jobs if job.state not in FINISHED]
     begun = [(job.id, job.attempt) for job in jobs if job.attempt > 0]
-    waiting = [job for job in unfinished if job.state in WAITING]
+    waiting = [job for job in unfinished if waits(job)]
+    held = [job.id for job in unfinished if job.held or job.state is State.IN_REVIEW]
+    holds = await store.holds(session, held) if held else {}
     ended = [job.id for job in jobs if job.state in FINISHED]
     undelivered = await store.undelivered(session, ended) if deliveries else None
     workers = await _workers_of(session, unfinished, fresh=fresh) if unfinished else ()
@@ -131,6 +164,7 @@ async def look(
             history=learned.history,
             undelivered=undelivered,
             margins=learned.margins,
+            holds=holds,
         )
     line = line or await positions(session, waiting, fresh=fresh)
     found, pauses, breakers = await _lanes_of(session, waiting, fresh=fresh)
@@ -151,6 +185,7 @@ async def look(
         undelivered=undelivered,
         margins=learned.margins,
         breakers=breakers,
+        holds=holds,
     )
 
 

@@ -10,14 +10,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.engine import RowMapping
 
 from invoicing.diagnosis.model.censored import Running
 from invoicing.diagnosis.model.durations import MOST_SIMILAR, Group
 from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size
+from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview, Period, Quota
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
 from invoicing.lanes.model.workers import ALIVE_SHARE
+
+MOST_COUNTED = 1_000
+"""Jobs before one that waits for a place of a quota which are counted."""
 
 _UNDER_WAY = text("""
 SELECT now() AS now, dispatching.looked_at, u.* FROM (SELECT 1) AS always LEFT JOIN dispatching ON true LEFT JOIN (
@@ -67,6 +72,27 @@ WHERE m.job_id = ANY(CAST(:ids AS uuid[])) AND m.state <> 'delivered' AND e.remo
     AND (m.state = 'dead' OR tried.outcome IS NOT NULL OR e.disabled_at IS NOT NULL OR e.open_until > now())
 ORDER BY m.job_id, m.seq DESC
 """)
+
+# Of those that wait for a place, how many of the first wait before them; farther behind it is not counted.
+_HOLDS = text("""
+WITH asked AS (
+    SELECT * FROM holds WHERE job_id = ANY(CAST(:ids AS uuid[]))
+), line AS (
+    SELECT first.job_id, first.ahead FROM (
+        SELECT DISTINCT quota_id FROM asked WHERE quota_id IS NOT NULL
+    ) AS quota CROSS JOIN LATERAL (
+        SELECT job_id, row_number() OVER (ORDER BY since, job_id) - 1 AS ahead FROM (
+            SELECT since, job_id FROM holds WHERE quota_id = quota.quota_id ORDER BY since, job_id LIMIT :most
+        ) AS counted
+    ) AS first
+)
+SELECT h.job_id, h.since, h.due, h.measure, h.threshold, h.value, line.ahead, now() AS now,
+    q.id, q.customer_id, q.kind, q.most, q.period, q.zone, q.begun_at, q.used, q.waiting
+FROM asked h LEFT JOIN quotas q ON q.id = h.quota_id LEFT JOIN line ON line.job_id = h.job_id
+WHERE h.quota_id IS NULL OR q.id IS NOT NULL
+""")
+
+_QUOTA = text("SELECT *, now() AS now FROM quotas WHERE id = :id AND most IS NOT NULL")
 
 # Steps from group to group over the index, then reads the newest of each. A job that another worker took over after
 # its first was lost is left out: the silence in between was not work.
@@ -185,6 +211,30 @@ async def undelivered(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, t
         )
         found[row.job_id] = (*found.get(row.job_id, ()), one)
     return found
+
+
+async def holds(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Hold]:
+    """Read what holds jobs before they may run; those that nothing holds any more are left out."""
+    rows = await session.execute(_HOLDS, {"ids": list(job_ids), "most": MOST_COUNTED})
+    return {row["job_id"]: _hold(row) for row in rows.mappings()}
+
+
+def _hold(row: RowMapping) -> Hold:
+    if row["due"] is not None:
+        return InReview(row["since"], row["due"], row["measure"], row["threshold"], row["value"])
+    ahead = row["ahead"]
+    return AwaitingQuota(row["since"], _quota(row), MOST_COUNTED if ahead is None else ahead, at_least=ahead is None)
+
+
+async def quota(session: Session, quota_id: UUID) -> Quota | None:
+    """Read a quota as it is now; None where it has ended."""
+    row = (await session.execute(_QUOTA, {"id": quota_id})).mappings().one_or_none()
+    return None if row is None else _quota(row)
+
+
+def _quota(row: RowMapping) -> Quota:
+    named = {name: row[name] for name in ("id", "customer_id", "kind", "most", "zone", "begun_at", "used", "waiting")}
+    return Quota(**named, period=Period(row["period"])).at(row["now"])
 
 
 async def workers(session: Session) -> tuple[Worker, ...]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs.model import Accepted, NewJob
 from invoicing.jobs.store import accept
+from invoicing.jobs.store.accept_held import insert_held
 from invoicing.kit.db import driver, is_away, may_pass
 from invoicing.kit.problems import Problem
 
@@ -144,8 +145,8 @@ class Acceptor:
             group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
             if not self._waiting and not self._stopping:
                 self._wake.clear()
-            if group:
-                await self._flush(group)
+            for some in _apart(group):
+                await self._flush(some)
 
     async def _flush(self, group: Sequence[_Waiting]) -> None:
         answers: Sequence[Accepted | Exception]
@@ -179,6 +180,12 @@ class Acceptor:
 
     def _settle(self, job: NewJob, answer: Accepted | Exception | None) -> None:
         self._admission.settle(job, made=isinstance(answer, Accepted) and not answer.replayed)
+
+
+def _apart(group: Sequence[_Waiting]) -> Iterable[Sequence[_Waiting]]:
+    """Keep those that something may hold apart: nobody else waits for the counting of their quotas."""
+    free = [waiting for waiting in group if waiting.job.terms.free]
+    return filter(None, (free, [waiting for waiting in group if not waiting.job.terms.free]))
 
 
 async def _answers(connection: "asyncpg.Connection[Any]", group: Sequence[_Waiting]) -> Sequence[Accepted | Exception]:
@@ -219,11 +226,26 @@ def _refusal(error: Exception) -> Exception:
 
 async def write(connection: "asyncpg.Connection[Any]", jobs: Sequence[NewJob]) -> list[Accepted | Exception]:
     """Insert jobs and say of each what became of it: inserted, already there, or refused."""
+    if not all(job.terms.free for job in jobs):
+        return await _write_held(connection, jobs)
     made = await accept.insert_jobs(connection, jobs)
     missed = [(job.customer_id, job.idempotency_key) for job in jobs if job.id not in made]
     earlier = await accept.earlier_uses(connection, missed) if missed else {}
     return [
         Accepted(job.id, replayed=False, submitted_at=made[job.id])
+        if job.id in made
+        else _replay(job, earlier.get((job.customer_id, job.idempotency_key)))
+        for job in jobs
+    ]
+
+
+async def _write_held(connection: "asyncpg.Connection[Any]", jobs: Sequence[NewJob]) -> list[Accepted | Exception]:
+    async with connection.transaction():
+        made = await insert_held(connection, jobs)
+        missed = [(job.customer_id, job.idempotency_key) for job in jobs if job.id not in made]
+        earlier = await accept.earlier_uses(connection, missed) if missed else {}
+    return [
+        Accepted(job.id, replayed=False, submitted_at=made[job.id].submitted_at, held=made[job.id].held)
         if job.id in made
         else _replay(job, earlier.get((job.customer_id, job.idempotency_key)))
         for job in jobs

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -46,10 +46,14 @@ class Agreements:
         self._known = await all_agreements(session)
 
 
+class Known(Protocol):
+    """What a web process knows from memory, and takes over anew."""
+
+    async def refresh(self, session: Session, /) -> None: ...
+
+
 @asynccontextmanager
-async def refreshed(
-    agreements: Agreements, engine: AsyncEngine, every_s: float = _REFRESH_EVERY_S
-) -> AsyncIterator[None]:
+async def refreshed(agreements: Known, engine: AsyncEngine, every_s: float = _REFRESH_EVERY_S) -> AsyncIterator[None]:
     """Know what is agreed before the block begins, and anew now and then while it runs.
 
     Without the ledger it goes on with what it knows.
@@ -64,13 +68,13 @@ async def refreshed(
             await task
 
 
-async def _refresh_for_ever(agreements: Agreements, engine: AsyncEngine, every_s: float) -> None:
+async def _refresh_for_ever(agreements: Known, engine: AsyncEngine, every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
         await _refresh(agreements, engine)
 
 
-async def _refresh(agreements: Agreements, engine: AsyncEngine) -> None:
+async def _refresh(agreements: Known, engine: AsyncEngine) -> None:
     try:
         async with engine.connect() as session:
             await agreements.refresh(session)

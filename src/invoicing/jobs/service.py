@@ -1,5 +1,7 @@
 """What other rooms and the workers may do to the ledger."""
 
+from invoicing.jobs.holding import AT_ONCE as LET_GO_AT_ONCE
+from invoicing.jobs.holding import let_go_of, open_reviews, reject_review, release_review, with_room
 from invoicing.jobs.model.losses import NOBODY, Sign, Watch
 from invoicing.jobs.rescuing import rescue
 from invoicing.jobs.settling import settle
@@ -46,6 +48,7 @@ __all__ = [
     "DEPENDENCIES",
     "JOBS",
     "LATEST",
+    "LET_GO_AT_ONCE",
     "NOBODY",
     "OUTGROWN",
     "Happened",
@@ -75,11 +78,13 @@ __all__ = [
     "held",
     "hold_releases",
     "lately",
+    "let_go_of",
     "look",
     "make_irrevocable",
     "move",
     "move_promise",
     "oldest",
+    "open_reviews",
     "part",
     "parts_of",
     "prepare",
@@ -88,7 +93,9 @@ __all__ = [
     "rates",
     "recall",
     "reclass",
+    "reject_review",
     "release",
+    "release_review",
     "renew",
     "rescue",
     "retry",
@@ -101,6 +108,7 @@ __all__ = [
     "unclaimed",
     "used",
     "wake_dispatcher",
+    "with_room",
     "withdraw",
     "write_artifact_part",
     "write_checkpoint",

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model import NewJob, Priority, Size
-from invoicing.jobs.model.calendars import Promise, due_of
+from invoicing.jobs.model.calendars import Promise, calendar_of, due_of, span_of
+from invoicing.jobs.model.holds import FREE, Terms
 from invoicing.jobs.model.money import Money
 from invoicing.kit.clock import now
 from invoicing.kit.findings import MOST_FINDINGS, findings_of, malformed, refused
@@ -86,6 +87,16 @@ from above. It is asked for every request, so it looks nothing up."""
 
 Agreed = Callable[[JobKind, UUID, Size], Promise]
 """Says what is promised for a job of a kind, of a customer, of a size class; asked for every request as well."""
+
+
+Holding = Callable[[JobKind, UUID, float, Callable[[], Money | None]], Terms]
+"""Says what may hold a job of a kind, of a customer, of what its kind estimated (seconds), and worth so much; asked for
+every request as well."""
+
+
+def unheld(_kind: JobKind, _customer_id: UUID, _estimated_s: float, _worth: Callable[[], Money | None]) -> Terms:
+    """Hold nothing."""
+    return FREE
 
 
 def as_usual(kind: JobKind, _customer_id: UUID, size: Size) -> Promise:
@@ -216,12 +227,24 @@ def refuse_nul(body: bytes | memoryview) -> None:
         )
 
 
-def new_job(
-    checked: Checked, origin: Origin, kind: JobKind, place: Placement, body: bytes, agreed: Agreed = as_usual
-) -> NewJob:
-    """Make a checked request into a job to be accepted."""
-    placed = place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
-    promise, due = _promised(agreed(kind, origin.customer_id, placed.size))
+@dataclass(frozen=True)
+class Rulings:
+    """What is asked about every request, handed in from above."""
+
+    place: Placement
+    agreed: Agreed = as_usual
+    holding: Holding = unheld
+
+
+def new_job(checked: Checked, origin: Origin, kind: JobKind, rulings: Rulings, body: bytes) -> NewJob:
+    """Make a checked request into a job to be accepted.
+
+    What is looked at by a person first is promised for the time after that is due.
+    """
+    placed = rulings.place(checked.kind, origin.customer_id, checked.estimated_s, checked.priority)
+    agreed = rulings.agreed(kind, origin.customer_id, placed.size)
+    terms = rulings.holding(kind, origin.customer_id, checked.estimated_s, checked.amount)
+    promise, due = _promised(agreed, terms)
     return NewJob(
         id=new_id(),
         customer_id=origin.customer_id,
@@ -242,13 +265,16 @@ def new_job(
         promise_due=due,
         worth=checked.amount(),
         needs=checked.needs,
+        agreed=agreed,
+        terms=terms,
     )
 
 
-def _promised(promise: Promise) -> tuple[timedelta, datetime | None]:
+def _promised(promise: Promise, terms: Terms) -> tuple[timedelta, datetime | None]:
     """Give how long from now a promise is due, and when, where that is no matter of the ledger's clock alone."""
+    reviewed = terms.review.rule.within if terms.review else timedelta(0)
     if isinstance(promise, timedelta):
-        return promise, None
+        return reviewed + promise, None
     at = now()
-    due = due_of(at, promise.span, promise.calendar)
+    due = due_of(at + reviewed, span_of(promise), calendar_of(promise))
     return due - at, due

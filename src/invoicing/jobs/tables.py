@@ -76,11 +76,13 @@ jobs = Table(
     Column("amount", Numeric),  # what it is about, where its kind knows
     Column("currency", Text),
     Column("needs", Text, nullable=False, server_default=""),
+    Column("held", Boolean, nullable=False, server_default="false"),
     CheckConstraint(_one_of("priority", Priority), name="priority"),
     CheckConstraint(_one_of("size", Size), name="size"),
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("promise_status IN ('on_track', 'at_risk', 'missed')", name="promise_status"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("NOT held OR (state = 'queued' AND released_at IS NULL)", name="held"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     # the backlog of a key in the order in which it is released; what needs something from outside is by itself, so that
     # nothing looks past it while that is down
@@ -93,7 +95,7 @@ jobs = Table(
         "needs",
         "order_at",
         "id",
-        postgresql_where=text(f"{_waiting} AND released_at IS NULL"),
+        postgresql_where=text(f"{_waiting} AND released_at IS NULL AND NOT held"),
     ),
     # who is touched while something outside is down; kinds that need nothing are not in it
     Index("ix_jobs_needing", "customer_id", "id", postgresql_where=text("finished_at IS NULL AND needs <> ''")),

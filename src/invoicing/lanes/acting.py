@@ -16,6 +16,7 @@ from invoicing.customers.model import Principal
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import FINISHED, WAITING, Job, Priority, Size, Standing, State
 from invoicing.jobs.model.calendars import Calendar, next_open
+from invoicing.jobs.model.holds import REJECTED
 from invoicing.jobs.view import UNKNOWN, Explainer
 from invoicing.kit.clock import rfc3339
 from invoicing.kit.db import Session
@@ -54,7 +55,20 @@ class Promise:
     due: datetime
 
 
-Wish = Expedite | Move | Retry | Cancel | Promise
+@dataclass(frozen=True)
+class Release:
+    """Let it go: it was looked at, and may run."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """End it: it was looked at, and may not run."""
+
+    message: str
+    """What its customer is told."""
+
+
+Wish = Expedite | Move | Retry | Cancel | Promise | Release | Reject
 
 _ACTS: Mapping[type[Wish], str] = {
     Expedite: "job.expedited",
@@ -62,6 +76,8 @@ _ACTS: Mapping[type[Wish], str] = {
     Retry: "job.retried",
     Cancel: "job.cancelled",
     Promise: "job.promise_moved",
+    Release: "job.released",
+    Reject: "job.rejected",
 }
 """What the audit calls each."""
 
@@ -156,8 +172,16 @@ async def _carry_out(session: Session, principal: Principal, seen: Seen, wish: W
             return ended is not None and ended[1] is not None
         case Promise(due):
             return await ledger.move_promise(session, job, due, seen.standing, signed)
+        case Release() | Reject():
+            return await _decide(session, job, wish, signed)
         case _:
             assert_never(wish)
+
+
+async def _decide(session: Session, job: Job, wish: Release | Reject, signed: ledger.Signed) -> bool:
+    if isinstance(wish, Reject):
+        return await ledger.reject_review(session, job, signed, wish.message)
+    return await ledger.release_review(session, job, signed)
 
 
 def refuse_promise(due: datetime, calendar: Calendar | None, now: datetime) -> None:
@@ -172,8 +196,7 @@ def refuse_promise(due: datetime, calendar: Calendar | None, now: datetime) -> N
 
 
 def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
-    if job.state is State.IN_REVIEW and not isinstance(wish, Cancel | Promise):
-        raise Problem("conflict", "The job is being reviewed by a person.", remedy="It may start once it is released.")
+    _refuse_what_is_held(job, wish)
     match wish:
         case Expedite() if job.state is State.RUNNING:
             raise Problem("conflict", "The job runs already.", remedy="GET the job for its progress and its end.")
@@ -196,6 +219,20 @@ def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
             raise Problem("conflict", "The job's outcome has begun to be a fact in the world.", remedy=remedy)
         case _:
             return
+
+
+def _refuse_what_is_held(job: Job, wish: Wish) -> None:
+    """Raise `Problem` where an act would pass over a reviewer or a quota, or where there is nothing to decide."""
+    decides = isinstance(wish, Release | Reject)
+    if job.state is State.IN_REVIEW and not decides and not isinstance(wish, Cancel | Promise):
+        raise Problem("conflict", "The job is being reviewed by a person.", remedy="It may start once it is released.")
+    if decides and job.state is not State.IN_REVIEW:
+        raise Problem("conflict", f"The job is {job.state}: there is nothing to decide about it.")
+    if job.held and isinstance(wish, Expedite | Move):
+        remedy = "An administrator may raise the quota: POST /v1/admin/quotas."
+        raise Problem("conflict", "The job waits for a place in its customer's quota.", remedy=remedy)
+    if isinstance(wish, Retry) and (job.error or {}).get("code") == REJECTED:
+        raise Problem("conflict", "The job was rejected by a reviewer.", remedy="A new job must be submitted.")
 
 
 def _audit_data(before: Seen, after: Seen) -> dict[str, Any]:

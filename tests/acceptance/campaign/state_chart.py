@@ -22,7 +22,7 @@ CHANGES = {
     ("retrying", "cancelled", "cancelled"),
     ("dead", "retried", "queued"),
 }
-"""(from, event, to); the rows of the table that are reserved are left out: nothing makes them yet."""
+"""(from, event, to); the rows of reviews are left out: the campaign has none, nor quotas."""
 
 PROMISED = {"promise_at_risk", "promise_on_track", "promise_missed", "promise_moved", "update"}
 STAYS = {

@@ -29,7 +29,11 @@ WITH_A_KEY = [
     if operation["security"]
 ]
 NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
-NEEDED = {":move": {"priority": "urgent"}, ":promise": {"due": "2100-01-01T00:00:00Z"}}
+NEEDED = {
+    ":move": {"priority": "urgent"},
+    ":promise": {"due": "2100-01-01T00:00:00Z"},
+    ":reject": {"message": "No."},
+}
 PREVIEW = {"dry_run": "true"}
 
 

@@ -35,7 +35,7 @@ from invoicing.jobs.kinds import JobKind
 from invoicing.jobs.model import FINISHED, Artifact, Claim, Job, Size, State
 from invoicing.jobs.store import artifacts
 from invoicing.jobs.store.read import job_of
-from invoicing.jobs.submission import Origin, Placed, new_job
+from invoicing.jobs.submission import Origin, Placed, Rulings, new_job
 from invoicing.jobs.tables import jobs
 from invoicing.kit.clock import now
 from invoicing.kit.db import driver, make_engine, transaction
@@ -115,7 +115,7 @@ class Office:
         pieces = [(part.items, written[part.first : part.first + part.length]) for part in verdict.parts]
         envelope = pieces.pop(0)[1] if pieces else body
         origin = Origin(customer, uuid4(), key or uuid4().hex, hashlib.sha256(body).digest())
-        new = new_job(verdict.of, origin, self.kinds[verdict.of.kind], _place, envelope)
+        new = new_job(verdict.of, origin, self.kinds[verdict.of.kind], Rulings(_place), envelope)
         return (await self._acceptor.accept_large(new, pieces)).job_id
 
     async def start(self, job_id: UUID) -> "asyncio.Task[None]":

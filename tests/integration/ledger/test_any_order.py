@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,10 +20,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.engine import RowMapping
 
 from invoicing.jobs import service as ledger
+from invoicing.jobs.accepting import write
+from invoicing.jobs.holding import let_go_of
 from invoicing.jobs.kinds import StopRequested
 from invoicing.jobs.model import (
     FINISHED,
@@ -45,9 +49,20 @@ from invoicing.jobs.model import (
     Succeeded,
     TimelineEntry,
 )
+from invoicing.jobs.model.holds import (
+    EVERY_KIND,
+    EVERYBODY,
+    SECONDS,
+    Period,
+    Quota,
+    Review,
+    ReviewRule,
+    Terms,
+)
 from invoicing.jobs.promising import tell
+from invoicing.jobs.store import quotas
 from invoicing.jobs.tables import jobs, timeline
-from invoicing.kit.db import make_engine, transaction
+from invoicing.kit.db import driver, make_engine, transaction
 from workers.performance import FencedPerformance
 from workers.stillness import Stillness
 
@@ -59,9 +74,15 @@ OUTCOMES: list[Outcome] = [
     Succeeded({}), Rejected(ERROR), Failed(ERROR), Interrupted("drain"), Interrupted("yield", Size.LARGE), Cancelled(),
 ]  # fmt: skip
 SIGNED = ledger.Signed("support", "support:erika", "A test.")
-STAY_WAITING = {Event.EXPEDITED, Event.MOVED}
+REVIEW = Review(ReviewRule(EVERYBODY, "drill", SECONDS, Decimal(1), "a board", timedelta(hours=1)), Decimal(2))
+STAY_WAITING = {Event.EXPEDITED, Event.MOVED, Event.ADMITTED}
 STAY_RUNNING = {Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED}
 PROMISES = {Event.PROMISE_AT_RISK, Event.PROMISE_ON_TRACK}
+COUNTED = """
+SELECT waiting = (SELECT count(*) FROM jobs WHERE held) AND NOT EXISTS (
+    SELECT FROM jobs FULL JOIN holds ON job_id = id WHERE (held OR state = 'in_review') <> (job_id IS NOT NULL)
+) FROM quotas
+"""
 SEEN: set[tuple[State, State]] = set()
 
 
@@ -79,7 +100,12 @@ class Calls(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.engine = make_engine(self.url, pool_size=2)
         self.book = self.runner.run(Book.open(self.engine))
-        self.runner.run(self.book.do("TRUNCATE jobs CASCADE"))
+        self.runner.run(self.book.do("TRUNCATE jobs, quotas CASCADE"))
+        self.quota = self.runner.run(self.limit())
+
+    async def limit(self) -> Quota:
+        async with transaction(self.engine) as session:
+            return await quotas.put(session, self.book.customer_id, EVERY_KIND, 1, Period.DAY, "UTC")
 
     def teardown(self) -> None:
         self.runner.run(self.engine.dispose())
@@ -92,6 +118,41 @@ class Calls(RuleBasedStateMachine):
     @rule(target=made)
     def accept(self) -> UUID:
         return self.runner.run(self.book.submit(seconds=0))
+
+    @rule(target=made, reviewed=st.booleans())
+    def accept_what_something_may_hold(self, reviewed: bool) -> UUID:  # noqa: FBT001 - hypothesis names its arguments
+        terms = Terms(REVIEW) if reviewed else Terms(quota_id=self.quota.id)
+
+        async def write_one() -> UUID:
+            job = replace(self.book.request(seconds=0), terms=terms)
+            async with self.engine.connect() as session:
+                await write(await driver(session), [job])
+            return job.id
+
+        return self.runner.run(write_one())
+
+    @rule(most=st.integers(1, 3))
+    def turn_the_quota(self, most: int) -> None:
+        async def let_go() -> None:
+            async with transaction(self.engine) as session:
+                await session.execute(text("UPDATE quotas SET most = :most, begun_at = '2026-01-01'"), {"most": most})
+            async with transaction(self.engine) as session:
+                await let_go_of(session, self.quota.id)
+
+        self.runner.run(let_go())
+
+    @rule(job=made, rejects=st.booleans())
+    def decide(self, job: UUID, rejects: bool) -> None:  # noqa: FBT001 - hypothesis names its arguments
+        async def write_one() -> None:
+            async with transaction(self.engine) as session:
+                found = await ledger.found(session, job)
+                assert found is not None
+                if rejects:
+                    await ledger.reject_review(session, found, SIGNED, "No.")
+                else:
+                    await ledger.release_review(session, found, SIGNED)
+
+        self.runner.run(write_one())
 
     @rule(target=tickets, most=st.integers(1, 3), size=st.sampled_from([Size.SMALL, Size.LARGE]))
     def release(self, most: int, size: Size) -> Any:
@@ -195,11 +256,16 @@ class Calls(RuleBasedStateMachine):
             assert not (row["released_at"] and row["state"] not in {"queued", "retrying"})
             assert not (row["cancel_requested_at"] and row["state"] in {"queued", "retrying"})
 
+    @invariant()
+    def what_holds_jobs_is_counted(self) -> None:
+        assert self.runner.run(self.book.scalar(COUNTED))
+
 
 def check_path(entries: list[TimelineEntry]) -> None:
     """Hold a timeline against the state chart."""
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
-    assert (entries[0].event, entries[0].state, entries[0].attempt) == (Event.ACCEPTED, State.QUEUED, 0)
+    assert (entries[0].event, entries[0].attempt) == (Event.ACCEPTED, 0)
+    assert entries[0].state in {State.QUEUED, State.IN_REVIEW}
     retried = {entry.seq - 1 for entry in entries if entry.event is Event.RETRIED}
     assert all(entry.state not in FINISHED or entry.seq in retried for entry in entries[:-1])
     for before, after in pairwise(entries):

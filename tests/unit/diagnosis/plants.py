@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.facts import Attempt, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size, State
+from invoicing.jobs.model.holds import REJECTED, SECONDS, AwaitingQuota, InReview, Period, Quota, period_start
 from invoicing.lanes.model import LANES, Lane, Pause
 from invoicing.lanes.model.line import Ahead
 
@@ -29,7 +31,23 @@ class Plant:
 
 
 def _in_review(scene: Scene) -> None:
+    """Let a person look at it first, because of its amount or its size; perhaps for too long already."""
     scene.job = replace(scene.job, state=State.IN_REVIEW)
+    measure, due = scene.chance.choice((SECONDS, "CNY")), ago(scene.between(-9_000, 9_000))
+    review = InReview(scene.job.submitted_at, due, measure, Decimal("10.5"), Decimal("12000.00"))
+    scene.hold = scene.chance.choice((review, review, None))
+
+
+def _awaiting_quota(scene: Scene) -> None:
+    """Let its customer's quota be used up, by jobs that wait before it too, or have a place for it this moment."""
+    scene.job = replace(scene.job, held=True, attempt=0, started_at=None, released_at=None)
+    scene.attempt = None
+    most, ahead = scene.chance.randint(1, 50), scene.chance.choice((0, 0, scene.chance.randint(1, 1_000)))
+    begun = period_start(Period.DAY, "Asia/Shanghai", NOW)
+    used = scene.chance.choice((most, most, most - 1))
+    quota = Quota(scene.id(), CUSTOMER, "drill", most, Period.DAY, "Asia/Shanghai", begun, used, ahead + 1)
+    held = AwaitingQuota(scene.job.submitted_at, quota, ahead, at_least=ahead == 1_000)
+    scene.hold = scene.chance.choice((held, held, None))
 
 
 def _scheduled(scene: Scene) -> None:
@@ -215,6 +233,12 @@ def _poison(scene: Scene) -> None:
     _dead(scene, scene.chance.randint(0, 5), code="poison", message="2 workers died.")
 
 
+def _rejected(scene: Scene) -> None:
+    """Let a reviewer say no, before it ever began."""
+    scene.attempt = None
+    _dead(scene, 0, code=REJECTED, message="The amount does not fit.")
+
+
 def _bad_input(scene: Scene) -> None:
     """Let it be refused at the first try; perhaps with the field that is wrong."""
     error = {"code": "bad_input", "message": "No."} | scene.chance.choice(({}, {"field": "/payload/lines/2"}))
@@ -241,6 +265,7 @@ def _plants(*rows: tuple[str, Code, str, Callable[[Scene], None]]) -> Sequence[P
 
 WAITING_KIT = _plants(
     ("in review", Code.IN_REVIEW, "state", _in_review),
+    ("awaiting quota", Code.AWAITING_QUOTA, "state time age slots release", _awaiting_quota),
     ("scheduled", Code.SCHEDULED, "state time age slots", _scheduled),
     ("dependency down", Code.DEPENDENCY_DOWN, "needs release", _dependency_down),
     ("timed", Code.RETRY_BACKOFF, "state time age slots release", _retry_backoff),
@@ -267,6 +292,7 @@ RUNNING_KIT = _plants(
 
 ENDED_KIT = _plants(
     ("died of it", Code.POISON, "death", _poison),
+    ("died of it", Code.REJECTED, "death", _rejected),
     ("died of it", Code.BAD_INPUT, "death", _bad_input),
     ("died of it", Code.ATTEMPTS_FAILED, "death", _attempts_failed),
     ("not told", Code.UNDELIVERED_RESULT, "message", _undelivered_result),

@@ -10,6 +10,7 @@ from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.durations import Group, History, learn, magnitude
 from invoicing.diagnosis.model.facts import Attempt, Facts, RunningWork, Snapshot, Ticket, Undelivered, facts_of
 from invoicing.jobs.model import Breaker, Job, Priority, Size, State
+from invoicing.jobs.model.holds import Hold
 from invoicing.lanes.model import LANES, Lane, Pause, Worker
 from invoicing.lanes.model.line import Ahead
 
@@ -43,6 +44,7 @@ class Scene:
     ends: datetime | None = None
     """When the last of what ends at a known time does, and which code that has."""
     timed: Code | None = None
+    hold: Hold | None = None
 
     def id(self) -> UUID:
         """Make up an id."""
@@ -76,6 +78,7 @@ class Scene:
             history=self.history,
             undelivered=None if self.undelivered is None else {JOB: self.undelivered},
             breakers=self.breakers,
+            holds={} if self.hold is None else {JOB: self.hold},
         )
         return facts_of(snapshot, self.job, self.most_attempts)
 

@@ -35,6 +35,7 @@ LEADS_TO = {
     State.DEAD: Event.DEAD,
     State.CANCELLED: Event.CANCELLED,
 }
+QUOTA = {"quota": {"limit": 2, "period": "day"}}
 BACK = (Event.INTERRUPTED, Event.PARKED, Event.RESCUED)
 
 
@@ -61,17 +62,22 @@ def held(cause: Code, since: float, until: float | None, scope: str = HERE, **mo
 @st.composite
 def lives(draw: st.DrawFn) -> Life:
     """Draw a way through the state chart, at times that are not always in order, with whatever else is written."""
-    state, at, attempt, lane = State.QUEUED, draw(st.floats(100, 5_000)), 0, HERE
-    submitted, entries, tries = ago(at), [Entry(ago(at), Event.ACCEPTED, state, 0, {"lane": HERE})], {}
+    state, at = draw(st.sampled_from([State.QUEUED, State.QUEUED, State.IN_REVIEW])), draw(st.floats(100, 5_000))
+    attempt, lane = 0, HERE
+    first: dict[str, Any] = {"lane": HERE, **draw(st.sampled_from([{}, QUOTA]))}
+    submitted, entries, tries = ago(at), [Entry(ago(at), Event.ACCEPTED, state, 0, first)], {}
     for _ in range(draw(st.integers(0, 12))):
         at = max(0.0, at - draw(st.floats(-0.5, 200)))
         if TRANSITIONS[state] and draw(st.sampled_from([True, True, True, False])):
-            state = draw(st.sampled_from(sorted(TRANSITIONS[state])))
-            event = LEADS_TO.get(state) or draw(st.sampled_from(BACK))
+            was, state = state, draw(st.sampled_from(sorted(TRANSITIONS[state])))
+            event = LEADS_TO.get(state) or (Event.RELEASED if was is State.IN_REVIEW else draw(st.sampled_from(BACK)))
             attempt += event is Event.STARTED
             data: dict[str, Any] = {"due_in_s": draw(st.floats(0, 60))} if event is Event.RETRYING else {}
+            data |= draw(st.sampled_from([{}, QUOTA])) if event is Event.RELEASED else {}
         elif state in FINISHED:
             break
+        elif state is State.QUEUED and draw(st.booleans()):
+            event, data = Event.ADMITTED, {}
         else:
             lane = draw(st.sampled_from([HERE, THERE]))
             event, data = Event.MOVED, {"to": lane}
@@ -199,6 +205,21 @@ def test_an_outage_is_booked_while_it_lasts_whatever_else_the_job_waits_for() ->
     assert told(account(one, around, NOW)) == [
         ("running_normally", 40), ("dependency_down", 50), ("lane_saturated", 10),
     ]  # fmt: skip
+
+
+def test_a_review_and_a_quota_are_booked_before_whatever_else_holds_the_lane() -> None:
+    reviewed = {"review": {"measure": "CNY", "limit": "10000", "value": "12000"}}
+    accepted = Entry(ago(100), Event.ACCEPTED, State.IN_REVIEW, 0, {"lane": HERE, **reviewed})
+    released = Entry(ago(70), Event.RELEASED, State.QUEUED, 0, QUOTA)
+    told_of = Entry(ago(50), Event.PROMISE_AT_RISK, State.QUEUED, 0)
+    admitted = Entry(ago(40), Event.ADMITTED, State.QUEUED, 0)
+    one = replace(life(), entries=(accepted, released, told_of, admitted), due_at=ago(40))
+    parts = account(one, [held(Code.LANE_SATURATED, 100, 10)], NOW)
+    booked = [("in_review", 30), ("awaiting_quota", 30), ("lane_saturated", 30), ("starting", 5), ("unexplained", 5)]
+    assert told(parts) == booked
+    assert (parts[0].evidence, parts[1].evidence) == (reviewed["review"], QUOTA["quota"])
+    cancelled = replace(one, entries=(accepted, released), ended_at=ago(20))
+    assert told(account(cancelled, [], NOW)) == [("in_review", 30), ("awaiting_quota", 50)]
 
 
 def test_a_lost_worker_costs_from_its_last_sign_on() -> None:

@@ -22,7 +22,7 @@ INTERNAL = (
 )  # fmt: skip
 """What a customer's sentence does not speak of: how the service is built, and on what."""
 
-OVER = {Code.POISON, Code.BAD_INPUT, Code.ATTEMPTS_FAILED, Code.UNDELIVERED_RESULT}
+OVER = {Code.POISON, Code.REJECTED, Code.BAD_INPUT, Code.ATTEMPTS_FAILED, Code.UNDELIVERED_RESULT}
 """Of these, mostly nothing more happens by itself, so that no time can be told."""
 
 OTHERS = ("other customer", "another customer", "anderer kunde", "anderen kunden", "其他客户", "别的客户")

@@ -142,7 +142,7 @@ def _append(parts: list[Part], part: Part) -> None:
 
 def _waited(stage: Stage, life: Life, known: Sequence[Condition], now: datetime) -> list[Part]:
     scopes = _scopes(stage, life)
-    claims = [*_own(stage, life)]
+    claims = [*_own(stage, life), *_quotas(life, now)]
     claims += [
         _Claim(one.cause, one.since, one.until or now, _with_kind(one, life.kind))
         for one in known
@@ -163,11 +163,24 @@ def _with_kind(condition: Condition, kind: str) -> Mapping[str, Any]:
 def _own(stage: Stage, life: Life) -> Iterator[_Claim]:
     """Find what holds this job alone while it waits: it is due later."""
     entry = stage.entry
-    if entry.event is Event.ACCEPTED and life.due_at > life.submitted_at and not life.tries:
+    scheduled = entry.event is Event.ACCEPTED and entry.state in WAITING and "quota" not in entry.data
+    if scheduled and life.due_at > life.submitted_at and not life.tries:
         yield _Claim(Code.SCHEDULED, stage.since, life.due_at, {"due_at": life.due_at})
     if entry.state is State.RETRYING and "due_in_s" in entry.data:
         due = entry.at + timedelta(seconds=entry.data["due_in_s"])
         yield _Claim(Code.RETRY_BACKOFF, stage.since, due, {"attempt": entry.attempt, "next_attempt_at": due})
+
+
+def _quotas(life: Life, now: datetime) -> Iterator[_Claim]:
+    """Find when it waited for a place of its customer's quota: from where that is told until it went, or ended."""
+    for place, entry in enumerate(life.entries):
+        if entry.event in {Event.ACCEPTED, Event.RELEASED} and "quota" in entry.data:
+            went = (one.at for one in life.entries[place + 1 :] if _went(one))
+            yield _Claim(Code.AWAITING_QUOTA, entry.at, next(went, life.ended_at or now), entry.data["quota"])
+
+
+def _went(entry: Entry) -> bool:
+    return entry.event is Event.ADMITTED or entry.state is not State.QUEUED
 
 
 def _ran(stage: Stage, life: Life, silent_since: datetime | None) -> list[Part]:
@@ -218,7 +231,7 @@ def _rested(stage: Stage, life: Life) -> _Claim:
     """Book the time between a job's death and our staff having it tried again; or a review."""
     entry = stage.entry
     if stage.state not in FINISHED:
-        return _Claim(Code.IN_REVIEW, stage.since, stage.until)
+        return _Claim(Code.IN_REVIEW, stage.since, stage.until, entry.data.get("review", {}))
     attempt = life.tries.get(entry.attempt)
     code = attempt.error_code if attempt else None
     refused = Code.BAD_INPUT if code == Code.BAD_INPUT else Code.ATTEMPTS_FAILED

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
-from invoicing.diagnosis.model import ended, running, waiting
+from invoicing.diagnosis.model import ended, held, running, waiting
 from invoicing.diagnosis.model.check import Check, Code, Rule, proven
 from invoicing.diagnosis.model.facts import Facts
 from invoicing.jobs.model import FINISHED, NEWS_WITHIN
 
 RULES: tuple[Rule, ...] = (
-    waiting.in_review,
+    held.in_review,
+    held.awaiting_quota,
     waiting.scheduled,
     waiting.dependency_down,
     waiting.retry_backoff,
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     running.slower_than_normal,
     running.running_normally,
     ended.poison,
+    ended.rejected,
     ended.bad_input,
     ended.attempts_failed,
     ended.undelivered_result,
@@ -40,6 +42,9 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 _UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED})
 
+_TOLD_MEANWHILE = frozenset({Code.IN_REVIEW, Code.AWAITING_QUOTA})
+"""Causes that may end at any moment before the time at which they should: people decide, and change quotas."""
+
 NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
     {
         Code.SCHEDULED: timedelta(minutes=1),
@@ -47,6 +52,7 @@ NEWS_EVERY: Mapping[Code, timedelta] = MappingProxyType(
         Code.RETRY_BACKOFF: timedelta(minutes=1),
         Code.PAUSED: timedelta(minutes=15),
         Code.IN_REVIEW: timedelta(hours=1),
+        Code.AWAITING_QUOTA: timedelta(hours=1),
         Code.NO_WORKER: timedelta(minutes=1),
         Code.NO_CAPABLE_WORKER: timedelta(minutes=5),
         Code.CUSTOMER_LIMIT: timedelta(minutes=1),
@@ -111,17 +117,20 @@ def unexplained(facts: Facts) -> Check:
 def next_news(check: Check) -> datetime | None:
     """Promise by when the reader hears of it again; None where nothing more comes by itself.
 
-    That is soon after the end of the cause if it has one, else soon after the next beat of its rhythm. Beats are
+    That is soon after the end of the cause if it has one, else soon after the next beat of its rhythm; the earlier of
+    both where people may end it before. Beats are
     counted from the cause's beginning (where that is not known, by the clock), so that asking again does not put them
     off.
     """
     if check.code not in NEWS_EVERY:
         return None
     now, every = check.observed_at, NEWS_EVERY[check.code]
-    if check.until is not None and check.until > now:
-        return check.until + NEWS_WITHIN
+    end = check.until if check.until is not None and check.until > now else None
+    if end is not None and check.code not in _TOLD_MEANWHILE:
+        return end + NEWS_WITHIN
     start = check.since or now - (now - _EPOCH) % every
-    return start + _beat(max(now - start, timedelta(0)), every) + NEWS_WITHIN
+    beat = start + _beat(max(now - start, timedelta(0)), every)
+    return min(beat, end or beat) + NEWS_WITHIN
 
 
 def _beat(elapsed: timedelta, every: timedelta) -> timedelta:

@@ -13,6 +13,7 @@ class Code(StrEnum):
     """The causes that can be proven today, in the order of their rules."""
 
     IN_REVIEW = "in_review"
+    AWAITING_QUOTA = "awaiting_quota"
     SCHEDULED = "scheduled"
     DEPENDENCY_DOWN = "dependency_down"
     RETRY_BACKOFF = "retry_backoff"
@@ -30,6 +31,7 @@ class Code(StrEnum):
     SLOWER_THAN_NORMAL = "slower_than_normal"
     RUNNING_NORMALLY = "running_normally"
     POISON = "poison"
+    REJECTED = "rejected"
     BAD_INPUT = "bad_input"
     ATTEMPTS_FAILED = "attempts_failed"
     UNDELIVERED_RESULT = "undelivered_result"

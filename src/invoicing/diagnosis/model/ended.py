@@ -3,9 +3,12 @@
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
 from invoicing.diagnosis.model.facts import Facts
 from invoicing.jobs.model import FINISHED, State
+from invoicing.jobs.model.holds import REJECTED
 from invoicing.jobs.model.losses import POISON
 
 _BAD_INPUT = "bad_input"
+_BY_ITSELF = frozenset({POISON, REJECTED})
+"""Errors that are a cause of their own."""
 
 
 def poison(facts: Facts) -> Check:
@@ -16,9 +19,16 @@ def poison(facts: Facts) -> Check:
     return proven(Code.POISON, facts, facts.job.finished_at, evidence=evidence)
 
 
+def rejected(facts: Facts) -> Check:
+    """Prove that a reviewer said no."""
+    if facts.job.state is not State.DEAD or _error_code(facts) != REJECTED:
+        return disproven(Code.REJECTED, facts)
+    return proven(Code.REJECTED, facts, facts.job.finished_at, evidence={"error": _error(facts)})
+
+
 def bad_input(facts: Facts) -> Check:
     """Prove that the request cannot be carried out as it is: with the field and the rule, where one is named."""
-    if facts.job.state is not State.DEAD or _error_code(facts) == POISON or _out_of_attempts(facts):
+    if facts.job.state is not State.DEAD or _error_code(facts) in _BY_ITSELF or _out_of_attempts(facts):
         return disproven(Code.BAD_INPUT, facts)
     wording = "field" if (facts.job.error or {}).get("field") else "plain"
     return proven(Code.BAD_INPUT, facts, facts.job.finished_at, wording=wording, evidence={"error": _error(facts)})
@@ -26,7 +36,7 @@ def bad_input(facts: Facts) -> Check:
 
 def attempts_failed(facts: Facts) -> Check:
     """Prove that every attempt that its kind allows has failed."""
-    if facts.job.state is not State.DEAD or _error_code(facts) == POISON or not _out_of_attempts(facts):
+    if facts.job.state is not State.DEAD or _error_code(facts) in _BY_ITSELF or not _out_of_attempts(facts):
         return disproven(Code.ATTEMPTS_FAILED, facts)
     evidence = {"failures": facts.job.failures, "error": _error(facts)}
     wording = "one" if facts.job.failures == 1 else "plain"

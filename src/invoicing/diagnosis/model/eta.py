@@ -80,7 +80,9 @@ def foresee(facts: Facts, cause: Check) -> Foreseen | None:
             span = wait + own if wait and own else None
             certain = wait == _NOTHING
             stage = Stage.STARTING if certain else Stage.WAITING
-        case Code.SCHEDULED | Code.RETRY_BACKOFF | Code.PAUSED:
+        case Code.IN_REVIEW if cause.until is None or cause.until <= facts.now:  # nobody knows when it is decided
+            return None
+        case Code.SCHEDULED | Code.RETRY_BACKOFF | Code.PAUSED | Code.IN_REVIEW | Code.AWAITING_QUOTA:
             start = max(0.0, ((cause.until or facts.now) - facts.now).total_seconds())
             own = _from_history(facts)
             span = _Span(start, start, start) + own if own else None

@@ -9,6 +9,7 @@ from invoicing.diagnosis.model.durations import History, Prediction
 from invoicing.diagnosis.model.margins import AllMargins
 from invoicing.jobs.model import WAITING, Breaker, Breakers, Job
 from invoicing.jobs.model.dependencies import first_shut
+from invoicing.jobs.model.holds import Hold
 from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker
 from invoicing.lanes.model.line import Ahead
 from invoicing.lanes.model.room import Capacity, capacity, free
@@ -94,6 +95,8 @@ class Snapshot:
     """What could not be told of finished jobs; None: not looked at."""
     breakers: Breakers = field(default_factory=dict)
     """What is down that jobs need from outside."""
+    holds: Mapping[UUID, Hold] = field(default_factory=dict)
+    """The reviews and quotas that hold jobs."""
     _rooms: dict[tuple[UUID, ...], "_Room"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def room(self, serving: tuple[Worker, ...]) -> "_Room":
@@ -152,11 +155,12 @@ class Facts:
     """None: not looked at."""
     down: Breaker | None = None
     """The first that is down of what the job needs from outside."""
+    hold: Hold | None = None
 
     @property
     def waiting(self) -> bool:
-        """Whether the job waits for a slot, or for its time."""
-        return self.job.state in WAITING
+        """Whether the job waits for a slot, or for its time, and not for what holds it."""
+        return waits(self.job)
 
     @property
     def due(self) -> bool:
@@ -217,6 +221,11 @@ class Facts:
         return min(self.now, max(self.attempt_began, reported)) if reported else self.attempt_began
 
 
+def waits(job: Job) -> bool:
+    """Tell whether a job waits for a slot, or for its time."""
+    return job.state in WAITING and not job.held
+
+
 def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
     """Pick out of a snapshot what concerns one job; slots are counted as the dispatcher counts them."""
     lane = Lane(job.priority, job.size)
@@ -236,7 +245,7 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         free=max(0, min(room.left[below] for below in SIZES[: SIZES.index(lane.size) + 1])),
         running=snapshot.running,
         runways=snapshot.runways,
-        place=snapshot.places.get(job.id) if job.state in WAITING and job.due_at <= snapshot.now else None,
+        place=snapshot.places.get(job.id) if waits(job) and job.due_at <= snapshot.now else None,
         cap=snapshot.caps.get(job.customer_id),
         attempt=snapshot.attempts.get(job.id),
         history=snapshot.history,
@@ -247,4 +256,5 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         undelivered=None if snapshot.undelivered is None else snapshot.undelivered.get(job.id, ()),
         margins=snapshot.margins,
         down=snapshot.breakers.get(first_shut(job.needs, snapshot.breakers) or ""),
+        hold=snapshot.holds.get(job.id),
     )

@@ -109,13 +109,20 @@ def stages(life: Life, now: datetime) -> tuple[Stage, ...]:
 
 def _marks(life: Life) -> Iterator[tuple[Entry, str | None]]:
     """Find the entries that begin a stage, each with the lane that the job is in from there on."""
-    entry, lane = Entry(life.submitted_at, Event.ACCEPTED, State.QUEUED, 0), _first_lane(life)
+    entry, lane = _first(life), _first_lane(life)
     yield entry, lane
     for following in life.entries:
         before, lane = (entry.state, lane), _lane_after(lane, following)
-        if (following.state, lane) != before:
+        if (following.state, lane) != before or following.event is Event.ADMITTED:
             entry = following
             yield entry, lane
+
+
+def _first(life: Life) -> Entry:
+    """Give the entry with which it was accepted, be it made up."""
+    first = life.entries[0] if life.entries else None
+    accepted = first is not None and first.event is Event.ACCEPTED and first.state is State.IN_REVIEW
+    return first if first and accepted else Entry(life.submitted_at, Event.ACCEPTED, State.QUEUED, 0)
 
 
 def _first_lane(life: Life) -> str | None:

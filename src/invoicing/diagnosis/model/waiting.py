@@ -13,13 +13,6 @@ _MOST_NAMED = 20
 """Jobs that evidence names one by one."""
 
 
-def in_review(facts: Facts) -> Check:
-    """Prove that a person decides before the job may run."""
-    if facts.job.state is not State.IN_REVIEW:
-        return disproven(Code.IN_REVIEW, facts)
-    return proven(Code.IN_REVIEW, facts, facts.job.submitted_at)
-
-
 def scheduled(facts: Facts) -> Check:
     """Prove that the job is due later, and that not because it failed."""
     if not facts.waiting or facts.due or facts.job.state is State.RETRYING:

@@ -201,7 +201,7 @@ WITH lanes AS MATERIALIZED (
 UNION ALL
 (SELECT j.id FROM lanes CROSS JOIN LATERAL (
     SELECT id FROM jobs WHERE customer_id = lanes.customer_id AND size = lanes.size AND priority = lanes.priority
-      AND state IN ('queued', 'retrying') AND released_at IS NULL LIMIT 1
+      AND state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held LIMIT 1
 ) AS j)
 """)
 

@@ -19,7 +19,7 @@ Place = tuple[UUID, UUID]
 
 _FIRST: Place = (UUID(int=0), UUID(int=0))
 
-_WAITING = "j.finished_at IS NULL AND j.state IN ('queued', 'retrying')"
+_WAITING = "j.finished_at IS NULL AND j.state IN ('queued', 'retrying') AND NOT j.held"
 _RUNNING = "j.state = 'running'"
 _UNTOLD = """
 j.id IN (

@@ -44,7 +44,7 @@ _KNOWN = text("SELECT * FROM incident_notices WHERE incident_id = :id")
 
 _FIRST_JOB = """
 (SELECT j.id FROM jobs j
-WHERE j.customer_id = t.customer_id AND j.finished_at IS NULL AND j.state IN ('queued', 'retrying')
+WHERE j.customer_id = t.customer_id AND j.finished_at IS NULL AND j.state IN ('queued', 'retrying') AND NOT j.held
 ORDER BY j.id LIMIT 1)
 """
 
@@ -112,7 +112,7 @@ FROM incident_notices n LEFT JOIN LATERAL (
     (SELECT id, state FROM (
         SELECT * FROM jobs WHERE customer_id = n.customer_id AND id >= n.first_job ORDER BY id LIMIT :most_looked_at
     ) AS jobs
-    WHERE submitted_at < :until AND state <> 'in_review'
+    WHERE submitted_at < :until AND state <> 'in_review' AND NOT held
         AND priority || '-' || size = ANY(n.lanes) AND (finished_at IS NULL OR finished_at >= n.since)
         AND (started_at IS NULL OR started_at >= n.since OR state IN ('queued', 'retrying') OR EXISTS (
             SELECT FROM attempts a WHERE a.job_id = jobs.id AND a.number = jobs.attempt AND a.started_at >= n.since

@@ -93,8 +93,8 @@ class BatchReception:
             lines = lines_of(file, LONGEST_LINE)
             while group := list(islice(lines, _TOGETHER)):
                 taken = await self._take_in(request, principal, key, group)
-                replayed = [job_id for one in taken for job_id in _replayed(one)]
-                shown = await self._shown(principal, replayed, spoken)
+                stored = [job_id for one in taken for job_id in _stored(one)]
+                shown = await self._shown(principal, stored, spoken)
                 for one in taken:
                     yield to_json(self._answer(request, principal, one, shown, spoken)) + b"\n"
 
@@ -145,7 +145,7 @@ class BatchReception:
         digest = hashlib.sha256(line.content).digest()
         origin = Origin(tenant_of(principal), principal.key_id, own or f"{key}:{line.number}", digest)
         kind, desk = self.submissions.kinds[checked.kind], self.reception
-        return new_job(checked, origin, kind, desk.place, line.content, desk.agreed)
+        return new_job(checked, origin, kind, desk.rulings, line.content)
 
     async def _shown(
         self, principal: Principal, job_ids: Sequence[UUID], spoken: Spoken
@@ -167,15 +167,20 @@ class BatchReception:
             body = problem_body(problem, support_reference(request))
             return {"line": one.line.number, "status": problem.status, "problem": body}
         self.reception.outcomes["replayed" if one.accepted.replayed else "accepted"] += 1
-        if one.accepted.replayed:
+        if _known_there(one.accepted):
             view = shown.get(one.accepted.job_id)
         else:
             view = self.reception.shown_new(principal, as_accepted(one.new, one.accepted), now(), spoken)
         return {"line": one.line.number, "status": 202, "replayed": one.accepted.replayed, "job": view}
 
 
-def _replayed(one: _Taken) -> Sequence[UUID]:
-    return [one.accepted.job_id] if one.accepted is not None and one.accepted.replayed else []
+def _stored(one: _Taken) -> Sequence[UUID]:
+    """Give the job of a line whose standing the ledger alone knows: it was there, or something holds it."""
+    return [one.accepted.job_id] if one.accepted is not None and _known_there(one.accepted) else []
+
+
+def _known_there(accepted: Accepted) -> bool:
+    return accepted.replayed or accepted.held
 
 
 def add_batch(router: Router, batch: BatchReception) -> None:

@@ -19,12 +19,10 @@ from invoicing.jobs.intake import Intake
 from invoicing.jobs.model import Accepted, Job, NewJob
 from invoicing.jobs.store import read
 from invoicing.jobs.submission import (
-    Agreed,
     Checked,
     Origin,
-    Placement,
+    Rulings,
     Submissions,
-    as_usual,
     new_job,
 )
 from invoicing.jobs.tracing import CALLER, Traces
@@ -55,10 +53,9 @@ class Reception:
     submissions: Submissions
     acceptor: Acceptor
     intake: Intake
-    place: Placement
+    rulings: Rulings
     newcomer: Newcomer
     largest: int
-    agreed: Agreed = as_usual
     outcomes: Counter[str] = field(default_factory=Counter)
     """What became of requests for jobs so far: `accepted`, `replayed`, or the code they were refused with."""
     traces: Traces | None = None
@@ -75,8 +72,8 @@ class Reception:
             new, accepted = await self.take_in(origin, body)
         self.outcomes["replayed" if accepted.replayed else "accepted"] += 1
         self.trace(request, new, accepted, began_ns)
-        if accepted.replayed or new is None:
-            return await self._replayed(principal, accepted, spoken)
+        if accepted.replayed or accepted.held or new is None:
+            return await self._stored(principal, accepted, spoken)
         return self._accepted(principal, as_accepted(new, accepted), spoken)
 
     def trace(self, request: Request, new: NewJob | None, accepted: Accepted, began_ns: int) -> None:
@@ -151,7 +148,7 @@ class Reception:
         return await self.acceptor.earlier(origin.customer_id, origin.idempotency_key, origin.body_hash)
 
     def _new(self, checked: Checked, origin: Origin, body: bytes) -> NewJob:
-        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.place, body, self.agreed)
+        return new_job(checked, origin, self.submissions.kinds[checked.kind], self.rulings, body)
 
     def shown_new(self, principal: Principal, job: Job, moment: datetime, spoken: Spoken) -> dict[str, Any]:
         """Show a job that was accepted this instant."""
@@ -162,13 +159,13 @@ class Reception:
         view = self.shown_new(principal, job, moment, spoken)
         return answer(view, 202, {"Location": f"/v1/jobs/{job.id}", **job_headers(job, view, moment, spoken)})
 
-    async def _replayed(self, principal: Principal, accepted: Accepted, spoken: Spoken) -> Response:
+    async def _stored(self, principal: Principal, accepted: Accepted, spoken: Spoken) -> Response:
         async with self.desk.engine.connect() as session:
             job = await read.get(session, tenant_of(principal), accepted.job_id)
             if job is None:
                 raise Problem("gone", "The job of this Idempotency-Key has been removed.")
             (view,) = await self.desk.shown(session, principal, [job], spoken)
-        headers = {"Location": f"/v1/jobs/{job.id}", "Idempotency-Replayed": "true"}
+        headers = {"Location": f"/v1/jobs/{job.id}"} | ({"Idempotency-Replayed": "true"} if accepted.replayed else {})
         return answer(view, 202, headers | job_headers(job, view, now(), spoken))
 
 

@@ -51,7 +51,8 @@ NO_TRIES = Tries()
 
 _PROMISES = {Event.PROMISE_AT_RISK, Event.PROMISE_ON_TRACK, Event.PROMISE_MISSED, Event.PROMISE_MOVED}
 _TOLD = {*_PROMISES, Event.UPDATE}
-_STAY = frozenset({Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED, Event.EXPEDITED, Event.MOVED, *_TOLD})
+_WAITS_ON = {Event.EXPEDITED, Event.MOVED, Event.ADMITTED}
+_STAY = frozenset({Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED, *_WAITS_ON, *_TOLD})
 _LEADS_TO: Mapping[Event, State] = {
     Event.STARTED: State.RUNNING,
     Event.SUCCEEDED: State.SUCCEEDED,
@@ -61,9 +62,10 @@ _LEADS_TO: Mapping[Event, State] = {
     Event.PARKED: State.QUEUED,
     Event.RESCUED: State.QUEUED,
     Event.RETRIED: State.QUEUED,
+    Event.RELEASED: State.QUEUED,
     Event.CANCELLED: State.CANCELLED,
 }
-_FIRST = Row(1, Event.ACCEPTED, State.QUEUED, 0)
+_FIRST = frozenset(Row(1, Event.ACCEPTED, state, 0) for state in (State.QUEUED, State.IN_REVIEW))
 
 
 def holes(stand: Stand, rows: Iterable[Row], tries: Tries) -> Iterator[Discrepancy]:
@@ -86,7 +88,7 @@ def holes(stand: Stand, rows: Iterable[Row], tries: Tries) -> Iterator[Discrepan
 
 
 def _first(row: Row) -> str:
-    return "" if row == _FIRST else f"begins with {row.event} ({row.state}), not with its acceptance"
+    return "" if row in _FIRST else f"begins with {row.event} ({row.state}), not with its acceptance"
 
 
 def _step(before: Row, row: Row) -> str:

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from invoicing.jobs.model.calendars import Promise, calendar_of, due_of, span_of
 from invoicing.jobs.model.dependencies import Said
+from invoicing.jobs.model.holds import FREE, Terms
 from invoicing.jobs.model.money import Money
 from invoicing.jobs.model.outcomes import Verdict
 from invoicing.jobs.model.promises import PromiseStatus
@@ -76,6 +78,8 @@ class Job:
     currency: str | None = None
     needs: str = ""
     """What it needs from outside, by name (see `model/dependencies.py`)."""
+    held: bool = False
+    """Whether it is queued and waits for a place of its customer's quota, out of the dispatcher's sight."""
 
     @property
     def progress(self) -> Progress | None:
@@ -173,6 +177,16 @@ class NewJob:
     """Where the promise is counted by a calendar, when it is due; `promise` is then how long that is from now."""
     worth: Money | None = None
     """What it is about, where its kind knows."""
+    agreed: Promise | None = None
+    """What is promised from the moment on at which it may run."""
+    terms: Terms = FREE
+    """What may hold it before it runs."""
+
+    def due_from(self, turn_at: datetime | None) -> datetime | None:
+        """Say when its promise is due: counted from its turn, where it waits for one."""
+        if turn_at is None or self.agreed is None:
+            return self.promise_due
+        return due_of(turn_at, span_of(self.agreed), calendar_of(self.agreed))
 
 
 @dataclass(frozen=True)
@@ -182,3 +196,5 @@ class Accepted:
     job_id: UUID
     replayed: bool
     submitted_at: datetime | None = None
+    held: bool = False
+    """Whether something holds it, so that the ledger alone knows how it stands."""

@@ -35,6 +35,8 @@ class Event(StrEnum):
     EXPEDITED = "expedited"
     MOVED = "moved"
     RETRIED = "retried"
+    RELEASED = "released"
+    ADMITTED = "admitted"
     PROMISE_AT_RISK = "promise_at_risk"
     PROMISE_ON_TRACK = "promise_on_track"
     PROMISE_MISSED = "promise_missed"

@@ -34,11 +34,11 @@ WITH changed AS (
         SELECT first.order_at - interval '1 ms' FROM jobs AS first
         WHERE first.customer_id = jobs.customer_id AND first.key_id = jobs.key_id AND first.size = jobs.size
           AND first.priority = jobs.priority AND first.needs = jobs.needs
-          AND first.state IN ('queued', 'retrying') AND first.released_at IS NULL
+          AND first.state IN ('queued', 'retrying') AND first.released_at IS NULL AND NOT first.held
           AND first.expedited_at IS NULL
         ORDER BY first.order_at, first.id LIMIT 1
     ))
-    WHERE id = :id AND state IN ('queued', 'retrying') AND expedited_at IS NULL
+    WHERE id = :id AND state IN ('queued', 'retrying') AND expedited_at IS NULL AND NOT held
     RETURNING id, revision, state, attempt
 ), {_TOLD}
 """)
@@ -50,7 +50,7 @@ WITH changed AS (
                         THEN greatest(submitted_at, CASE state WHEN 'retrying' THEN due_at END)
                              + CAST(:delay AS interval)
                         ELSE order_at END
-    WHERE id = :id AND state IN ('queued', 'retrying') AND (priority <> :priority OR size <> :size)
+    WHERE id = :id AND state IN ('queued', 'retrying') AND NOT held AND (priority <> :priority OR size <> :size)
     RETURNING id, revision, state, attempt
 ), {_TOLD}
 """)

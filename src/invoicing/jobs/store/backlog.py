@@ -15,11 +15,11 @@ from invoicing.jobs.model.states import Priority, Size
 _QUEUES = """
 WITH RECURSIVE queues AS (
     (SELECT customer_id, key_id, size, priority, needs FROM jobs
-     WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+     WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
      ORDER BY customer_id, key_id, size, priority, needs LIMIT 1)
     UNION ALL SELECT next.* FROM queues CROSS JOIN LATERAL (
         SELECT customer_id, key_id, size, priority, needs FROM jobs
-        WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+        WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
           AND (customer_id, key_id, size, priority, needs)
               > (queues.customer_id, queues.key_id, queues.size, queues.priority, queues.needs)
         ORDER BY customer_id, key_id, size, priority, needs LIMIT 1
@@ -52,7 +52,7 @@ CROSS JOIN LATERAL (
     SELECT id, attempt, order_at, predicted_s, expedited_at FROM jobs
     WHERE customer_id = asked.customer_id AND key_id = asked.key_id AND size = asked.size
       AND priority = asked.priority AND needs = asked.needs
-      AND state IN ('queued', 'retrying') AND released_at IS NULL AND due_at <= now()
+      AND state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held AND due_at <= now()
       AND (jobs.order_at, jobs.id) > (begin.order_at, coalesce(asked.behind, '00000000-0000-0000-0000-000000000000'))
     ORDER BY order_at, id LIMIT $6
 ) AS head

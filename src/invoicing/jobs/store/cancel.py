@@ -14,7 +14,7 @@ WITH found AS (
 ), changed AS (
     UPDATE jobs SET revision = revision + 1, cancel_requested_at = now(),
         state = CASE WHEN jobs.state = 'running' THEN 'running' ELSE 'cancelled' END,
-        finished_at = CASE WHEN jobs.state = 'running' THEN NULL ELSE now() END, released_at = NULL
+        finished_at = CASE WHEN jobs.state = 'running' THEN NULL ELSE now() END, released_at = NULL, held = false
     FROM found
     WHERE jobs.id = found.id AND cancel_requested_at IS NULL AND NOT irrevocable
       AND jobs.state IN ('in_review', 'queued', 'retrying', 'running')
@@ -24,6 +24,15 @@ WITH found AS (
     INSERT INTO timeline (job_id, seq, event, state, attempt)
     SELECT id, revision, CASE state WHEN 'running' THEN 'cancel_requested' ELSE 'cancelled' END, state, attempt
     FROM changed
+), let_go AS (
+    DELETE FROM holds USING changed WHERE job_id = changed.id AND changed.state = 'cancelled' RETURNING quota_id
+), given_back AS (
+    DELETE FROM quota_places USING changed
+    WHERE job_id = changed.id AND changed.state = 'cancelled' AND changed.attempt = 0 RETURNING quota_id, begun_at
+), counted AS (
+    UPDATE quotas SET waiting = waiting - (SELECT count(*) FROM let_go WHERE quota_id = quotas.id),
+        used = used - (SELECT count(*) FROM given_back WHERE quota_id = quotas.id AND begun_at = quotas.begun_at)
+    WHERE id IN (SELECT quota_id FROM let_go UNION SELECT quota_id FROM given_back)
 ), followers AS ({TOLD_JOBS}), dispatcher AS ({told_backlog("changed", "state <> 'running'")}),
 worker AS (SELECT pg_notify('{CONTROL}', id::text || chr(58) || 'cancel') FROM changed WHERE state = 'running')
 SELECT found.state AS before, changed.state AS after FROM found LEFT JOIN changed ON true

@@ -143,6 +143,7 @@ async def ahead_of(session: Session, job: Job, most: int) -> int:
             jobs.c.size == job.size,
             jobs.c.state.in_((State.QUEUED, State.RETRYING)),
             jobs.c.due_at <= func.now(),
+            jobs.c.held.is_(False),
             jobs.c.id != job.id,
             earlier,
         )

@@ -26,7 +26,8 @@ WITH gate AS MATERIALIZED (
     SELECT jobs.id, asked.place FROM asked JOIN jobs ON jobs.id = asked.id
     WHERE EXISTS (SELECT FROM gate)
       AND jobs.attempt = asked.attempt - 1 AND jobs.priority = asked.priority AND jobs.size = asked.size
-      AND (jobs.state IN ('queued', 'retrying') AND jobs.released_at IS NULL) IS TRUE AND jobs.due_at <= now()
+      AND (jobs.state IN ('queued', 'retrying') AND jobs.released_at IS NULL AND NOT jobs.held) IS TRUE
+      AND jobs.due_at <= now()
     FOR NO KEY UPDATE OF jobs SKIP LOCKED
 )
 UPDATE jobs SET released_at = greatest(now(), to_timestamp($5)) + free.place * interval '1 microsecond'

@@ -14,11 +14,11 @@ _FINISHED_LOOKED_AT = 2_000
 _OLDEST = text("""
 WITH RECURSIVE queues AS (
     (SELECT customer_id, key_id, size, priority, needs FROM jobs
-     WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+     WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
      ORDER BY customer_id, key_id, size, priority, needs LIMIT 1)
     UNION ALL SELECT next.* FROM queues CROSS JOIN LATERAL (
         SELECT customer_id, key_id, size, priority, needs FROM jobs
-        WHERE state IN ('queued', 'retrying') AND released_at IS NULL
+        WHERE state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
           AND (customer_id, key_id, size, priority, needs)
               > (queues.customer_id, queues.key_id, queues.size, queues.priority, queues.needs)
         ORDER BY customer_id, key_id, size, priority, needs LIMIT 1
@@ -29,7 +29,7 @@ SELECT priority, size, min(submitted_at) AS oldest FROM (
         SELECT submitted_at FROM jobs
         WHERE customer_id = looked_at.customer_id AND key_id = looked_at.key_id AND size = looked_at.size
           AND priority = looked_at.priority AND needs = looked_at.needs
-          AND state IN ('queued', 'retrying') AND released_at IS NULL
+          AND state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
         ORDER BY order_at, id LIMIT 1
     ) AS first
     UNION ALL

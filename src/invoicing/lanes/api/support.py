@@ -27,7 +27,20 @@ from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.languages import ACCEPT_LANGUAGE, LANGUAGE_HEADERS, Languages
 from invoicing.kit.http.queries import query_flag
 from invoicing.kit.moments import Moment
-from invoicing.lanes.acting import Cancel, Done, Expedite, Move, Promise, Retry, Seen, Wish, act, refuse_promise
+from invoicing.lanes.acting import (
+    Cancel,
+    Done,
+    Expedite,
+    Move,
+    Promise,
+    Reject,
+    Release,
+    Retry,
+    Seen,
+    Wish,
+    act,
+    refuse_promise,
+)
 
 TAG = "support"
 
@@ -76,7 +89,25 @@ class PromiseForm(BaseModel):
     due: Moment
 
 
-Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm)
+class RejectForm(BaseModel):
+    """Why a job may not run: for our staff, and for its customer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    message: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=500,
+            pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+            description="What its customer reads.",
+            examples=["The amount does not fit your contract."],
+        ),
+    ]
+
+
+Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm, RejectForm)
 
 
 class StandingBody(BaseModel):
@@ -132,6 +163,14 @@ class Bench:
     async def promise(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:promise`."""
         return await self._act(request, PromiseForm, lambda asked: Promise(asked.due.astimezone(UTC)))
+
+    async def release(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:release`."""
+        return await self._act(request, ActForm, lambda _: Release())
+
+    async def reject(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:reject`."""
+        return await self._act(request, RejectForm, lambda asked: Reject(asked.message))
 
     async def _act(self, request: Request, model: type[Asked], wished: Callable[[Asked], Wish]) -> Response:
         """Act, or only look what acting would change."""
@@ -200,6 +239,10 @@ _TEXTS = {
     "promise": "The customer is told (`job.promise_moved`), with the time that is expected now and the proven cause. "
     "A time that is over, or in which nobody works where the promise is in business hours, is refused with 422 and the "
     "next open time; a finished job with 409.",
+    "release": "A job in review joins its lane and waits from now on; where its customer's quota is used up it waits "
+    "for a place first. One that is not in review is refused with 409.",
+    "reject": "A job in review ends as dead, with the error `review_rejected` and the message; it is not tried again. "
+    "One that is not in review is refused with 409.",
     "cancel": "A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
 }
 
@@ -219,6 +262,8 @@ def add_support(router: Router, bench: Bench) -> None:
     add("move", bench.move, "Move a waiting job to another lane (support, ops)", MoveForm)
     add("retry", bench.retry, "Have a job tried again now (support, ops)", ActForm)
     add("promise", bench.promise, "Promise another time for a job (support, ops)", PromiseForm)
+    add("release", bench.release, "Let a job go that is in review (support, ops)", ActForm)
+    add("reject", bench.reject, "Reject a job that is in review (support, ops)", RejectForm)
     add("cancel", bench.cancel, "Cancel a job (support, ops)", ActForm)
 
 

@@ -1,0 +1,48 @@
+"""`holds`: the reviews that are open, those due first first."""
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from invoicing.cli.client import Answer, reach
+from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
+from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.wording import clock
+
+_MOST = 200
+
+
+def attach(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("holds", rich_help_panel="A running service")(holds)
+
+
+def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
+    """List the jobs that somebody has to decide about, those due first first (support, ops).
+
+    Example: `invoicing holds`, then `invoicing jobs release ID --reason "..."` or `invoicing jobs reject ID ...`
+    """
+    with reach(home, url, key, "support") as service:
+        found = service.get("/v1/support/holds", page_size=_MOST)
+    if as_json:
+        emit(found)
+        return
+    if not found["items"]:
+        say("No job is in review.")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("job", "customer", "kind", "reference", "owner", "why", "since", "due"):
+        table.add_column(column, overflow="fold" if column == "job" else "ellipsis")
+    for one in found["items"]:
+        table.add_row(*map(escape, _words(one)), style="red" if one["overdue"] else None)
+    OUT.print(table)
+    if found["next_page_token"]:
+        say(f"These are the first {_MOST}.")
+
+
+def _words(one: Answer) -> tuple[str, ...]:
+    unit = "s" if one["measure"] == "seconds" else one["measure"]
+    why = f"{one['value']} {unit}, above {one['above']}"
+    due = f"{clock(one['due'])}, overdue" if one["overdue"] else clock(one["due"])
+    of = (one["job_id"], one["customer"], one["kind"], one["reference"] or "-", one["owner"])
+    return (*of, why, clock(one["since"]), due)

@@ -1,0 +1,99 @@
+"""What our staff have to decide: the reviews that are open, those due first first."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.customers.api.gate import Gate
+from invoicing.customers.model import Role
+from invoicing.jobs import service as ledger
+from invoicing.jobs.holding import OpenReview
+from invoicing.jobs.model.holds import plain
+from invoicing.kit.cursor import place_of, token_of
+from invoicing.kit.http.answers import answer
+from invoicing.kit.http.contract import Given, Router
+from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN, page_size_of, wrong
+
+TAG = "support"
+
+_LIST = "holds"
+_FIRST = datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0)
+
+
+class HoldBody(BaseModel):
+    """A job that somebody has to decide about."""
+
+    job_id: UUID
+    customer: str
+    kind: str
+    reference: str | None
+    cause: str = Field(description="`in_review`.")
+    owner: str = Field(description="Who decides.")
+    since: datetime
+    due: datetime = Field(description="By when it should be decided.")
+    overdue: bool
+    measure: str = Field(description="A currency, or `seconds` of predicted work.")
+    above: str = Field(description="What is above this is reviewed.")
+    value: str
+    promise_due: datetime
+
+
+class HoldPage(BaseModel):
+    """A page of them."""
+
+    items: list[HoldBody]
+    next_page_token: str | None
+
+
+@dataclass(frozen=True)
+class Inbox:
+    """Shows what is to be decided."""
+
+    gate: Gate
+    engine: AsyncEngine
+
+    async def list(self, request: Request) -> Response:
+        """Answer `GET /v1/support/holds`."""
+        await self.gate.staff(request, Role.SUPPORT, Role.OPS)
+        size, token = page_size_of(request), request.query_params.get("page_token")
+        after = _place(token) if token else _FIRST
+        async with self.engine.connect() as session:
+            found = await ledger.open_reviews(session, after, size + 1)
+        last = found[size - 1] if len(found) > size else None
+        more = last and token_of(_LIST, {"due": last.due, "job": last.job_id})
+        return answer({"items": [_view(one) for one in found[:size]], "next_page_token": more})
+
+
+def _place(token: str) -> tuple[datetime, UUID]:
+    place = place_of(_LIST, token)
+    if place.keys() != {"due", "job"}:
+        raise wrong("page_token", "This page_token belongs to another list.", "Use next_page_token as it came.")
+    return datetime.fromisoformat(place["due"]), UUID(place["job"])
+
+
+def _view(one: OpenReview) -> dict[str, Any]:
+    times = {name: getattr(one, name).astimezone(UTC) for name in ("since", "due", "promise_due")}
+    measured = {"above": plain(one.threshold), "value": plain(one.value)}
+    shown = {name: value for name, value in asdict(one).items() if name != "threshold"}
+    return {**shown, **times, **measured, "cause": "in_review"}
+
+
+def add_holds(router: Router, inbox: Inbox) -> None:
+    """Add the route."""
+    router.operation(
+        "GET",
+        "/v1/support/holds",
+        inbox.list,
+        name="listHolds",
+        summary="List the reviews that are open, those due first first (support, ops)",
+        text="`POST /v1/support/jobs/{job_id}:release` and `:reject` decide.",
+        tag=TAG,
+        parameters=[PAGE_SIZE, PAGE_TOKEN],
+        answers={200: Given("A page of them.", {"application/json": HoldPage})},
+        problems=[400],
+    )

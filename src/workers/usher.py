@@ -1,0 +1,67 @@
+"""Lets jobs go that wait for a place in a quota: when its period begins anew, or a place was given back.
+
+Part of the watchdog process. Any number of them may run: whoever has locked a quota lets go, the others pass it over.
+"""
+
+import asyncio
+import contextlib
+import logging
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from invoicing.jobs import service as ledger
+from invoicing.kit.db import transaction
+from workers.pulse import Pulses
+from workers.settling import UNREACHABLE
+
+log = logging.getLogger(__name__)
+
+_EVERY_S = 1.0
+
+
+class Usher:
+    """Runs its rounds until told to stop; one that fails is logged and comes again."""
+
+    def __init__(self, engine: AsyncEngine, *, every_s: float = _EVERY_S, pulses: Pulses | None = None) -> None:
+        """Look after the quotas of a ledger."""
+        self._engine = engine
+        self._every_s = every_s
+        self._pulse = (pulses or Pulses()).of("quotas", every_s)
+        self._ended = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the round that is under way."""
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Let go what there is a place for, again and again."""
+        while not self._ended.is_set():
+            try:
+                with self._pulse.round():
+                    await self.round()
+            except UNREACHABLE as error:
+                log.warning("cannot look after quotas now: %s", error, extra={"action": "quotas.failed"})
+            except Exception:
+                log.exception("cannot look after quotas", extra={"action": "quotas.failed"})
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), self._every_s)
+
+    async def round(self) -> int:
+        """Look at each quota for which anybody waits; gives how many jobs went."""
+        async with self._engine.connect() as session:
+            quotas = await ledger.with_room(session)
+        gone = sum([await self._let_go(quota) for quota in quotas])
+        if gone:
+            log.info("let jobs go for which there is a place", extra={"action": "quotas.let_go", "count": gone})
+        return gone
+
+    async def _let_go(self, quota: UUID) -> int:
+        """Let go, a few hundred in each transaction."""
+        gone, more = 0, True
+        while more and not self._ended.is_set():
+            async with transaction(self._engine) as session:
+                went = await ledger.let_go_of(session, quota)
+            gone, more = gone + went, went == ledger.LET_GO_AT_ONCE
+            self._pulse.get_on()
+        return gone

@@ -1,0 +1,325 @@
+"""What a person looks at first says so to its customer with a deadline, and a quota says when it begins anew."""
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from invoicing.jobs.model.holds import Period, period_start
+from invoicing.kit.db import transaction
+from workers.kinds.invoice_issue import EXAMPLE
+from workers.usher import Usher
+
+from .conftest import Customer, Service
+from .test_commands import run
+
+LARGE = {"kind": "drill", "payload": {"seconds": 100}}
+SMALL = {"kind": "drill", "payload": {"seconds": 1}}
+OWNER, WHY = "the billing board", {"reason": "Erika called the buyer."}
+REVIEWED = {"kind": "drill", "seconds": 60, "owner": OWNER, "within_hours": 4, "reason": "large ones are looked at"}
+QUOTA = {"customer": "acme", "most": 2, "period": "month", "zone": "Asia/Shanghai", "reason": "as in the contract"}
+
+
+async def refresh(service: Service) -> None:
+    """Do at once what the web process does every few seconds."""
+    async with service.engine.connect() as session:
+        await service.app.state.rules.refresh(session)
+
+
+async def set_review(service: Service, **asked: Any) -> Any:
+    answer = await service.admin.post("/v1/admin/reviews", json={**REVIEWED, **asked})
+    await refresh(service)
+    return answer
+
+
+async def set_quota(service: Service, **asked: Any) -> Any:
+    answer = await service.admin.post("/v1/admin/quotas", json={**QUOTA, **asked})
+    await refresh(service)
+    return answer
+
+
+async def act(client: Customer, job: dict[str, Any], verb: str, **more: Any) -> Any:
+    body = {**WHY, **({"message": "It does not fit your contract."} if verb == "reject" else {})}
+    return await client.post(f"/v1/support/jobs/{job['id']}:{verb}", json=body, params=more)
+
+
+async def seen(service: Service, job: dict[str, Any], **more: Any) -> dict[str, Any]:
+    answer = await service.acme.get(f"/v1/jobs/{job['id']}", **more)
+    return dict(answer.json())
+
+
+async def events(service: Service, job: dict[str, Any]) -> list[tuple[str, str]]:
+    items = (await service.acme.get(f"/v1/jobs/{job['id']}/events")).json()["items"]
+    return [(one["event"], one["state"]) for one in items]
+
+
+def moment(told: str) -> datetime:
+    return datetime.fromisoformat(told)
+
+
+async def test_a_large_job_is_in_review_from_its_acceptance_on_and_says_why_and_until_when(service: Service) -> None:
+    assert (await set_review(service)).status_code == 200
+    job = await service.acme.job(LARGE)
+    cause = job["cause"]
+    assert (job["state"], cause["code"], job["position"]) == ("in_review", "in_review", None)
+    evidence = cause["evidence"]
+    assert (evidence["measure"], evidence["predicted_s"], evidence["limit_s"], evidence["overdue"]) == (
+        *("size", 100.0, 60.0), False,
+    )  # fmt: skip
+    due, submitted = moment(evidence["due_at"]), moment(job["submitted_at"])
+    assert due - submitted == timedelta(hours=4)
+    assert moment(cause["next_update_by"]) - submitted <= timedelta(hours=1, seconds=30)
+    assert moment(job["promise"]["due"]) > due, "it is promised for the time after it is decided"
+    assert job["promise"]["status"] == "on_track"
+    assert job == {**await seen(service, job), "cause": cause, "eta": job["eta"]}
+    assert OWNER not in json.dumps(job)
+    assert await events(service, job) == [("accepted", "in_review")]
+    assert (await service.acme.job(SMALL))["state"] == "queued"
+    german = await seen(service, job, headers={"Accept-Language": "de"})
+    assert "von einem Menschen geprüft" in german["cause"]["message"]
+    assert (await service.other.get(f"/v1/jobs/{job['id']}")).status_code == 404
+
+
+async def test_a_review_that_is_released_waits_from_then_on_and_is_audited(service: Service) -> None:
+    await set_review(service)
+    job = await service.acme.job(LARGE)
+    preview = (await act(service.support, job, "release", dry_run="true")).json()
+    assert (preview["before"]["state"], preview["after"]["state"], preview["dry_run"]) == ("in_review", "queued", True)
+    assert (await seen(service, job))["state"] == "in_review"
+    done = await act(service.support, job, "release")
+    assert (done.status_code, done.json()["changed"]) == (200, True)
+    assert (await seen(service, job))["state"] == "queued"
+    assert await events(service, job) == [("accepted", "in_review"), ("released", "queued")]
+    assert (await act(service.support, job, "release")).status_code == 409
+    assert (await act(service.support, job, "reject")).status_code == 409
+    await service.hand.finish(job["id"])
+    told = (await service.acme.get(f"/v1/jobs/{job['id']}/events")).text
+    assert "Erika" not in told
+    async with service.engine.connect() as session:
+        audited = await session.execute(text("SELECT act, reason FROM audit_entries WHERE act LIKE 'job.%'"))
+        assert [tuple(row) for row in audited] == [("job.released", WHY["reason"])]
+        assert (await session.execute(text("SELECT count(*) FROM holds"))).scalar_one() == 0
+
+
+async def test_a_review_that_is_rejected_ends_the_job_and_its_customer_reads_why(service: Service) -> None:
+    await set_review(service)
+    job = await service.acme.job(LARGE)
+    preview = (await act(service.ops, job, "reject", dry_run="true")).json()
+    assert preview["after"]["state"] == "dead"
+    assert (await act(service.ops, job, "reject")).status_code == 200
+    ended = await seen(service, job)
+    assert (ended["state"], ended["error"]["code"]) == ("dead", "review_rejected")
+    assert ended["error"]["message"] == "It does not fit your contract."
+    assert ended["error"]["remedy"]
+    why = (await service.acme.get(f"/v1/jobs/{job['id']}/why")).json()
+    assert [cause["code"] for cause in why["causes"]] == ["rejected"]
+    assert why["account"]["totals"].keys() <= {"in_review"}
+    retry = await act(service.support, job, "retry")
+    assert (retry.status_code, retry.json()["code"]) == (409, "conflict")
+    assert await events(service, job) == [("accepted", "in_review"), ("dead", "dead")]
+
+
+async def test_only_what_is_decided_or_cancelled_ends_a_review(service: Service) -> None:
+    await set_review(service)
+    job = await service.acme.job(LARGE)
+    for verb in ("expedite", "retry"):
+        assert (await act(service.support, job, verb)).status_code == 409
+    for client in (service.acme, service.other):
+        assert (await act(client, job, "release")).status_code == 403
+        assert (await client.get("/v1/support/holds")).status_code == 403
+    assert (await service.acme.post(f"/v1/jobs/{job['id']}:cancel")).json()["state"] == "cancelled"
+    assert (await service.support.get("/v1/support/holds")).json()["items"] == []
+
+
+async def test_our_staff_see_what_is_due_first_and_what_is_overdue(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await set_review(service, within_hours=9)
+    later = await service.acme.job({**LARGE, "reference": "PO-9"})
+    await set_review(service, customer="other", within_hours=1)
+    sooner = await service.other.job(LARGE)
+    first = (await service.support.get("/v1/support/holds", params={"page_size": 1})).json()
+    rest = {"page_size": 1, "page_token": first["next_page_token"]}
+    second = (await service.ops.get("/v1/support/holds", params=rest)).json()
+    listed = [*first["items"], *second["items"]]
+    assert [(one["job_id"], one["customer"], one["overdue"]) for one in listed] == [
+        (sooner["id"], "other", False), (later["id"], "acme", False),
+    ]  # fmt: skip
+    assert (listed[1]["owner"], listed[1]["reference"], listed[1]["value"]) == (OWNER, "PO-9", "100.0")
+    assert second["next_page_token"] is None
+    async with transaction(service.engine) as session:
+        await session.execute(text("UPDATE holds SET due = now() - interval '1 s'"))
+    overdue = await seen(service, later)
+    assert (overdue["cause"]["evidence"]["overdue"], overdue["eta"]) == (True, None)
+    assert "is overdue" in overdue["cause"]["message"]
+    assert await run(service, service.support, "holds") == 0
+    assert capsys.readouterr().out.count("overdue") == 2
+    wish = ("jobs", "reject", later["id"], "--reason", "no order", "--message", "Not ordered.")
+    assert await run(service, service.support, *wish, "--dry-run") == 0
+    assert "to   dead" in capsys.readouterr().out
+    assert await run(service, service.support, "jobs", "release", later["id"], "--reason", "ordered") == 0
+    assert "from in_review" in capsys.readouterr().out
+
+
+async def test_an_amount_above_the_limit_is_reviewed_in_its_currency_alone(service: Service) -> None:
+    asked = {"kind": "invoice.issue", "seconds": None, "amount": "10000", "currency": "CNY"}
+    assert (await set_review(service, **asked)).json()["rules"] == [
+        {"measure": "CNY", "above": "10000", "owner": OWNER, "within_hours": 4.0}
+    ]
+
+    def invoice(price: str, currency: str, lines: int = 1) -> dict[str, Any]:
+        (line, *_) = EXAMPLE["lines"]
+        some = [{**line, "id": str(n), "quantity": "1", "price": price, "allowances": []} for n in range(lines)]
+        payload = {**EXAMPLE, "currency": currency, "lines": some, "expected": None}
+        return {"kind": "invoice.issue", "payload": payload}
+
+    cases = [("300.00", "CNY", 1), ("12000.00", "EUR", 1), ("12000.00", "CNY", 1), ("5.00", "CNY", 3000)]
+    jobs = [await service.acme.job(invoice(*case)) for case in cases]
+    assert [job["state"] for job in jobs] == ["queued", "queued", "in_review", "in_review"]
+    evidence = jobs[2]["cause"]["evidence"]
+    assert (evidence["amount"], evidence["limit"], evidence["currency"]) == ("14280.00", "10000", "CNY")
+    assert "14280.00 CNY is above 10000 CNY" in jobs[2]["cause"]["message"]
+
+
+async def test_a_customers_own_rule_takes_the_place_of_everybodys(service: Service) -> None:
+    await set_review(service)
+    await set_review(service, customer="acme", seconds=1000)
+    assert (await service.acme.job(LARGE))["state"] == "queued"
+    assert (await service.other.job(LARGE))["state"] == "in_review"
+    rules = (await service.admin.get("/v1/admin/reviews")).json()["items"]
+    assert {(one["customer"], one["rules"][0]["above"]) for one in rules} == {(None, "60.0"), ("acme", "1000.0")}
+    await set_review(service, customer="acme", within_hours=None)
+    assert (await service.acme.job(LARGE))["state"] == "in_review"
+
+
+async def test_a_batch_says_of_each_line_whether_something_holds_it(service: Service) -> None:
+    await set_review(service)
+    await set_quota(service, most=1)
+    lines = b"\n".join(json.dumps(one).encode() for one in (SMALL, LARGE, SMALL))
+    headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "a-batch"}
+    for replayed in (False, True):
+        answers = (await service.acme.post("/v1/jobs:batch", content=lines, headers=headers)).text.splitlines()
+        told = [json.loads(answer) for answer in answers]
+        assert [one["replayed"] for one in told] == [replayed] * 3
+        assert [one["job"]["cause"]["code"] for one in told[1:]] == ["in_review", "awaiting_quota"]
+
+
+async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(service: Service) -> None:
+    answer = await set_quota(service)
+    assert answer.status_code == 200, answer.text
+    first, again = await service.acme.submit(SMALL, "once"), await service.acme.submit(SMALL, "once")
+    assert first.json()["id"] == again.json()["id"]
+    await service.acme.job(SMALL)
+    third, fourth, fifth = [await service.acme.job(SMALL) for _ in range(3)]
+    cause, evidence = third["cause"], third["cause"]["evidence"]
+    assert (third["state"], cause["code"]) == ("queued", "awaiting_quota")
+    assert (evidence["limit"], evidence["used"], evidence["period"], evidence["ahead"]) == (2, 2, "month", 0)
+    next_month = period_start(Period.MONTH, "Asia/Shanghai", moment(third["submitted_at"]), 1)
+    assert moment(evidence["resets_at"]) == moment(evidence["turn_at"]) == next_month
+    assert moment(third["promise"]["due"]) > next_month
+    assert third["promise"]["status"] == "on_track"
+    assert moment(fifth["cause"]["evidence"]["turn_at"]) > next_month == moment(fourth["cause"]["evidence"]["turn_at"])
+    assert "2 of your jobs wait before this one" in fifth["cause"]["message"]
+    why = (await service.acme.get(f"/v1/jobs/{third['id']}/why")).json()
+    assert why["causes"][0]["code"] == "awaiting_quota"
+    assert "larger quota" in why["causes"][0]["who"]
+    assert len(why["causes"]) == 1
+    assert set(why["account"]["totals"]) <= {"awaiting_quota"}
+    assert (await service.other.job(SMALL))["cause"]["code"] == "starting"
+    for verb in ("expedite", "move"):
+        sent = {**WHY, **({"priority": "urgent"} if verb == "move" else {})}
+        refused = await service.support.post(f"/v1/support/jobs/{third['id']}:{verb}", json=sent)
+        assert (refused.status_code, "quota" in refused.json()["detail"]) == (409, True)
+    (listed,) = (await service.admin.get("/v1/admin/quotas")).json()["items"]
+    assert (listed["used"], listed["waiting"], listed["kind"]) == (2, 3, None)
+
+
+async def test_an_estimate_says_what_would_hold_the_job(service: Service) -> None:
+    await set_review(service)
+    await set_quota(service, most=1)
+    for seconds, code in ((100, "in_review"), (1, "starting"), (1, "awaiting_quota")):
+        body = {"payload": {"seconds": seconds}}
+        estimated = (await service.acme.post("/v1/kinds/drill:estimate", json=body)).json()
+        job = await service.acme.job({"kind": "drill", **body})
+        assert (estimated["cause"]["code"], job["cause"]["code"]) in {(code, code), ("no_worker", code)}
+        promised = moment(job["promise"]["due"]) - moment(estimated["promise"]["due"])
+        assert abs(promised) < timedelta(minutes=1)
+
+
+async def test_a_raised_quota_lets_the_oldest_go_at_once(service: Service) -> None:
+    await set_quota(service, most=1)
+    placed, second, third = [await service.acme.job(SMALL) for _ in range(3)]
+    raised = (await set_quota(service, most=2)).json()
+    assert (raised["let_go"], raised["used"], raised["waiting"]) == (1, 2, 1)
+    assert (await seen(service, second))["cause"]["code"] != "awaiting_quota"
+    assert await events(service, second) == [("accepted", "queued"), ("admitted", "queued")]
+    assert (await seen(service, third))["cause"]["code"] == "awaiting_quota"
+    await service.hand.finish(second["id"])
+    parts = (await service.acme.get(f"/v1/jobs/{second['id']}/why")).json()["account"]
+    assert parts["totals"]["awaiting_quota"] > 0
+    assert (await service.acme.post(f"/v1/jobs/{placed['id']}:cancel")).is_success
+    assert await Usher(service.engine).round() == 1
+    assert (await seen(service, third))["cause"]["code"] != "awaiting_quota"
+    assert (await set_quota(service, most=None)).json()["most"] is None
+    assert (await service.admin.get("/v1/admin/quotas")).json()["items"] == []
+
+
+async def test_a_released_review_still_needs_a_place_in_the_quota(service: Service) -> None:
+    await set_review(service)
+    await set_quota(service, most=1)
+    large = await service.acme.job(LARGE)
+    await service.acme.job(SMALL)
+    assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"
+    held = await seen(service, large)
+    assert (held["state"], held["cause"]["code"]) == ("queued", "awaiting_quota")
+    await set_quota(service, most=2)
+    told = [("accepted", "in_review"), ("released", "queued"), ("admitted", "queued")]
+    assert await events(service, large) == told
+    await service.hand.finish(large["id"])
+    account = (await service.acme.get(f"/v1/jobs/{large['id']}/why")).json()["account"]
+    assert {"in_review", "awaiting_quota"} <= set(account["totals"])
+
+
+async def test_a_quota_of_a_kind_counts_its_jobs_instead_of_that_of_all(service: Service) -> None:
+    await set_quota(service, most=1)
+    await set_quota(service, most=2, kind="drill")
+    jobs = [await service.acme.job(SMALL) for _ in range(3)]
+    assert [job["cause"]["code"] for job in jobs] == ["starting", "starting", "awaiting_quota"]
+    counted = {one["kind"]: one["used"] for one in (await service.admin.get("/v1/admin/quotas")).json()["items"]}
+    assert counted == {None: 0, "drill": 2}
+
+
+async def test_many_at_once_share_the_places_exactly(service: Service) -> None:
+    await set_quota(service, most=7)
+    jobs = await asyncio.gather(*(service.acme.job(SMALL, key=f"k-{n % 30}") for n in range(60)))
+    assert len({job["id"] for job in jobs}) == 30
+    (quota,) = (await service.admin.get("/v1/admin/quotas")).json()["items"]
+    assert (quota["used"], quota["waiting"]) == (7, 23)
+
+
+async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
+    cases: list[tuple[str, dict[str, Any], str]] = [
+        ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
+        ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
+        ("reviews", {**REVIEWED, "amount": "1"}, ""),
+        ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),
+        ("reviews", {**REVIEWED, "seconds": None, "amount": "-1", "currency": "CNY"}, "/amount"),
+        ("quotas", {**QUOTA, "customer": "nobody"}, "/customer"),
+        ("quotas", {**QUOTA, "zone": "Europe/Nowhere"}, "/zone"),
+        ("quotas", {**QUOTA, "most": 0}, "/most"),
+        ("quotas", {**QUOTA, "period": "week"}, "/period"),
+        ("quotas", {**QUOTA, "kind": "nothing"}, "/kind"),
+    ]
+    for path, asked, field in cases:
+        answer = await service.admin.post(f"/v1/admin/{path}", json=asked)
+        assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+
+
+async def test_only_admins_set_what_holds(service: Service) -> None:
+    for caller in (service.acme, service.support, service.ops):
+        for path, asked in (("reviews", REVIEWED), ("quotas", QUOTA)):
+            assert (await caller.get(f"/v1/admin/{path}")).status_code == 403
+            assert (await caller.post(f"/v1/admin/{path}", json=asked)).status_code == 403
