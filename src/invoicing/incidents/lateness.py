@@ -22,7 +22,7 @@ from invoicing.kit.db import Session
 _MOST_ASKED = 50
 """Promises at risk of which it is asked in one look whether they can still be kept, those due first."""
 
-_DECIDED = frozenset({Code.IN_REVIEW, Code.SCHEDULED, Code.PAUSED, Code.CUSTOMER_LIMIT})
+_DECIDED = frozenset({Code.IN_REVIEW, Code.AWAITING_QUOTA, Code.SCHEDULED, Code.PAUSED, Code.CUSTOMER_LIMIT})
 """Why jobs wait that somebody wants to wait: their promises are at risk, and that is no fault."""
 
 

@@ -252,7 +252,7 @@ async def showing(session: Session, job_ids: Sequence[UUID], code: Code) -> list
 
 def _stuck(job: Job, check: Check) -> Stuck:
     lane = Lane(job.priority, job.size)
-    return Stuck(job.id, job.customer_id, job.kind, lane, check.since or check.observed_at, job.submitted_at)
+    return Stuck(job.id, job.customer_id, job.kind, lane, check.since or check.observed_at, job.submitted_at, job.needs)
 
 
 def _plain(finding: Finding) -> Finding:

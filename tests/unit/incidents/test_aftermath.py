@@ -83,6 +83,8 @@ RUNNING: dict[str, Any] = {"started_at": at(-1), "running_since": at(-1), "worke
         (Cause.NO_PROGRESS, Reach(kinds=frozenset({"drill"})), late(**RUNNING | {"started_at": at(11)}), False),
         (Cause.DEPENDENCY_DOWN, Reach(kinds=frozenset({"drill"}), error="e"), late(error="e"), True),
         (Cause.DEPENDENCY_DOWN, Reach(kinds=frozenset({"drill"}), error="e"), late(error="other"), False),
+        (Cause.DEPENDENCY_DOWN, Reach(needs="gate"), late(needs="post gate"), True),
+        (Cause.DEPENDENCY_DOWN, Reach(needs="gate"), late(needs="gates"), False),
         (Cause.POISON, Reach(kinds=frozenset({"drill"})), late(), False),
     ],
 )

@@ -63,6 +63,8 @@ class Late:
     """The workers that were lost with it."""
     error: str | None = None
     """The code with which its last attempt failed."""
+    needs: str = ""
+    """What it needs from outside, by name."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,10 @@ def explains(span: Span, late: Late, now: datetime) -> bool:
     """Tell whether an incident is why a promise breaks: it held the job up, and long enough to make it so late."""
     if late.due < span.of.since - EDGE or now - late.due > DELAYS * span.length + 2 * EDGE:
         return False
-    if not _may_reach(span.of, late.kind, late.customer_id) or span.of.reach.error not in {None, late.error}:
+    if not _may_reach(span.of, late) or span.of.reach.error not in {
+        None,
+        late.error,
+    }:
         return False
     return _waited(span, late) or _was_held(span, late)
 
@@ -196,7 +201,7 @@ def _stands_for(incident: Incident, stuck: Stuck) -> bool:
         return True
     if incident.cause not in _HOLDS_WAITING - _PROVES_NOTHING:
         return False
-    return _may_reach(incident, stuck.kind, stuck.customer_id) and _one_of(stuck.lane.name, incident.reach.lanes)
+    return _may_reach(incident, stuck) and _one_of(stuck.lane.name, incident.reach.lanes)
 
 
 def _stands_until(incident: Incident, now: datetime) -> datetime:
@@ -211,13 +216,15 @@ def _held(ended: Ended, stuck: Stuck) -> bool:
     return ended.scope in scopes and stuck.kind not in ended.spares
 
 
-def _may_reach(incident: Incident, kind: str, customer_id: UUID) -> bool:
+def _may_reach(incident: Incident, job: Late | Stuck) -> bool:
     """Tell whether a job may be one that an incident reaches; only what holds everything reaches without a bound."""
     reach = incident.reach
-    bounds = (reach.lanes, reach.kinds, reach.customers, reach.workers)
+    bounds = (reach.lanes, reach.kinds, reach.customers, reach.workers, reach.needs)
     if incident.scope != EVERYWHERE and all(one is None for one in bounds):
         return False
-    return _one_of(kind, reach.kinds) and kind not in reach.spares and _one_of(customer_id, reach.customers)
+    if reach.needs is not None and reach.needs not in job.needs.split():
+        return False
+    return _one_of(job.kind, reach.kinds) and job.kind not in reach.spares and _one_of(job.customer_id, reach.customers)
 
 
 def _one_of(value: object, allowed: Collection[object] | None) -> bool:

@@ -115,3 +115,5 @@ class Stuck:
     lane: Lane
     since: datetime
     submitted_at: datetime
+    needs: str = ""
+    """What it needs from outside, by name."""

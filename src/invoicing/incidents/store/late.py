@@ -23,11 +23,11 @@ _JUST_NOW = timedelta(minutes=1)
 _LATE = text("""
 SELECT late.id, late.customer_id, late.kind, lane.priority, lane.size, late.promise_status = 'missed' AS missed,
     late.promise_due, coalesce(late.promise_changed_at, late.promise_due) AS told_at, late.submitted_at,
-    late.started_at, a.started_at AS running_since, late.worker_id, late.error ->> 'code' AS error,
+    late.started_at, a.started_at AS running_since, late.worker_id, late.error ->> 'code' AS error, late.needs,
     ARRAY(SELECT worker_id FROM losses WHERE job_id = late.id) AS lost_by
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
     SELECT id, customer_id, kind, state, attempt, promise_status, promise_due, promise_changed_at, submitted_at,
-        started_at, worker_id, error
+        started_at, worker_id, error, needs
     FROM jobs WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority
       AND size = lane.size LIMIT :most
 ) AS late LEFT JOIN attempts a ON late.state = 'running' AND a.job_id = late.id AND a.number = late.attempt
@@ -66,6 +66,7 @@ async def of_groups(session: Session, groups: Collection[Broken]) -> list[Late]:
             worker_id=row.worker_id,
             lost_by=frozenset(row.lost_by),
             error=row.error,
+            needs=row.needs,
         )
         for row in await session.execute(_LATE, asked)
     ]

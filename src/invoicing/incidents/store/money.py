@@ -21,7 +21,7 @@ WITH places AS MATERIALIZED (
     SELECT waiting.amount, waiting.currency FROM places CROSS JOIN LATERAL (
         SELECT amount, currency FROM jobs
         WHERE customer_id = places.customer_id AND size = places.size AND priority = places.priority
-          AND state IN ('queued', 'retrying') AND released_at IS NULL
+          AND state IN ('queued', 'retrying') AND released_at IS NULL AND NOT held
     ) AS waiting
     UNION ALL
     SELECT jobs.amount, jobs.currency FROM jobs JOIN places USING (customer_id, priority, size)
