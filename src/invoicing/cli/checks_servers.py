@@ -50,6 +50,7 @@ async def _postgres(url: str | None) -> AsyncIterator[Finding]:
                 yield await _workers(session)
                 yield await _pauses(session)
                 yield await _quarantine(session)
+                yield await _outside(session)
                 yield await _outbox(session)
     except Exception as error:
         if not is_away(error):
@@ -123,6 +124,19 @@ async def _quarantine(session: Session) -> Finding:
     named = "; ".join(f"{job} ({kind}): {', '.join(said)}" for (job, kind), said in list(losses.items())[:_MOST_NAMED])
     seen = f"workers died on {len(losses)} job{'s' if len(losses) > 1 else ''}: {named}"
     return Finding("quarantine", WARNING, seen, "Look for the reason there (memory?), then `invoicing jobs retry JOB`.")
+
+
+async def _outside(session: Session) -> Finding:
+    """Name what is down that jobs need from outside."""
+    down = (await ledger.breakers(session)).values()
+    if not down:
+        return Finding("outside", OK, "nothing that jobs need is down")
+    seen = "; ".join(
+        f"{one.title} ({one.name}) since {one.opened_at:%Y-%m-%d %H:%M:%S} UTC ({one.error}), tried {one.tries} times"
+        for one in down
+    )
+    remedy = "What needs it is held back and goes on by itself; see the incident: `invoicing incidents list`."
+    return Finding("outside", WARNING, f"down: {seen}", remedy)
 
 
 async def _outbox(session: Session) -> Finding:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from invoicing.cli.checks_servers import servers
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import (
     Breaker,
@@ -102,6 +103,18 @@ async def test_a_success_of_what_began_before_proves_nothing_and_of_what_began_s
     await end(book, WORKS)
     assert await down(book) == {}
     assert await book.scalar("SELECT count(*) FROM outages") == 1
+
+
+async def test_the_doctor_names_what_is_down(book: Book, database_url: str) -> None:
+    async def seen() -> tuple[str, str]:
+        (found,) = (one for one in await servers(database_url, None) if one.check == "outside")
+        return found.condition, found.seen
+
+    assert await seen() == ("ok", "nothing that jobs need is down")
+    await end(book, DOWN, DOWN, DOWN)
+    condition, told = await seen()
+    assert condition == "warning"
+    assert told.startswith("down: the gate (gate) since ")
 
 
 async def test_who_comes_too_late_says_nothing(book: Book) -> None:

@@ -1,5 +1,6 @@
 """What is down holds back the jobs that need it, and nobody else: as if they were not there, until it is back."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
@@ -78,6 +79,27 @@ def test_one_job_tries_what_is_down_and_asking_what_is_next_uses_that_up_for_nob
     assert not any("post" in one.needs for one in released)
     needing = [one for one in released if one.needs == "gate"]
     assert len(needing) == min(1, sum(one.needs == "gate" for one in every))
+
+
+def test_whoever_was_held_back_has_saved_up_nothing_when_it_goes_on() -> None:
+    lane = LANES[0]
+    every = waiting(
+        [(who, key, lane, 0.0, needs) for who, key, needs in [(1, 0, "gate"), (2, 1, ""), (2, 0, "gate")] * 90]
+    )
+    made = scheduler(every)
+    made.hold({"gate": 0})
+
+    def served(many: int) -> Counter[tuple[int, str]]:
+        found = Counter[tuple[int, str]]()
+        for _ in range(many):
+            (one,) = made.release(dict.fromkeys(SIZES, 1))
+            found[one.customer_id.int, one.needs] += 1
+            made.ended(one.customer_id)
+        return found
+
+    assert served(40) == {(2, ""): 40}
+    made.hold({})
+    assert all(abs(count - 10) <= 1 or (who == 1 and abs(count - 20) <= 1) for (who, _), count in served(40).items())
 
 
 def test_what_comes_while_it_is_down_is_held_back_and_its_customer_is_not_forgotten() -> None:

@@ -77,6 +77,7 @@ def _detail(
         "default_priority": kind.default_priority,
         "payload_schema": TypeAdapter(kind.payload).json_schema(),
         "example": dict(kind.example),
+        "needs": list(kind.dependencies.values()),
         "promise": {size: span_of(promise).total_seconds() for size, promise in promised.items()},
         "promise_calendar": {size: calendar and calendar.as_json() for size, calendar in calendars.items()},
         "normal": {size: _normal(normal.get(size)) for size in Size},

@@ -243,6 +243,9 @@ class KindDetail(KindBody):
     default_priority: Priority
     payload_schema: dict[str, Any] = Field(description="JSON Schema of the payload.")
     example: dict[str, Any]
+    needs: list[str] = Field(
+        description="What its jobs may need from outside our service; while that is down they wait, and say so."
+    )
     promise: dict[str, float] = Field(description="What is promised to you: seconds, by size class.")
     promise_calendar: dict[str, CalendarBody | None] = Field(
         description="By size class: the seconds count only while this calendar is open; null: they are by the clock."

@@ -106,6 +106,14 @@ class Customer(Account):
             key = self.keys[key_id] = Key(len(self.keys), self.virtual)
         return key
 
+    def resume(self, key_id: UUID, virtual: float) -> None:
+        """Let whoever had nothing that could start begin at the present, so that an outage saves up nothing."""
+        if self.away:
+            self.served = max(self.served, virtual)
+        key = self.key(key_id)
+        if not any(key.number in ring.seats for ring in self.rings.values()):
+            key.served = max(key.served, self.virtual)
+
     def place(self, key: Key, lane: int) -> None:
         """Let a key stand where the first job of its queue in a lane puts it."""
         first = key.first(lane, self.held)

@@ -40,7 +40,7 @@ class Scheduler:
         self._rings = [Ring(policy.slack_s) for _ in LANES]
         """By the place of the lane, as everywhere inside."""
         self._shares = Shares(policy)
-        self._delays = _delays(policy)
+        self._delays = [policy.delays_s[lane.priority][lane.size] for lane in LANES]
         self._virtual = 0.0
         self._era = 0
         self._numbers = 0
@@ -53,7 +53,7 @@ class Scheduler:
         """Decide by another policy from now on; what was given stays counted, who is owed a share starts anew."""
         self.policy = policy
         self._shares = Shares(policy)
-        self._delays = _delays(policy)
+        self._delays = [policy.delays_s[lane.priority][lane.size] for lane in LANES]
         for lane in self._open:
             self._shares.arrive(lane)
         for ring in self._rings:
@@ -98,7 +98,10 @@ class Scheduler:
     def hold(self, to_try: Mapping[str, int]) -> None:
         """Hold back the jobs that need what is down, but for so many that may try it; what is not named is there."""
         if to_try != self._held.to_try:
-            self._seat_anew(self._held.change(to_try))
+            places = self._held.change(to_try)
+            for customer_id, key_id, _ in places:
+                self._customer(customer_id).resume(key_id, self._virtual)
+            self._seat_anew(places)
 
     def runs(self, customer_id: UUID, count: int) -> None:
         """Tell how many jobs of a customer are released or running; a release counts itself, an end must be told."""
@@ -161,7 +164,7 @@ class Scheduler:
         taken = self._take(dict.fromkeys(SIZES, count), most or {}, count)
         for one in reversed(taken):
             self._put_back(one)
-        self.hold(to_try)
+        self._seat_anew(self._held.change(to_try))
         self._virtual = virtual
         self._shares.restore(shares)
         return [one.waiting for one in taken]
@@ -343,7 +346,3 @@ class Scheduler:
         else:
             self._shares.leave(lane)
         self._open = [one for one, ring in enumerate(self._rings) if ring.seats]
-
-
-def _delays(policy: Policy) -> list[float]:
-    return [policy.delays_s[lane.priority][lane.size] for lane in LANES]
