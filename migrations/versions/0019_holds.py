@@ -14,8 +14,17 @@ _WHEN = sa.DateTime(timezone=True)
 _NOW = sa.text("now()")
 
 _WAITS = "state IN ('queued', 'retrying')"
-_BACKLOG = f"{_WAITS} AND released_at IS NULL"
-_QUEUE = ["customer_id", "key_id", "size", "priority", "order_at", "id"]
+
+# Whatever its columns are by now: what is held is not in it.
+_BACKLOG = """
+DO $change$
+DECLARE
+    before text := pg_get_indexdef('ix_jobs_backlog'::regclass);
+BEGIN
+    DROP INDEX ix_jobs_backlog;
+    EXECUTE {changed};
+END $change$
+"""
 
 # What is held is nobody's work yet: neither admission nor whoever scales the workers counts it.
 _TALLIED = """
@@ -36,8 +45,7 @@ def upgrade() -> None:
     """Expand; contracting is a later migration of its own."""
     op.add_column("jobs", sa.Column("held", sa.Boolean(), server_default="false", nullable=False))
     op.create_check_constraint(op.f("ck_jobs_held"), "jobs", "NOT held OR (state = 'queued' AND released_at IS NULL)")
-    op.drop_index("ix_jobs_backlog", "jobs")
-    op.create_index("ix_jobs_backlog", "jobs", _QUEUE, postgresql_where=sa.text(f"{_BACKLOG} AND NOT held"))
+    op.execute(_BACKLOG.format(changed="before || ' AND NOT held'"))
     op.execute(_TALLIED.format(written=_WAITS, instead=f"{_WAITS} AND NOT held"))
     _create_rules()
     _create_holds()
@@ -118,7 +126,6 @@ def downgrade() -> None:
     for table in ("quota_places", "holds", "quotas", "reviews"):
         op.drop_table(table)
     op.execute(_TALLIED.format(written=f"{_WAITS} AND NOT held", instead=_WAITS))
-    op.drop_index("ix_jobs_backlog", "jobs")
+    op.execute(_BACKLOG.format(changed="replace(before, ' AND (NOT held)', '')"))
     op.drop_constraint(op.f("ck_jobs_held"), "jobs")
-    op.create_index("ix_jobs_backlog", "jobs", _QUEUE, postgresql_where=sa.text(_BACKLOG))
     op.drop_column("jobs", "held")
