@@ -7,11 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from invoicing.diagnosis.model.causes import NEWS_WITHIN, next_news
+from invoicing.diagnosis.model.causes import next_news
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.eta import expect
 from invoicing.diagnosis.words import say
-from invoicing.jobs.model import Job, State
+from invoicing.jobs.model import NEWS_WITHIN, Job, State
 from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
 
 from .situations import CUSTOMER, JOB, NOBODY, NOW, ago, cause, facts, learned, waiting
