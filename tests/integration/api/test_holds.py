@@ -106,6 +106,8 @@ async def test_a_review_that_is_released_waits_from_then_on_and_is_audited(servi
 
 async def test_a_review_that_is_rejected_ends_the_job_and_its_customer_reads_why(service: Service) -> None:
     await set_review(service)
+    hook = {"url": "https://acme.example.com/"}
+    assert (await service.acme.post("/v1/webhooks", json=hook, headers={"Idempotency-Key": "hook"})).is_success
     job = await service.acme.job(LARGE)
     preview = (await act(service.ops, job, "reject", dry_run="true")).json()
     assert preview["after"]["state"] == "dead"
@@ -120,6 +122,10 @@ async def test_a_review_that_is_rejected_ends_the_job_and_its_customer_reads_why
     retry = await act(service.support, job, "retry")
     assert (retry.status_code, retry.json()["code"]) == (409, "conflict")
     assert await events(service, job) == [("accepted", "in_review"), ("dead", "dead")]
+    async with service.engine.connect() as session:
+        (told,) = (await session.execute(text("SELECT body FROM messages WHERE event = 'job.dead'"))).scalars()
+    assert json.loads(told)["data"]["error"] == ended["error"]
+    assert "Erika" not in told
 
 
 async def test_only_what_is_decided_or_cancelled_ends_a_review(service: Service) -> None:

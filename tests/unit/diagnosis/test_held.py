@@ -1,0 +1,72 @@
+"""What is held says when that should be over, is expected to end after it, and is told of meanwhile."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from invoicing.diagnosis.model.causes import next_news
+from invoicing.diagnosis.model.check import Code
+from invoicing.diagnosis.model.eta import expect
+from invoicing.diagnosis.words import say
+from invoicing.jobs.model import NEWS_WITHIN, Job, State
+from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
+
+from .situations import CUSTOMER, JOB, NOBODY, NOW, ago, cause, facts, learned, waiting
+
+HOUR = timedelta(hours=1)
+REVIEWED = waiting(600, state=State.IN_REVIEW)
+HELD = waiting(600, held=True)
+
+
+def in_review(due: timedelta, measure: str = "CNY") -> Hold:
+    return InReview(ago(600), NOW + due, measure, Decimal(100), Decimal("120.50"))
+
+
+def beyond(used: int = 3, ahead: int = 0) -> Hold:
+    """Plant a quota of three jobs a day, which began at midnight in UTC."""
+    midnight = NOW.replace(hour=0)
+    return AwaitingQuota(
+        ago(600), Quota(UUID(int=1), CUSTOMER, "drill", 3, Period.DAY, "UTC", midnight, used, ahead + 1), ahead,
+        at_least=False,
+    )  # fmt: skip
+
+
+def around(hold: Hold, **more: Any) -> dict[str, Any]:
+    return {"holds": {JOB: hold}, **NOBODY, **learned(5), **more}
+
+
+@pytest.mark.parametrize(
+    ("job", "hold", "until", "news"),
+    [
+        (REVIEWED, in_review(3 * HOUR), NOW + 3 * HOUR, ago(600) + HOUR),
+        (REVIEWED, in_review(HOUR / 2), NOW + HOUR / 2, NOW + HOUR / 2),
+        (HELD, beyond(), NOW + 12 * HOUR, ago(600) + HOUR),
+        (HELD, beyond(ahead=7), NOW + 60 * HOUR, ago(600) + HOUR),
+        (HELD, beyond(used=2), NOW, ago(600) + HOUR),
+    ],
+)
+def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
+    job: Job, hold: Hold, until: Any, news: Any
+) -> None:
+    check = cause(job, around(hold))
+    eta = expect(facts(job, around(hold)), check)
+    assert eta is not None
+    assert until < eta.likely < until + timedelta(seconds=5)
+    assert next_news(check) == news + NEWS_WITHIN
+
+
+def test_when_an_overdue_review_is_decided_nobody_knows() -> None:
+    overdue = around(in_review(-HOUR, SECONDS))
+    check = cause(REVIEWED, overdue)
+    assert (check.wording, check.evidence["overdue"]) == ("size_overdue", True)
+    assert expect(facts(REVIEWED, overdue), check) is None
+    assert "was to be decided by 2026-11-22 11:00:00 UTC and is overdue" in say(check)
+
+
+def test_of_what_is_held_nothing_else_is_the_matter() -> None:
+    known = facts(HELD, around(beyond()))
+    assert cause(HELD, around(beyond())).code is Code.AWAITING_QUOTA
+    assert (known.waiting, known.due, known.place) == (False, False, None)
