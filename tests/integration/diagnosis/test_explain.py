@@ -22,6 +22,7 @@ from invoicing.jobs.store.read import job_of
 from invoicing.jobs.tables import attempts, jobs
 from invoicing.kit.db import Session, make_engine
 from invoicing.kit.ids import new_id
+from invoicing.lanes import positions
 from invoicing.lanes.positions import MOST
 from invoicing.lanes.store import ALIVE_FOR, pause, register
 from invoicing.lanes.tables import accounts, workers
@@ -295,8 +296,11 @@ async def test_a_retry_tells_the_failure_the_count_and_the_time(session: Session
 
 
 async def test_a_page_costs_no_more_statements_than_one_job(
-    session: Session, customer: UUID, count_statements: Callable[[], Any]
+    session: Session, customer: UUID, count_statements: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(positions, "KEPT_S", 60.0)
+    for kept in (service._WORKERS, service._LANES):
+        monkeypatch.setattr(kept, "_good_for_s", 60.0)
     worker_id = await add_worker(session)
     ids = [one for state in ("normal", "bulk") for one in await add(session, customer, 100, priority=state)]
     for job_id in ids[:2]:

@@ -255,6 +255,24 @@ async def test_nobody_is_told_that_nobody_of_ours_is_on_duty(book: Book, lookout
     assert await told(book) == []
 
 
+async def test_who_lost_a_worker_and_has_no_other_is_told_of_one_thing(
+    book: Book, lookout: Lookout, herald: Herald
+) -> None:
+    await endpoint(book)
+    claim = await book.start(await lookout.worker("host-b", silent=9))
+    await lookout.look()
+    await book.lose(claim.id)
+    await lookout.holds("no_worker")
+    await lookout.look()
+    await lookout.look(later=16)
+    assert await lookout.live() == [("worker_lost", "host:host-b"), ("no_worker", f"lane:{HERE}")]
+    for _ in range(2):
+        await herald.round()
+    ((event, data),) = await told(book)
+    assert (event, data["title"]) == ("incident.opened", "Jobs of this queue are not being started at the moment.")
+    assert data["jobs"]["touched"] == 1
+
+
 async def test_nothing_is_noted_as_told_that_was_not_written(
     book: Book, lookout: Lookout, herald: Herald, monkeypatch: pytest.MonkeyPatch
 ) -> None:

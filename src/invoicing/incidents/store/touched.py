@@ -34,11 +34,16 @@ WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL AND {_OF_KINDS
 
 _RUNNING = f"SELECT customer_id, id FROM jobs WHERE state = 'running' AND {_OF_WORKERS} LIMIT :most"
 
+# What waits in a lane that nobody serves is held by that by now; its customer is told of it, and once.
 _LOST = f"""
 ({_RUNNING})
 UNION
 (SELECT j.customer_id, j.id FROM losses l JOIN jobs j ON j.id = l.job_id
 WHERE l.{_OF_WORKERS} AND l.returned_at IS NULL AND j.attempt = l.attempt AND j.state IN ('queued', 'retrying')
+    AND NOT EXISTS (
+        SELECT FROM conditions c
+        WHERE c.until IS NULL AND c.cause = 'no_worker' AND c.scope = j.priority || '-' || j.size
+    )
 LIMIT :most)
 """
 
