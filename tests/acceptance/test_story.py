@@ -164,7 +164,7 @@ def _saturated(customer: Customer, jobs: list[str]) -> Iterator[dict[str, Any] |
     while time.monotonic() < ends:
         for job_id in jobs:
             job = customer.job(job_id)
-            yield job if job["cause"]["code"] == "lane_saturated" else None
+            yield job if job["cause"]["code"] == "lane_saturated" and held_s(job) > 1 else None
     raise AssertionError(f"none of {len(jobs)} jobs waits for others")
 
 
