@@ -49,12 +49,14 @@ async def test_an_incident_stands_there_until_it_is_over_even_if_alertmanager_fo
         assert await running.alerts() == []
 
 
-async def test_the_shipped_configuration_sends_the_incident_and_not_its_symptoms(desk: Desk, tmp_path: Path) -> None:
+async def test_the_shipped_configuration_pages_for_the_incident_and_not_for_its_symptoms_or_what_can_wait(
+    desk: Desk, tmp_path: Path
+) -> None:
     async with receiving() as page:
         configuration = yaml.safe_load(SHIPPED.read_text())
         for receiver in configuration["receivers"]:
             for hook in receiver.get("webhook_configs", []):
-                hook["url"] = page.url
+                hook["url"] = urlsplit(page.url)._replace(path=f"/{receiver['name']}").geturl()
         configuration["route"]["group_wait"] = "0s"
         for route in configuration["route"]["routes"]:
             route["group_wait"] = "0s"
@@ -65,8 +67,11 @@ async def test_the_shipped_configuration_sends_the_incident_and_not_its_symptoms
             await desk.say(one)
             await desk.rests("waiting")
             (got,) = await page.wait_for(1)
+            assert got.path == "/invoicing"
             assert [told["labels"]["incident"] for told in got.json["alerts"]] == [str(one.incident_id)]
             symptom = {"labels": {"alertname": "JobsWait", "service": "invoicing", "cause": one.cause}}
             await running.post(symptom)
             (suppressed,) = await running.alerts(filter='alertname="JobsWait"')
             assert (suppressed["status"]["state"], len(page.got)) == ("suppressed", 1)
+            await desk.say(alert(severity=Severity.S4))
+            assert (await page.wait_for(2))[-1].path == "/tickets"

@@ -3,16 +3,19 @@
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
-from invoicing.incidents import noticing
-from invoicing.incidents.model.acts import Estimate, Merge
-from invoicing.incidents.model.causes import EVERYWHERE, Cause, kind_scope, lane_scope
+from invoicing.customers.model import Principal, Role
+from invoicing.incidents import service
+from invoicing.incidents.model.acts import Estimate, Merge, Wish
+from invoicing.incidents.model.causes import Cause, kind_scope, lane_scope
 from invoicing.incidents.model.course import opened
-from invoicing.incidents.model.incident import Finding, Reach
-from invoicing.incidents.store import notices, rows
-from invoicing.jobs.model import Failed, JobError, Priority, Size, Succeeded
+from invoicing.incidents.model.incident import Finding, Incident, Reach
+from invoicing.incidents.store import rows
+from invoicing.jobs.model import Failed, JobError, Priority, RetryPolicy, Size, Succeeded
 from invoicing.kit.db import transaction
 from invoicing.kit.ids import new_id
 from invoicing.lanes.model import Lane
@@ -22,14 +25,79 @@ from workers.herald import Herald
 from ..book import Book
 from ..ledger.test_schema import explained, many
 from .conftest import HERE, Lookout
-from .hearing import NEVER_AGAIN, act, another, endpoint, events, later, over, stuck, told
 
 __all__ = ["many"]
+
+OLGA = Principal(uuid4(), Role.OPS, "Olga")
+NEVER_AGAIN = RetryPolicy(max_attempts=1, first_delay=timedelta(0))
 
 
 @pytest.fixture
 def herald(book: Book) -> Herald:
     return Herald(book.engine)
+
+
+async def endpoint(book: Book, channel: str = "webhook", events: list[str] | None = None) -> UUID:
+    endpoint_id = new_id()
+    url = f"mailto:{endpoint_id}@example.com" if channel == "mail" else f"https://example.com/{endpoint_id}"
+    await book.do(
+        "INSERT INTO endpoints (id, channel, customer_id, url, events, wanted, language, secret, idempotency_key, "
+        "body_hash) VALUES (:id, :channel, :customer, :url, :events, :wanted, :language, '', :url, '')",
+        id=endpoint_id, channel=channel, customer=book.customer_id, url=url, events=events,
+        wanted=events if channel == "mail" else None, language="de" if channel == "mail" else None,
+    )  # fmt: skip
+    return endpoint_id
+
+
+async def another(book: Book, slug: str = "other") -> Book:
+    """Add a customer, with a webhook."""
+    other = Book(book.engine, uuid4())
+    await book.do("INSERT INTO customers (id, slug, name) VALUES (:id, :slug, 'O')", id=other.customer_id, slug=slug)
+    await endpoint(other)
+    return other
+
+
+async def told(book: Book) -> list[tuple[str, dict[str, Any]]]:
+    """List what a customer's endpoints were told, in order."""
+    found = await book.scalar(
+        "SELECT json_agg(json_build_array(event, body) ORDER BY id)::text FROM messages WHERE customer_id = :customer "
+        "AND event LIKE 'incident.%'",
+        customer=book.customer_id,
+    )
+    return [(event, json.loads(body)["data"]) for event, body in json.loads(found or "[]")]
+
+
+async def events(book: Book) -> list[str]:
+    return [event.removeprefix("incident.") for event, _ in await told(book)]
+
+
+async def stuck(book: Book, lookout: Lookout, jobs: int = 1) -> Incident:
+    """Have a lane stand still with so many jobs of a customer in it, for long enough that it is told."""
+    await book.accept(*(book.request() for _ in range(jobs)))
+    await lookout.holds("no_worker")
+    await lookout.look()
+    await lookout.look(later=16)
+    return (await lookout.all())[-1]
+
+
+async def act(book: Book, incident: Incident, wish: Wish) -> None:
+    async with transaction(book.engine) as session:
+        await service.act(session, OLGA, incident.id, wish)
+
+
+async def later(book: Book, minutes: float) -> None:
+    """Let time pass, as far as notices are concerned."""
+    await book.do(
+        "UPDATE incident_notices SET told_at = told_at - CAST(:by AS interval), "
+        "next_update_by = next_update_by - CAST(:by AS interval)",
+        by=timedelta(minutes=minutes),
+    )
+
+
+async def over(lookout: Lookout) -> None:
+    await lookout.ends("no_worker")
+    await lookout.look()
+    await lookout.look(later=31)
 
 
 async def test_those_it_touches_are_told_once_however_many_jobs_wait_and_nobody_else(
@@ -197,80 +265,6 @@ async def test_of_a_lost_worker_hears_who_had_a_job_there(book: Book, lookout: L
     (_, data) = (await told(book))[-1]
     assert (data["outcome"]["touched"], data["outcome"]["succeeded"]) == (1, 1)
     assert await told(other) == []
-
-
-async def test_who_was_told_of_one_job_hears_of_all_that_waited_when_the_incident_came_to_hold_a_lane(
-    book: Book, lookout: Lookout, herald: Herald
-) -> None:
-    await endpoint(book)
-    claim = await book.start(await lookout.worker("host-b", silent=9))
-    await lookout.look()
-    await lookout.look(later=16)
-    await herald.round()
-    (lost,) = await lookout.all()
-    await book.lose(claim.id)
-    await book.do("UPDATE jobs SET due_at = now() WHERE state = 'retrying'")
-    await book.accept(*(book.request() for _ in range(3)))
-    await lookout.holds("no_worker")
-    await lookout.look()
-    whole = next(one for one in await lookout.all() if one.id != lost.id)
-    await act(book, lost, Merge(whole.id))
-    await lookout.look(later=16)
-    for _ in range(2):
-        await herald.round()
-    assert await events(book) == ["opened"]
-    again = await book.claim(await lookout.worker(), await book.release())
-    for one in again:
-        await book.settle(one, Succeeded({}))
-    await over(lookout)
-    await herald.round()
-    (_, data) = (await told(book))[-1]
-    assert (data["outcome"]["touched"], data["outcome"]["succeeded"]) == (4, 4)
-
-
-async def test_what_is_counted_at_the_end_is_bounded_however_much_lies_in_other_lanes(
-    book: Book, lookout: Lookout, herald: Herald, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await endpoint(book)
-    await stuck(book, lookout)
-    await herald.round()
-    await book.accept(*(book.request(priority="bulk") for _ in range(5)), book.request())
-    await over(lookout)
-    monkeypatch.setattr(notices, "_MOST_LOOKED_AT", 4)
-    await herald.round()
-    assert (await told(book))[-1][1]["outcome"]["touched"] == 1
-
-
-async def test_nobody_is_told_that_nobody_of_ours_is_on_duty(book: Book, lookout: Lookout, herald: Herald) -> None:
-    await endpoint(book)
-    await book.start(await lookout.worker())
-    await book.submit()
-    found = Finding(Cause.NOBODY_ON_DUTY, EVERYWHERE, datetime.now(UTC), {"incidents": [], "next_on_duty_at": None})
-    async with transaction(book.engine) as session:
-        await rows.write(session, opened(new_id(), found, found.since - timedelta(minutes=1)), None, found.since)
-    assert [one.cause for one in await lookout.all()] == [Cause.NOBODY_ON_DUTY]
-    async with book.engine.connect() as session:
-        assert await noticing.due(session) == []
-    await herald.round()
-    assert await told(book) == []
-
-
-async def test_who_lost_a_worker_and_has_no_other_is_told_of_one_thing(
-    book: Book, lookout: Lookout, herald: Herald
-) -> None:
-    await endpoint(book)
-    claim = await book.start(await lookout.worker("host-b", silent=9))
-    await lookout.look()
-    await book.lose(claim.id)
-    await lookout.holds("no_worker")
-    await lookout.look()
-    await lookout.look(later=16)
-    assert await lookout.live() == [("worker_lost", "host:host-b"), ("no_worker", f"lane:{HERE}")]
-    for _ in range(2):
-        await herald.round()
-    ((event, data),) = await told(book)
-    assert (event, data["title"]) == ("incident.opened", "Jobs of this queue are not being started at the moment.")
-    assert data["jobs"]["touched"] == 1
 
 
 async def test_nothing_is_noted_as_told_that_was_not_written(
