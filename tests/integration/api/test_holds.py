@@ -273,15 +273,23 @@ async def test_a_raised_quota_lets_the_oldest_go_at_once(service: Service) -> No
     assert (await service.admin.get("/v1/admin/quotas")).json()["items"] == []
 
 
-async def test_a_released_review_still_needs_a_place_in_the_quota(service: Service) -> None:
+async def test_a_released_review_still_needs_a_place_in_the_quota(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
     await set_review(service)
     await set_quota(service, most=1)
     large = await service.acme.job(LARGE)
-    await service.acme.job(SMALL)
+    for _ in range(2):
+        await service.acme.job(SMALL)
+    assert await run(service, service.support, "jobs", "release", large["id"], "--reason", "ordered", "--dry-run") == 0
+    preview = capsys.readouterr().out
+    assert "1 of your jobs wait before this one" in " ".join(preview.split()), "whoever releases it sees what comes next"
     assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"
     held = await seen(service, large)
     assert (held["state"], held["cause"]["code"]) == ("queued", "awaiting_quota")
-    await set_quota(service, most=2)
+    assert moment(held["cause"]["evidence"]["turn_at"]) > moment(held["promise"]["due"])
+    assert held["promise"]["status"] == "at_risk", "its turn comes behind what it was promised"
+    await set_quota(service, most=3)
     told = [("accepted", "in_review"), ("released", "queued"), ("admitted", "queued")]
     assert await events(service, large) == told
     await service.hand.finish(large["id"])

@@ -9,7 +9,7 @@ import pytest
 
 from invoicing.diagnosis.model.causes import next_news
 from invoicing.diagnosis.model.check import Code
-from invoicing.diagnosis.model.eta import expect
+from invoicing.diagnosis.model.eta import earliest_start, expect
 from invoicing.diagnosis.words import say
 from invoicing.jobs.model import NEWS_WITHIN, Job, State
 from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
@@ -61,9 +61,16 @@ def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
 def test_when_an_overdue_review_is_decided_nobody_knows() -> None:
     overdue = around(in_review(-HOUR, SECONDS))
     check = cause(REVIEWED, overdue)
-    assert (check.wording, check.evidence["overdue"]) == ("size_overdue", True)
+    assert (check.wording, check.evidence["overdue"], check.until) == ("size_overdue", True, None)
     assert expect(facts(REVIEWED, overdue), check) is None
     assert "was to be decided by 2026-11-22 11:00:00 UTC and is overdue" in say(check)
+
+
+def test_before_when_it_does_not_start_is_known_though_its_end_is_not() -> None:
+    untaught = {"holds": {JOB: beyond(ahead=7)}, **NOBODY}
+    check = cause(HELD, untaught)
+    assert expect(facts(HELD, untaught), check) is None
+    assert earliest_start(facts(HELD, untaught), check) == NOW + 60 * HOUR
 
 
 def test_of_what_is_held_nothing_else_is_the_matter() -> None:
