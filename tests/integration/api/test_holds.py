@@ -191,7 +191,7 @@ async def test_an_amount_above_the_limit_is_reviewed_in_its_currency_alone(servi
     assert [job["state"] for job in jobs] == ["queued", "queued", "in_review", "in_review"]
     evidence = jobs[2]["cause"]["evidence"]
     assert (evidence["amount"], evidence["limit"], evidence["currency"]) == ("14280.00", "10000", "CNY")
-    assert "14280.00 CNY is above 10000 CNY" in jobs[2]["cause"]["message"]
+    assert "14,280.00 CNY is above 10,000 CNY" in jobs[2]["cause"]["message"]
 
 
 async def test_a_customers_own_rule_takes_the_place_of_everybodys(service: Service) -> None:
@@ -233,7 +233,7 @@ async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(s
     assert moment(third["promise"]["due"]) > next_month
     assert third["promise"]["status"] == "on_track"
     assert moment(fifth["cause"]["evidence"]["turn_at"]) > next_month == moment(fourth["cause"]["evidence"]["turn_at"])
-    assert "2 of your jobs wait before this one" in fifth["cause"]["message"]
+    assert "with 2 of your jobs waiting before this one" in fifth["cause"]["message"]
     why = (await service.acme.get(f"/v1/jobs/{third['id']}/why")).json()
     assert why["causes"][0]["code"] == "awaiting_quota"
     assert "larger quota" in why["causes"][0]["who"]
@@ -288,7 +288,7 @@ async def test_a_released_review_still_needs_a_place_in_the_quota(
         await service.acme.job(SMALL)
     assert await run(service, service.support, "jobs", "release", large["id"], "--reason", "ordered", "--dry-run") == 0
     preview = capsys.readouterr().out
-    assert "1 of your jobs wait before this one" in " ".join(preview.split()), (
+    assert "with 1 of your jobs waiting before this one" in " ".join(preview.split()), (
         "whoever releases it sees what comes next"
     )
     assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"

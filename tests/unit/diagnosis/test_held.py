@@ -1,6 +1,6 @@
 """What is held says when that should be over, is expected to end after it, and is told of meanwhile."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,7 @@ import pytest
 from invoicing.diagnosis.model.causes import next_news
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.eta import earliest_start, expect
-from invoicing.diagnosis.words import say
+from invoicing.diagnosis.words import fields_of, retell, say
 from invoicing.jobs.model import NEWS_WITHIN, Job, State
 from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
 
@@ -56,6 +56,26 @@ def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
     assert eta is not None
     assert until < eta.likely < until + timedelta(seconds=5)
     assert next_news(check) == news + NEWS_WITHIN
+
+
+@pytest.mark.parametrize(
+    ("job", "hold", "language", "said"),
+    [
+        (REVIEWED, InReview(ago(600), NOW + HOUR, "CNY", Decimal(10_000), Decimal("14280.50")), "en",
+         "its amount of 14,280.50 CNY is above 10,000 CNY"),
+        (REVIEWED, InReview(ago(600), NOW + HOUR, "CNY", Decimal(10_000), Decimal("14280.50")), "de",
+         "sein Betrag von 14.280,50 CNY über 10.000 CNY"),
+        (HELD, beyond(ahead=1200), "en", "Your daily quota of 3 is used up, with 1,200 of your jobs waiting before"),
+        (HELD, beyond(ahead=1200), "de", "Ihr Tageskontingent von 3 ist aufgebraucht; vor diesem Auftrag warten"),
+    ],
+)  # fmt: skip
+def test_figures_are_written_as_their_reader_writes_them(job: Job, hold: Hold, language: str, said: str) -> None:
+    check = cause(job, around(hold))
+    assert said in say(check, language)
+    kept = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields_of(check).items()
+    }
+    assert retell(check.code, check.wording, kept, language) == say(check, language)
 
 
 def test_when_an_overdue_review_is_decided_nobody_knows() -> None:
