@@ -32,7 +32,7 @@ def reviewed(customer: "Customer", answered: Answered) -> None:
         assert (job["state"], job["cause"]["evidence"]["overdue"]) == ("in_review", False)
         hours = datetime.fromisoformat(job["cause"]["evidence"]["due_at"]) - datetime.fromisoformat(job["submitted_at"])
         assert hours == timedelta(hours=4)
-        said = ("is in review", "14280.00 CNY is above 10000 CNY", "That is decided by", "Our reviewers decide")
+        said = ("is in review", "14,280.00 CNY is above 10,000 CNY", "That is decided by", "Our reviewers decide")
         assert BOARD not in answered(customer, job, *said)
         decide(customer, large, "release", {})
         assert customer.ended(large, "succeeded")["result"]["payable"] == "14280.00"
@@ -52,7 +52,7 @@ def beyond_the_quota(customer: "Customer", answered: Answered) -> None:
         job = customer.job(held)
         resets_at = datetime.fromisoformat(job["cause"]["evidence"]["resets_at"])
         assert datetime.fromisoformat(job["promise"]["due"]) > resets_at
-        said = ("is queued", "Your quota of 2 jobs a month is used up", f"{resets_at:%Y-%m-%d %H:%M}", "larger quota")
+        said = ("is queued", "Your monthly quota of 2 is used up", f"{resets_at:%Y-%m-%d %H:%M}", "larger quota")
         answered(customer, job, *said)
         set_rule(customer, "quotas", {**quota, "most": 3})
         assert customer.ended(held, "succeeded")["attempt"] == 1

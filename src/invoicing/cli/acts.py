@@ -178,6 +178,8 @@ def _tell(done: Answer, *, as_json: bool) -> None:
     say(escape(f"{job['id']} {verb}"))
     say(escape(f"  from {_standing(before)}"))
     say(escape(f"  to   {_standing(after)}"))
+    if after["state"] == "queued" and not after["position"] and job["cause"]:
+        say(escape(f"  {job['cause']['message']}"))
 
 
 def _standing(standing: Answer) -> str:

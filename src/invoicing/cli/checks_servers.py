@@ -22,6 +22,9 @@ _CLOCKS_APART = timedelta(seconds=2)
 _MOST_NAMED = 5
 """Jobs under quarantine that are named."""
 
+_MOST_OVERDUE = 100
+"""Overdue reviews that are counted."""
+
 _OUTBOX_LATE_S = 120.0
 """Twice the lease of a message: whatever a relay that died had claimed has been sent by then."""
 
@@ -50,6 +53,7 @@ async def _postgres(url: str | None) -> AsyncIterator[Finding]:
                 yield await _workers(session)
                 yield await _pauses(session)
                 yield await _quarantine(session)
+                yield await _reviews(session)
                 yield await _outside(session)
                 yield await _outbox(session)
     except Exception as error:
@@ -124,6 +128,17 @@ async def _quarantine(session: Session) -> Finding:
     named = "; ".join(f"{job} ({kind}): {', '.join(said)}" for (job, kind), said in list(losses.items())[:_MOST_NAMED])
     seen = f"workers died on {len(losses)} job{'s' if len(losses) > 1 else ''}: {named}"
     return Finding("quarantine", WARNING, seen, "Look for the reason there (memory?), then `invoicing jobs retry JOB`.")
+
+
+async def _reviews(session: Session) -> Finding:
+    """Count what was to be decided by now: its customers were told a time, and it is over."""
+    overdue = [one for one in await ledger.open_reviews(session, None, _MOST_OVERDUE) if one.overdue]
+    if not overdue:
+        return Finding("reviews", OK, "none is overdue")
+    more = "+" if len(overdue) == _MOST_OVERDUE else ""
+    owners = ", ".join(sorted({one.owner for one in overdue})[:_MOST_NAMED])
+    seen = f"overdue: {len(overdue)}{more}, the first since {overdue[0].due:%Y-%m-%d %H:%M:%S} UTC, of: {owners}"
+    return Finding("reviews", WARNING, seen, "`invoicing holds`, then `invoicing jobs release` or `reject`.")
 
 
 async def _outside(session: Session) -> Finding:

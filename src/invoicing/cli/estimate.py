@@ -58,7 +58,7 @@ def estimate_told(found: Mapping[str, Any]) -> Iterator[str]:
         yield f"Send it in {span(door['retry_after_s'])}. Were it taken in now:"
     if found["position"]:
         yield position_text(found["position"], lane)
-    yield eta_text(found["eta"])
+    yield eta_text(found["eta"], found.get("normal"))
     yield f"It would be promised by {clock(promise['due'])}: {promise['status'].replace('_', ' ')}."
     yield f"At first: {found['cause']['message']} [{found['cause']['code']}]"
 

@@ -16,7 +16,7 @@ from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import OUT, emit, say
 from invoicing.cli.why import account_told, causes_told, intervals_told, totals_table
-from invoicing.cli.wording import COLOURS, clock, headline, progress_text, sentences
+from invoicing.cli.wording import COLOURS, at_the_end, clock, headline, progress_text, sentences
 
 STATES = ("in_review", "queued", "running", "retrying", "succeeded", "dead", "cancelled")
 _PAGE = 200
@@ -148,7 +148,8 @@ def watch(
     if as_json:
         emit(ended)
     else:
-        say(escape(headline(ended)))
+        for sentence in at_the_end(ended):
+            say(escape(sentence))
     if ended["state"] != "succeeded":
         raise typer.Exit(REFUSED)
 

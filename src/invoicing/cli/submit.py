@@ -21,7 +21,7 @@ from invoicing.cli.faults import REFUSED, USAGE, Fault
 from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
-from invoicing.cli.wording import headline
+from invoicing.cli.wording import at_the_end
 
 _HELD = frozenset({"in_review", "awaiting_quota"})
 """Causes that say more than that it was accepted."""
@@ -155,8 +155,8 @@ def _to_the_end(service: Service, jobs: Sequence[Answer], output: Path | None, *
         titles = [(job.get("reference") or job["id"][-12:], job["id"]) for job in some]
         ended += follow_all(service, titles, quiet=quiet)
     for job in ended:
-        if not quiet:
-            say(escape(headline(job)))
+        for sentence in at_the_end(job) if not quiet else ():
+            say(escape(sentence))
         for artifact in job["artifacts"] if output is not None else ():
             folder = output if len(ended) == 1 else cast("Path", output) / job["id"]
             cast("Path", folder).mkdir(exist_ok=True)

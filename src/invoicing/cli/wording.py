@@ -72,13 +72,22 @@ def sentences(job: Job) -> Iterator[str]:
     if job.get("position"):
         yield position_text(job["position"], job["lane"])
     if not _is_over(job):
-        yield eta_text(job.get("eta"))
+        yield eta_text(job.get("eta"), job.get("normal"))
     yield from _standing(job)
+    yield from _error(job)
     yield from _outcome(job)
 
 
-def eta_text(eta: Mapping[str, Any] | None) -> str:
-    """Say when the end is expected, and how sure that is."""
+def at_the_end(job: Job) -> Iterator[str]:
+    """Say how a job ended, and what to do where that was not well."""
+    yield headline(job)
+    yield from _error(job)
+
+
+def eta_text(eta: Mapping[str, Any] | None, usual: Mapping[str, Any] | None = None) -> str:
+    """Say when the end is expected, and how sure that is, or why that cannot be said."""
+    if eta is None and usual and usual.get("p50_s") is not None:
+        return "When it will end cannot be said while this lasts."
     if eta is None:
         return "When it will end cannot be said yet: too few similar jobs have ended."
     sure = f", {eta['confidence']:.0%} sure" if eta.get("confidence") is not None else ""
@@ -137,8 +146,6 @@ def _standing(job: Job) -> Iterator[str]:
         moved = f" (before: {clock(promise['moved_from'])})" if promise.get("moved_from") else ""
         yield f"Promised by {clock(promise['due'])}{moved}: {promise['status'].replace('_', ' ')}."
         yield from map(_told, promise.get("history") or ())
-    if job.get("incident"):
-        yield f"Touched by an incident: {job['incident']}"
 
 
 def _is_over(job: Job) -> bool:
@@ -158,7 +165,7 @@ def _told(change: Mapping[str, Any]) -> str:
     return words + (f": {change['reason']['message']}" if change.get("reason") else ".")
 
 
-def _outcome(job: Job) -> Iterator[str]:
+def _error(job: Job) -> Iterator[str]:
     error = job.get("error")
     if error:
         rule = f", rule {error['rule']}" if error.get("rule") else ""
@@ -168,6 +175,9 @@ def _outcome(job: Job) -> Iterator[str]:
             yield f"  {one.get('field') or '/'}: {one.get('message')} [{one.get('code') or one.get('rule')}]"
         if error.get("remedy"):
             yield f"Remedy: {error['remedy']}"
+
+
+def _outcome(job: Job) -> Iterator[str]:
     if job.get("result"):
         yield "Result: " + ", ".join(f"{name} {value}" for name, value in job["result"].items()) + "."
     for one in job.get("artifacts") or ():

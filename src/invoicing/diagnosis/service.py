@@ -15,7 +15,7 @@ from invoicing.diagnosis import scores, store
 from invoicing.diagnosis.model.causes import examine, next_news, shown
 from invoicing.diagnosis.model.check import Answer, Check, Code
 from invoicing.diagnosis.model.durations import History, learn, with_running
-from invoicing.diagnosis.model.eta import expect, normal
+from invoicing.diagnosis.model.eta import earliest_start, expect, normal
 from invoicing.diagnosis.model.facts import Facts, Snapshot, facts_of, waits
 from invoicing.diagnosis.model.margins import AllMargins, margins
 from invoicing.diagnosis.model.running import patience_s
@@ -244,6 +244,7 @@ def _standing(facts: Facts, language: str) -> Standing:
         at_least=place.fewest if place else 0,
         at_most=place.at_most if place else None,
         eta=expect(facts, check),
+        not_before=earliest_start(facts, check),
         normal=normal(facts),
         cause=_cause(check, language),
     )

@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,9 @@ FALLBACK = "en"
 
 ANY = "any"
 """Stands, in `next`, for every wording that has no text of its own."""
+
+_AMOUNTS = frozenset({"amount", "limit"})
+"""Names of amounts of money, which evidence has as decimal strings."""
 
 _UNITS = (("days", 86_400), ("hours", 3_600), ("minutes", 60), ("seconds", 1))
 
@@ -150,6 +154,8 @@ def _plain(name: str, value: Any, form: Form) -> Any:  # noqa: ANN401 - evidence
     """Write a value as the language does; a name that ends in `_s` is a span in seconds."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime(form.time)
+    if isinstance(value, str) and name in _AMOUNTS:
+        return _marked(f"{Decimal(value):,f}", form)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return _span(value, form) if name.endswith("_s") else _number(value, form)
@@ -157,6 +163,10 @@ def _plain(name: str, value: Any, form: Form) -> Any:  # noqa: ANN401 - evidence
 
 def _number(value: float, form: Form) -> str:
     written = f"{value:,.0f}" if value == round(value) else f"{value:,.3f}".rstrip("0")
+    return _marked(written, form)
+
+
+def _marked(written: str, form: Form) -> str:
     return written.translate({ord(","): form.group_mark, ord("."): form.decimal_mark})
 
 

@@ -187,6 +187,11 @@ class JobKind:
         if wrong:
             raise ValueError(f"the kind {self.name} names its dependency {wrong[0]!r}; it must match {NAME.pattern}")
 
+    @property
+    def has_worth(self) -> bool:
+        """Whether it says what a request is worth."""
+        return self.amount is not _worth_nothing
+
     def needed(self, payload: Any) -> str:  # noqa: ANN401 - its own payload type
         """Name what a payload needs from outside, as it is kept with its job."""
         picked = self.needs(payload) if self.dependencies else ()

@@ -29,7 +29,8 @@ async def judged(session: Session, jobs: Sequence[Job], explain: Explainer, now:
 
 def notice_of(job: Job, standing: Standing, now: datetime) -> Notice | None:
     """Say what is to be told of a promise that stands otherwise than it was told last."""
-    stands = standing_of(Promised(job.promise_status, job.promise_due, job.submitted_at), standing.eta, now)
+    promised = Promised(job.promise_status, job.promise_due, job.submitted_at)
+    stands = standing_of(promised, standing.eta, now, standing.not_before)
     if stands is job.promise_status:
         return None
     eta, cause = standing.eta, standing.cause

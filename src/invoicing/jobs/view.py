@@ -57,7 +57,8 @@ def promise_status(job: Job, standing: Standing, now: datetime) -> PromiseStatus
         return kept_at_the_end(job.state, job.finished_at, job.promise_due)
     if job.promise_status is PromiseStatus.MISSED:
         return PromiseStatus.MISSED
-    return standing_of(Promised(job.promise_status, job.promise_due, job.submitted_at), standing.eta, now)
+    promised = Promised(job.promise_status, job.promise_due, job.submitted_at)
+    return standing_of(promised, standing.eta, now, standing.not_before)
 
 
 def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:

@@ -12,6 +12,9 @@ MOST_FINDINGS = 50
 """More than this helps nobody who corrects a request by hand, or by program."""
 
 _LONGEST_MESSAGE = 300
+_OWN = "Value error, "
+"""What pydantic puts before the words of our own checks."""
+
 _PLACE = re.compile(r" at line (\d+) column (\d+)$")
 
 _MESSAGES = {
@@ -62,6 +65,7 @@ def _finding(details: ErrorDetails, base: str, first_index: int, tags: int) -> F
 
 
 def _sentence(message: str) -> str:
+    message = message.removeprefix(_OWN)
     text = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
     text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "…")) else text + "."

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from invoicing.cli.checks_servers import servers
 from invoicing.jobs.model.holds import Period, period_start
 from invoicing.kit.db import transaction
 from workers.kinds.invoice_issue import EXAMPLE
@@ -141,7 +142,7 @@ async def test_only_what_is_decided_or_cancelled_ends_a_review(service: Service)
 
 
 async def test_our_staff_see_what_is_due_first_and_what_is_overdue(
-    service: Service, capsys: pytest.CaptureFixture[str]
+    service: Service, database_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await set_review(service, within_hours=9)
     later = await service.acme.job({**LARGE, "reference": "PO-9"})
@@ -163,6 +164,9 @@ async def test_our_staff_see_what_is_due_first_and_what_is_overdue(
     assert "is overdue" in overdue["cause"]["message"]
     assert await run(service, service.support, "holds") == 0
     assert capsys.readouterr().out.count("overdue") == 2
+    (checked,) = (one for one in await servers(database_url, None) if one.check == "reviews")
+    assert (checked.condition, checked.seen.startswith("overdue: 2, ")) == ("warning", True)
+    assert OWNER in checked.seen
     wish = ("jobs", "reject", later["id"], "--reason", "no order", "--message", "Not ordered.")
     assert await run(service, service.support, *wish, "--dry-run") == 0
     assert "to   dead" in capsys.readouterr().out
@@ -187,7 +191,7 @@ async def test_an_amount_above_the_limit_is_reviewed_in_its_currency_alone(servi
     assert [job["state"] for job in jobs] == ["queued", "queued", "in_review", "in_review"]
     evidence = jobs[2]["cause"]["evidence"]
     assert (evidence["amount"], evidence["limit"], evidence["currency"]) == ("14280.00", "10000", "CNY")
-    assert "14280.00 CNY is above 10000 CNY" in jobs[2]["cause"]["message"]
+    assert "14,280.00 CNY is above 10,000 CNY" in jobs[2]["cause"]["message"]
 
 
 async def test_a_customers_own_rule_takes_the_place_of_everybodys(service: Service) -> None:
@@ -197,7 +201,8 @@ async def test_a_customers_own_rule_takes_the_place_of_everybodys(service: Servi
     assert (await service.other.job(LARGE))["state"] == "in_review"
     rules = (await service.admin.get("/v1/admin/reviews")).json()["items"]
     assert {(one["customer"], one["rules"][0]["above"]) for one in rules} == {(None, "60.0"), ("acme", "1000.0")}
-    await set_review(service, customer="acme", within_hours=None)
+    ended = await set_review(service, customer="acme", owner=None, within_hours=None)
+    assert ended.json()["rules"] == [], "who ends a rule need not say who decided"
     assert (await service.acme.job(LARGE))["state"] == "in_review"
 
 
@@ -228,7 +233,7 @@ async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(s
     assert moment(third["promise"]["due"]) > next_month
     assert third["promise"]["status"] == "on_track"
     assert moment(fifth["cause"]["evidence"]["turn_at"]) > next_month == moment(fourth["cause"]["evidence"]["turn_at"])
-    assert "2 of your jobs wait before this one" in fifth["cause"]["message"]
+    assert "with 2 of your jobs waiting before this one" in fifth["cause"]["message"]
     why = (await service.acme.get(f"/v1/jobs/{third['id']}/why")).json()
     assert why["causes"][0]["code"] == "awaiting_quota"
     assert "larger quota" in why["causes"][0]["who"]
@@ -273,15 +278,25 @@ async def test_a_raised_quota_lets_the_oldest_go_at_once(service: Service) -> No
     assert (await service.admin.get("/v1/admin/quotas")).json()["items"] == []
 
 
-async def test_a_released_review_still_needs_a_place_in_the_quota(service: Service) -> None:
+async def test_a_released_review_still_needs_a_place_in_the_quota(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
     await set_review(service)
     await set_quota(service, most=1)
     large = await service.acme.job(LARGE)
-    await service.acme.job(SMALL)
+    for _ in range(2):
+        await service.acme.job(SMALL)
+    assert await run(service, service.support, "jobs", "release", large["id"], "--reason", "ordered", "--dry-run") == 0
+    preview = capsys.readouterr().out
+    assert "with 1 of your jobs waiting before this one" in " ".join(preview.split()), (
+        "whoever releases it sees what comes next"
+    )
     assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"
     held = await seen(service, large)
     assert (held["state"], held["cause"]["code"]) == ("queued", "awaiting_quota")
-    await set_quota(service, most=2)
+    assert moment(held["cause"]["evidence"]["turn_at"]) > moment(held["promise"]["due"])
+    assert held["promise"]["status"] == "at_risk", "its turn comes behind what it was promised"
+    await set_quota(service, most=3)
     told = [("accepted", "in_review"), ("released", "queued"), ("admitted", "queued")]
     assert await events(service, large) == told
     await service.hand.finish(large["id"])
@@ -311,6 +326,12 @@ async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
         ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
         ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
         ("reviews", {**REVIEWED, "amount": "1"}, ""),
+        (
+            "reviews",
+            {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"},
+            "/amount",
+        ),  # never known of a drill
+        ("reviews", {key: value for key, value in REVIEWED.items() if key != "owner"}, "/owner"),
         ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),
         ("reviews", {**REVIEWED, "seconds": None, "amount": "-1", "currency": "CNY"}, "/amount"),
         ("quotas", {**QUOTA, "customer": "nobody"}, "/customer"),
@@ -322,6 +343,7 @@ async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
     for path, asked, field in cases:
         answer = await service.admin.post(f"/v1/admin/{path}", json=asked)
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
+        assert "Value error" not in answer.text
 
 
 async def test_only_admins_set_what_holds(service: Service) -> None:

@@ -1,6 +1,6 @@
 """What is held says when that should be over, is expected to end after it, and is told of meanwhile."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,8 +9,8 @@ import pytest
 
 from invoicing.diagnosis.model.causes import next_news
 from invoicing.diagnosis.model.check import Code
-from invoicing.diagnosis.model.eta import expect
-from invoicing.diagnosis.words import say
+from invoicing.diagnosis.model.eta import earliest_start, expect
+from invoicing.diagnosis.words import fields_of, retell, say
 from invoicing.jobs.model import NEWS_WITHIN, Job, State
 from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
 
@@ -58,12 +58,39 @@ def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
     assert next_news(check) == news + NEWS_WITHIN
 
 
+@pytest.mark.parametrize(
+    ("job", "hold", "language", "said"),
+    [
+        (REVIEWED, InReview(ago(600), NOW + HOUR, "CNY", Decimal(10_000), Decimal("14280.50")), "en",
+         "its amount of 14,280.50 CNY is above 10,000 CNY"),
+        (REVIEWED, InReview(ago(600), NOW + HOUR, "CNY", Decimal(10_000), Decimal("14280.50")), "de",
+         "sein Betrag von 14.280,50 CNY über 10.000 CNY"),
+        (HELD, beyond(ahead=1200), "en", "Your daily quota of 3 is used up, with 1,200 of your jobs waiting before"),
+        (HELD, beyond(ahead=1200), "de", "Ihr Tageskontingent von 3 ist aufgebraucht; vor diesem Auftrag warten"),
+    ],
+)  # fmt: skip
+def test_figures_are_written_as_their_reader_writes_them(job: Job, hold: Hold, language: str, said: str) -> None:
+    check = cause(job, around(hold))
+    assert said in say(check, language)
+    kept = {
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields_of(check).items()
+    }
+    assert retell(check.code, check.wording, kept, language) == say(check, language)
+
+
 def test_when_an_overdue_review_is_decided_nobody_knows() -> None:
     overdue = around(in_review(-HOUR, SECONDS))
     check = cause(REVIEWED, overdue)
-    assert (check.wording, check.evidence["overdue"]) == ("size_overdue", True)
+    assert (check.wording, check.evidence["overdue"], check.until) == ("size_overdue", True, None)
     assert expect(facts(REVIEWED, overdue), check) is None
     assert "was to be decided by 2026-11-22 11:00:00 UTC and is overdue" in say(check)
+
+
+def test_before_when_it_does_not_start_is_known_though_its_end_is_not() -> None:
+    untaught = {"holds": {JOB: beyond(ahead=7)}, **NOBODY}
+    check = cause(HELD, untaught)
+    assert expect(facts(HELD, untaught), check) is None
+    assert earliest_start(facts(HELD, untaught), check) == NOW + 60 * HOUR
 
 
 def test_of_what_is_held_nothing_else_is_the_matter() -> None:

@@ -57,6 +57,13 @@ def test_what_is_near_grows_with_what_was_promised(promised_s: float, near_s: fl
         assert standing_of(promised(left, given_before=promised_s - left), None, NOW) is stands
 
 
+@pytest.mark.parametrize(("starts_in", "stands"), [(99, ON_TRACK), (5_000, AT_RISK), (90_000, AT_RISK)])
+def test_what_cannot_start_in_time_is_at_risk_though_nobody_knows_how_long_it_takes(
+    starts_in: float, stands: PromiseStatus
+) -> None:
+    assert standing_of(promised(5_000), None, NOW, after(starts_in)) is stands
+
+
 @given(WAS, SECONDS, st.none() | SECONDS, st.integers(1, 100_000))
 def test_a_promise_that_will_break_by_what_is_expected_is_never_called_on_track(
     was: PromiseStatus, due_in: int, latest_in: int | None, span: int

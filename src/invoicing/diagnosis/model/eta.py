@@ -19,6 +19,8 @@ from invoicing.lanes.model import SIZES
 _LOW, _HIGH = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
 _Z = NormalDist().inv_cdf(_HIGH)
 _UNKNOWN_SPREAD = 1.0
+_UNTIL_A_TIME = frozenset({Code.SCHEDULED, Code.RETRY_BACKOFF, Code.PAUSED, Code.IN_REVIEW, Code.AWAITING_QUOTA})
+"""Causes that end at a time which is known beforehand."""
 _FARTHEST_S = 366 * 86_400.0
 """Beyond a year nothing is predicted."""
 
@@ -69,6 +71,12 @@ def expect(facts: Facts, cause: Check) -> Eta | None:
     return _eta(facts, _put_right(foreseen.point_s, margins), certain=True)
 
 
+def earliest_start(facts: Facts, cause: Check) -> datetime | None:
+    """Say before when the job does not start, where its cause ends at a known time."""
+    until = cause.until if cause.code in _UNTIL_A_TIME else None
+    return until if until is not None and until > facts.now else None
+
+
 def foresee(facts: Facts, cause: Check) -> Foreseen | None:
     """Foresee the end of a job; None where the cause has none, or too little is known."""
     match cause.code:
@@ -80,10 +88,10 @@ def foresee(facts: Facts, cause: Check) -> Foreseen | None:
             span = wait + own if wait and own else None
             certain = wait == _NOTHING
             stage = Stage.STARTING if certain else Stage.WAITING
-        case Code.IN_REVIEW if cause.until is None or cause.until <= facts.now:  # nobody knows when it is decided
+        case Code.IN_REVIEW if cause.until is None:  # nobody knows when it is decided
             return None
-        case Code.SCHEDULED | Code.RETRY_BACKOFF | Code.PAUSED | Code.IN_REVIEW | Code.AWAITING_QUOTA:
-            start = max(0.0, ((cause.until or facts.now) - facts.now).total_seconds())
+        case code if code in _UNTIL_A_TIME:
+            start = ((earliest_start(facts, cause) or facts.now) - facts.now).total_seconds()
             own = _from_history(facts)
             span = _Span(start, start, start) + own if own else None
             return Foreseen(span, None, certain=False) if span else None

@@ -22,7 +22,8 @@ def in_review(facts: Facts) -> Check:
     overdue = review.due <= facts.now
     evidence = {**_measured(review), "due_at": review.due, "overdue": overdue, "needed": "a decision of our reviewers"}
     wording = f"{evidence['measure']}_overdue" if overdue else evidence["measure"]
-    return proven(Code.IN_REVIEW, facts, review.since, until=review.due, wording=wording, evidence=evidence)
+    until = None if overdue else review.due
+    return proven(Code.IN_REVIEW, facts, review.since, until=until, wording=wording, evidence=evidence)
 
 
 def _measured(review: InReview) -> Mapping[str, Any]:

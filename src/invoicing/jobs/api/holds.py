@@ -22,7 +22,6 @@ from invoicing.kit.http.queries import PAGE_SIZE, PAGE_TOKEN, page_size_of, wron
 TAG = "support"
 
 _LIST = "holds"
-_FIRST = datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0)
 
 
 class HoldBody(BaseModel):
@@ -61,7 +60,7 @@ class Inbox:
         """Answer `GET /v1/support/holds`."""
         await self.gate.staff(request, Role.SUPPORT, Role.OPS)
         size, token = page_size_of(request), request.query_params.get("page_token")
-        after = _place(token) if token else _FIRST
+        after = _place(token) if token else None
         async with self.engine.connect() as session:
             found = await ledger.open_reviews(session, after, size + 1)
         last = found[size - 1] if len(found) > size else None

@@ -42,7 +42,10 @@ class ReviewForm(BaseModel):
     seconds: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] | None = Field(
         None, description="Or: reviewed is what its kind predicts to take longer."
     )
-    owner: Annotated[Words, Field(description="The role or team that decides; customers do not see it.")]
+    owner: Annotated[
+        Words | None,
+        Field(description="The role or team that decides; customers do not see it. Not needed to end a rule."),
+    ] = None
     within_hours: Annotated[float, Field(gt=0, le=_MOST_HOURS, allow_inf_nan=False)] | None = Field(
         description="Within which time it is decided; null ends the rule."
     )
@@ -53,6 +56,11 @@ class ReviewForm(BaseModel):
         if (self.amount is None) == (self.seconds is None) or (self.amount is None) != (self.currency is None):
             raise ValueError("give amount and currency, or seconds")
         return self
+
+    @property
+    def within(self) -> timedelta | None:
+        """Within which time it is decided; None ends the rule."""
+        return None if self.within_hours is None else timedelta(hours=self.within_hours)
 
     @property
     def measure(self) -> tuple[str, Decimal]:
@@ -152,8 +160,8 @@ class RulesOffice:
         """Answer `POST /v1/admin/reviews`."""
         principal = await self.gate.staff(request, Role.ADMIN)
         asked = await form(request, ReviewForm)
-        within = None if asked.within_hours is None else timedelta(hours=asked.within_hours)
-        wanted = Wanted(asked.customer, self._kind(asked.kind), *asked.measure, asked.owner, within)
+        wanted = Wanted(asked.customer, self._kind(asked.kind), *asked.measure, asked.owner or "", asked.within)
+        _refuse_where_it_holds_nothing(wanted)
         found = await rules.set_review(self.engine, principal, wanted, asked.reason)
         shown = [rule_view(rule) for rule in found.values()]
         return answer({"customer": asked.customer, "kind": wanted.kind.name, "rules": shown})
@@ -184,6 +192,18 @@ class RulesOffice:
             remedy = f"The kinds are {', '.join(self.kinds)}."
             raise Problem("bad_input", "There is no such kind of job.", field="/kind", remedy=remedy)
         return kind
+
+
+def _refuse_where_it_holds_nothing(wanted: Wanted) -> None:
+    """Raise `Problem` where nobody would decide, or nothing would ever be looked at; a rule may always be ended."""
+    if wanted.within is None:
+        return
+    if not wanted.owner:
+        detail, remedy = "/owner: Somebody has to decide.", "Name a role or team; customers do not see it."
+        raise Problem("bad_input", detail, field="/owner", remedy=remedy)
+    if wanted.measure != SECONDS and not wanted.kind.has_worth:
+        detail = f"/amount: Nobody knows what a job of the kind {wanted.kind.name} is worth: none would be reviewed."
+        raise Problem("bad_input", detail, field="/amount", remedy="Give seconds, in the place of amount and currency.")
 
 
 def _view(quota: Quota, slug: str) -> dict[str, Any]:

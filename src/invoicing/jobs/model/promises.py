@@ -47,14 +47,20 @@ class Promised:
     given_at: datetime
 
 
-def standing_of(promised: Promised, eta: Eta | None, now: datetime) -> PromiseStatus:
-    """Say how the promise of an unfinished job stands: at risk before it breaks, or not at all."""
+def standing_of(
+    promised: Promised, eta: Eta | None, now: datetime, not_before: datetime | None = None
+) -> PromiseStatus:
+    """Say how the promise of an unfinished job stands: at risk before it breaks, or not at all.
+
+    One that is not to start before a time is at risk where that lies behind the promise, though nobody knows its end.
+    """
     if now > promised.due:
         return PromiseStatus.MISSED
     left, was_at_risk = promised.due - now, promised.status is PromiseStatus.AT_RISK
     if eta is None:
         near = min(max(_NEAR * (promised.due - promised.given_at), _NEAR_LEAST), _NEAR_MOST)
-        at_risk = was_at_risk or left <= near
+        too_late = not_before is not None and not_before >= promised.due
+        at_risk = was_at_risk or left <= near or too_late
     else:
         at_risk = eta.latest > (now + _SURE * left if was_at_risk else promised.due)
     return PromiseStatus.AT_RISK if at_risk else PromiseStatus.ON_TRACK

@@ -87,6 +87,8 @@ class Standing:
     """The band in which their number should lie, for it changes with what comes, ends or is cancelled meanwhile."""
     at_most: int | None = None
     eta: Eta | None = None
+    not_before: datetime | None = None
+    """When what holds it ends at the earliest, as far as that is known; told even where no end can be foreseen."""
     normal: Normal | None = None
     cause: Cause | None = None
     incident: IncidentNotice | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -23,6 +23,9 @@ _c = reviews.c
 
 Place = tuple[datetime, UUID]
 """Where in the order of reviews a page ended: when it is due, and its job."""
+
+_FIRST: Place = (datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0))
+"""Before every review."""
 
 _DONE = f"followers AS ({TOLD_JOBS})"
 
@@ -114,9 +117,10 @@ def _signed(signed: Signed, more: Mapping[str, Any]) -> str:
     return to_json({"by": signed.role, "staff": staff, **more}).decode()
 
 
-async def open_reviews(session: Session, after: Place, most: int) -> list[OpenReview]:
-    """List the reviews that are open, those due first first, from behind a place on."""
-    rows = await session.execute(_OPEN, {"due": after[0], "job_id": after[1], "most": most})
+async def open_reviews(session: Session, after: Place | None, most: int) -> list[OpenReview]:
+    """List the reviews that are open, those due first first, from behind a place on; None: all."""
+    due, job_id = after or _FIRST
+    rows = await session.execute(_OPEN, {"due": due, "job_id": job_id, "most": most})
     return [OpenReview(**row) for row in rows.mappings()]
 
 

@@ -1,0 +1,33 @@
+"""A job in sentences: nothing is said twice, nothing that contradicts the rest, and a bad end says why."""
+
+from typing import Any
+
+from invoicing.cli.wording import at_the_end, sentences
+
+AT = "2026-11-22T12:00:00Z"
+
+
+def job(**told: Any) -> dict[str, Any]:
+    plain = {"id": "1", "kind": "drill", "state": "queued", "attempt": 0, "submitted_at": AT}
+    return {**plain, "lane": {"priority": "normal", "size": "small"}, **told}
+
+
+def test_an_incident_is_told_once_and_in_words() -> None:
+    incident = {"id": "an id", "title": "Something does not work.", "since": AT, "estimate": None}
+    (told,) = [one for one in sentences(job(incident=incident)) if "incident" in one]
+    assert told.endswith("Something does not work.")
+
+
+def test_where_enough_jobs_have_ended_their_number_is_not_why_nobody_knows_when_this_one_will() -> None:
+    known = {"p50_s": 1.0, "p90_s": 2.0, "similar_jobs": 20, "verdict": "normal"}
+    unknown = {"p50_s": None, "p90_s": None, "similar_jobs": 2, "verdict": "unknown"}
+    said = [
+        next(one for one in sentences(job(normal=normal)) if "When it will end" in one) for normal in (known, unknown)
+    ]
+    assert [one.endswith("too few similar jobs have ended.") for one in said] == [False, True]
+
+
+def test_who_follows_a_job_to_a_bad_end_reads_why_and_what_to_do() -> None:
+    error = {"code": "review_rejected", "message": "Not ordered.", "remedy": "Submit a new job."}
+    told = list(at_the_end(job(state="dead", error=error, result={"lines": 1})))
+    assert told[1:] == ["Error: Not ordered. [review_rejected]", "Remedy: Submit a new job."]
