@@ -130,7 +130,7 @@ async def test_whoever_sets_a_quota_and_those_who_submit_never_wait_for_each_oth
     quota, _ = await limit(book, 25)
     admin = Principal(uuid4(), Role.ADMIN, "erika")
     for most in range(10, 20):
-        wanted = rules.Allowance("acme", None, most, Period.MONTH, "Asia/Shanghai")
+        wanted = rules.Allowance("acme", EVERY_KIND, most, Period.MONTH, "Asia/Shanghai")
         some = [submit(book, quota, *requests(book, 3)) for _ in range(4)]
         await asyncio.gather(*some, rules.set_quota(book.engine, admin, wanted, "agreed"))
     assert sum(await counted(book)) == 10 * 4 * 3
