@@ -46,7 +46,7 @@ async def customer_by_slug(session: Session, slug: str) -> Customer | None:
 async def limits_locked(session: Session, slug: str) -> Customer | None:
     """Find a customer by its slug and hold its row, so that nobody changes its limits before this transaction ends."""
     row = (
-        (await session.execute(select(customers).where(customers.c.slug == slug).with_for_update()))
+        (await session.execute(select(customers).where(customers.c.slug == slug).with_for_update(key_share=True)))
         .mappings()
         .one_or_none()
     )

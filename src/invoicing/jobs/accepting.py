@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -59,6 +59,24 @@ class _Waiting:
     """Why it is not taken in, unless it was accepted before."""
 
 
+@dataclass
+class _Line:
+    """Requests in the order in which they came, and what wakes those who write them."""
+
+    waiting: list[_Waiting] = field(default_factory=list)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def join(self, waiting: _Waiting) -> None:
+        """Wait behind those who came before."""
+        self.waiting.append(waiting)
+        self.wake.set()
+
+    def first(self) -> Sequence[_Waiting]:
+        """Take the first as many as one statement writes."""
+        group, self.waiting = self.waiting[:MOST_TOGETHER], self.waiting[MOST_TOGETHER:]
+        return group
+
+
 class Acceptor:
     """Accepts requests: whoever waits when a commit returns goes into the next one, so an idle service adds no wait."""
 
@@ -66,8 +84,8 @@ class Acceptor:
         """Write through an engine, with a few commits under way at once."""
         self._engine = engine
         self._admission = admission or Everyone()
-        self._waiting: list[_Waiting] = []
-        self._wake = asyncio.Event()
+        self._free, self._held = _Line(), _Line()
+        """What nothing can hold, and the rest: nobody else waits for the counting of their quotas."""
         self._flushers = flushers
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
@@ -75,12 +93,14 @@ class Acceptor:
 
     async def start(self) -> None:
         """Begin to accept."""
-        self._tasks = [asyncio.create_task(self._flush_for_ever(), name=f"accept-{n}") for n in range(self._flushers)]
+        lines = [self._free, self._held] * self._flushers
+        self._tasks = [asyncio.create_task(self._flush_for_ever(line), name="accept") for line in lines]
 
     async def stop(self) -> None:
         """Write what waits and what is being written, then end: whoever asked gets an answer."""
         self._stopping = True
-        self._wake.set()
+        for line in (self._free, self._held):
+            line.wake.set()
         await asyncio.gather(*self._tasks)
 
     async def accept(self, job: NewJob) -> Accepted:
@@ -91,8 +111,7 @@ class Acceptor:
         says of a job that it does not take in, unless this very request was accepted before.
         """
         waiting = _Waiting(job, asyncio.get_running_loop().create_future(), self._admission.admit(job))
-        self._waiting.append(waiting)
-        self._wake.set()
+        (self._free if job.terms.free else self._held).join(waiting)
         return await waiting.answer
 
     async def accept_large(self, job: NewJob, parts: Iterable[tuple[int, bytes]] = ()) -> Accepted:
@@ -139,14 +158,14 @@ class Acceptor:
         use = found.get((customer_id, key))
         return Accepted(use.job_id, replayed=True) if use is not None and use.body_hash == body_hash else None
 
-    async def _flush_for_ever(self) -> None:
-        while self._waiting or not self._stopping:
-            await self._wake.wait()
-            group, self._waiting = self._waiting[:MOST_TOGETHER], self._waiting[MOST_TOGETHER:]
-            if not self._waiting and not self._stopping:
-                self._wake.clear()
-            for some in _apart(group):
-                await self._flush(some)
+    async def _flush_for_ever(self, line: _Line) -> None:
+        while line.waiting or not self._stopping:
+            await line.wake.wait()
+            group = line.first()
+            if not line.waiting and not self._stopping:
+                line.wake.clear()
+            if group:
+                await self._flush(group)
 
     async def _flush(self, group: Sequence[_Waiting]) -> None:
         answers: Sequence[Accepted | Exception]
@@ -180,12 +199,6 @@ class Acceptor:
 
     def _settle(self, job: NewJob, answer: Accepted | Exception | None) -> None:
         self._admission.settle(job, made=isinstance(answer, Accepted) and not answer.replayed)
-
-
-def _apart(group: Sequence[_Waiting]) -> Iterable[Sequence[_Waiting]]:
-    """Keep those that something may hold apart: nobody else waits for the counting of their quotas."""
-    free = [waiting for waiting in group if waiting.job.terms.free]
-    return filter(None, (free, [waiting for waiting in group if not waiting.job.terms.free]))
 
 
 async def _answers(connection: "asyncpg.Connection[Any]", group: Sequence[_Waiting]) -> Sequence[Accepted | Exception]:

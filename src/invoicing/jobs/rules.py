@@ -60,13 +60,18 @@ class Rules:
         self._quotas = {(quota.customer_id, quota.kind): quota.id for quota in found if quota.most is not None}
 
 
+async def kinds_of(session: Session) -> frozenset[str]:
+    """Name the kinds about which there are rules or quotas, offered still or not."""
+    return frozenset(of[1] for of in await all_rules(session)) | {one.kind for one in await all_quotas(session)}
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A rule about reviews that an admin wants, or (without a time) wants no more."""
 
     customer: str | None
     """A slug; None: everybody who has no rule of its own."""
-    kind: JobKind
+    kind: str
     measure: str
     threshold: Decimal
     owner: str
@@ -81,7 +86,7 @@ async def set_review(engine: AsyncEngine, principal: Principal, wanted: Wanted, 
     """
     async with transaction(engine) as session:
         customer_id = EVERYBODY if wanted.customer is None else (await customers.held(session, wanted.customer)).id
-        of = (customer_id, wanted.kind.name)
+        of = (customer_id, wanted.kind)
         before = await reviews.rules_of(session, *of)
         if wanted.within is None:
             await reviews.take_away(session, *of, wanted.measure)
@@ -89,7 +94,7 @@ async def set_review(engine: AsyncEngine, principal: Principal, wanted: Wanted, 
             rule = ReviewRule(*of, wanted.measure, wanted.threshold, wanted.owner, wanted.within)
             await reviews.put(session, rule)
         after = await reviews.rules_of(session, *of)
-        data = {"kind": wanted.kind.name, "from": _plain(before), "to": _plain(after)}
+        data = {"kind": wanted.kind, "from": _plain(before), "to": _plain(after)}
         target = "everybody" if wanted.customer is None else f"customer:{customer_id}"
         await customers.audit(session, principal, "reviews.set", target, why, data)
     return after
@@ -114,8 +119,8 @@ class Allowance:
     """A quota that an admin wants, or (without a number) wants no more."""
 
     customer: str
-    kind: JobKind | None
-    """None: all kinds that have no quota of their own."""
+    kind: str
+    """`EVERY_KIND`: all kinds that have no quota of their own."""
     most: int | None
     period: Period
     zone: str
@@ -129,10 +134,9 @@ async def set_quota(engine: AsyncEngine, principal: Principal, wanted: Allowance
     """
     async with transaction(engine) as session:
         customer = await customers.held(session, wanted.customer)
-        kind = EVERY_KIND if wanted.kind is None else wanted.kind.name
-        before = await quotas.held_for_itself(session, customer.id, kind)
-        quota = await quotas.put(session, customer.id, kind, wanted.most, wanted.period, wanted.zone)
-        data = {"kind": kind, "from": before and quota_data(before), "to": quota_data(quota)}
+        before = await quotas.held_for_itself(session, customer.id, wanted.kind)
+        quota = await quotas.put(session, customer.id, wanted.kind, wanted.most, wanted.period, wanted.zone)
+        data = {"kind": wanted.kind, "from": before and quota_data(before), "to": quota_data(quota)}
         await customers.audit(session, principal, "quota.set", f"customer:{customer.id}", why, data)
         counted = await holding.let_go(session, quota)
     return counted, quota.waiting - counted.waiting
@@ -150,6 +154,7 @@ __all__ = [
     "Worth",
     "all_quotas",
     "all_rules",
+    "kinds_of",
     "quota_data",
     "rule_view",
     "set_quota",

@@ -332,18 +332,34 @@ async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
             "/amount",
         ),  # never known of a drill
         ("reviews", {key: value for key, value in REVIEWED.items() if key != "owner"}, "/owner"),
+        ("reviews", {**REVIEWED, "kind": "nothing", "within_hours": None}, "/kind"),
         ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),
+        ("reviews", {**REVIEWED, "within_hours": 1e-12}, "/within_hours"),
         ("reviews", {**REVIEWED, "seconds": None, "amount": "-1", "currency": "CNY"}, "/amount"),
         ("quotas", {**QUOTA, "customer": "nobody"}, "/customer"),
         ("quotas", {**QUOTA, "zone": "Europe/Nowhere"}, "/zone"),
         ("quotas", {**QUOTA, "most": 0}, "/most"),
         ("quotas", {**QUOTA, "period": "week"}, "/period"),
         ("quotas", {**QUOTA, "kind": "nothing"}, "/kind"),
+        ("quotas", {**QUOTA, "kind": "nothing", "most": None}, "/kind"),
     ]
     for path, asked, field in cases:
         answer = await service.admin.post(f"/v1/admin/{path}", json=asked)
         assert (answer.status_code, answer.json()["field"]) == (422, field), answer.text
         assert "Value error" not in answer.text
+
+
+async def test_what_holds_jobs_of_a_kind_that_is_offered_no_more_can_be_ended(service: Service) -> None:
+    await set_review(service)
+    await set_quota(service, kind="drill")
+    async with transaction(service.engine) as session:
+        for table in ("reviews", "quotas"):
+            await session.execute(text(f"UPDATE {table} SET kind = 'gone'"))
+    assert (await set_review(service, kind="gone")).status_code == 422
+    assert (await set_review(service, kind="gone", within_hours=None)).json()["rules"] == []
+    assert (await set_quota(service, kind="gone", most=None)).json()["most"] is None
+    for path in ("reviews", "quotas"):
+        assert (await service.admin.get(f"/v1/admin/{path}")).json()["items"] == []
 
 
 async def test_only_admins_set_what_holds(service: Service) -> None:

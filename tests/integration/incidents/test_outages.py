@@ -22,6 +22,8 @@ async def test_an_outage_is_one_incident_from_when_it_is_found_until_a_job_has_c
     mine, book.customer_id = book.customer_id, await other_customer(book)
     for needs in ("gate post", "gate", "post", ""):
         await book.submit(needs=needs)
+    for held in ("held = true", "state = 'in_review'"):  # whatever is down, these wait for something else
+        await book.do(f"UPDATE jobs SET {held} WHERE id = :id", id=await book.submit(needs="gate"))
     await lookout.look(thorough=False)
     (incident,) = await lookout.all()
     assert (incident.cause, incident.scope, incident.state) == (Cause.DEPENDENCY_DOWN, "dependency:gate", "open")

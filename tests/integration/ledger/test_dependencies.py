@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from invoicing.cli.checks_servers import servers
 from invoicing.jobs import service as ledger
@@ -20,7 +21,7 @@ from invoicing.jobs.model import (
     RetryPolicy,
     Succeeded,
 )
-from invoicing.jobs.model.dependencies import FIRST_WAIT, OPENS_AFTER
+from invoicing.jobs.model.dependencies import FIRST_WAIT, OPENS_AFTER, Said
 from invoicing.jobs.store import dependencies
 from invoicing.kit.db import driver, transaction
 from invoicing.kit.ids import new_id
@@ -131,6 +132,21 @@ async def test_failures_that_are_written_together_or_at_once_are_all_counted(boo
     await asyncio.gather(*(book.settle(claim, DOWN) for claim in claims))
     assert (await down(book))["gate"].failures == 6
     assert await book.scalar("SELECT count(*) FROM outages") == 1
+
+
+async def test_who_notes_the_first_failures_of_several_never_waits_for_each_other_for_good(book: Book) -> None:
+    add = text("INSERT INTO dependencies (name, title) VALUES (:name, '')")
+    said = [Said(down=name, title=name) for name in ("post", "gate")]
+
+    async with transaction(book.engine) as session, transaction(book.engine) as other:
+        await session.execute(add, {"name": "gate"})
+        await other.execute(text("SELECT 1"))  # begins what the driver's statements then belong to
+        noting = asyncio.create_task(dependencies.locked(await driver(other), said))
+        while not await book.scalar("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - as it says
+            await asyncio.sleep(0.01)
+        await session.execute(add, {"name": "post"})
+        await session.commit()
+        assert set((await noting)[1]) == {"gate", "post"}
 
 
 async def test_one_at_a_time_tries_it_and_who_is_gone_is_followed_by_another(book: Book) -> None:

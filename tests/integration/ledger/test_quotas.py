@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import replace
 from uuid import UUID, uuid4
 
-from invoicing.jobs import holding
+from invoicing.customers.model import Principal, Role
+from invoicing.jobs import holding, rules
 from invoicing.jobs import service as ledger
-from invoicing.jobs.accepting import write
+from invoicing.jobs.accepting import Acceptor, write
 from invoicing.jobs.model import Accepted, Event, NewJob, State, Succeeded
 from invoicing.jobs.model.holds import EVERY_KIND, Period, Quota, Terms
 from invoicing.jobs.store import quotas
@@ -123,6 +124,32 @@ async def test_cancels_and_those_who_let_go_never_wait_for_each_other_for_good(b
         used, waiting = await counted(book)
         assert waiting == sum(row["held"] for row in rows)
         assert used == await book.scalar("SELECT count(*) FROM quota_places")
+
+
+async def test_whoever_sets_a_quota_and_those_who_submit_never_wait_for_each_other_for_good(book: Book) -> None:
+    quota, _ = await limit(book, 25)
+    admin = Principal(uuid4(), Role.ADMIN, "erika")
+    for most in range(10, 20):
+        wanted = rules.Allowance("acme", EVERY_KIND, most, Period.MONTH, "Asia/Shanghai")
+        some = [submit(book, quota, *requests(book, 3)) for _ in range(4)]
+        await asyncio.gather(*some, rules.set_quota(book.engine, admin, wanted, "agreed"))
+    assert sum(await counted(book)) == 10 * 4 * 3
+
+
+async def test_nobody_else_waits_for_the_counting_of_a_quota(book: Book) -> None:
+    quota, _ = await limit(book, 25)
+    acceptor = Acceptor(book.engine)
+    await acceptor.start()
+    async with transaction(book.engine) as session:
+        assert await quotas.locked(session, quota.id)
+        counting = []
+        for request in requests(book, 3):  # more than there are to write them
+            counting.append(asyncio.create_task(acceptor.accept(replace(request, terms=Terms(quota_id=quota.id)))))
+            async with asyncio.timeout(60):
+                await acceptor.accept(*requests(book, 1))
+        assert not any(one.done() for one in counting)
+    assert not any(one.held for one in await asyncio.gather(*counting))
+    await acceptor.stop()
 
 
 async def test_a_held_job_is_counted_neither_as_waiting_nor_released_nor_moved(book: Book) -> None:

@@ -39,7 +39,8 @@ _WHICH: Mapping[Cause, str] = MappingProxyType(
         Cause.POISON: f"j.state = 'dead' AND j.finished_at >= :since AND j.error ->> 'code' = '{POISON}'",
         Cause.DEPENDENCY_DOWN: """CASE WHEN CAST(:needs AS text) IS NULL
             THEN j.state = 'retrying' OR (j.state = 'dead' AND j.finished_at >= :since)
-            ELSE j.finished_at IS NULL AND j.needs <> '' AND :needs = ANY(string_to_array(j.needs, ' ')) END""",
+            ELSE j.finished_at IS NULL AND j.needs <> '' AND j.state <> 'in_review' AND NOT j.held
+                AND :needs = ANY(string_to_array(j.needs, ' ')) END""",
         Cause.UNDELIVERED_RESULT: _UNTOLD,
         Cause.PROMISES_MISSED: "j.finished_at IS NULL AND j.promise_status <> 'on_track'",
         Cause.UNEXPLAINED: _WAITING,

@@ -61,7 +61,7 @@ UNION ({_DEAD})
 
 _HELD_BACK = """
 SELECT customer_id, id FROM jobs
-WHERE finished_at IS NULL AND needs <> '' AND state IN ('queued', 'retrying')
+WHERE finished_at IS NULL AND needs <> '' AND state IN ('queued', 'retrying') AND NOT held
   AND :needs = ANY(string_to_array(needs, ' ')) LIMIT :most
 """
 

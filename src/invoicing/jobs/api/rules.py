@@ -15,7 +15,7 @@ from invoicing.customers.api.admin import TAG, Slug, Words
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
 from invoicing.jobs import rules
-from invoicing.jobs.kinds import JobKind, Kinds
+from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.model.holds import EVERY_KIND, EVERYBODY, SECONDS, Period, Quota
 from invoicing.jobs.rules import Allowance, Wanted, quota_data, rule_view
 from invoicing.kit.http.answers import answer
@@ -23,7 +23,7 @@ from invoicing.kit.http.contract import REFS, Given, Router
 from invoicing.kit.http.forms import form
 from invoicing.kit.problems import Problem
 
-_MOST_HOURS = 8_760.0
+_FEWEST_HOURS, _MOST_HOURS = 0.01, 8_760.0
 _MOST_JOBS = 1_000_000_000
 
 Amount = Annotated[str, Field(pattern=r"^\d{1,15}(\.\d{1,4})?$", examples=["10000.00"])]
@@ -46,7 +46,7 @@ class ReviewForm(BaseModel):
         Words | None,
         Field(description="The role or team that decides; customers do not see it. Not needed to end a rule."),
     ] = None
-    within_hours: Annotated[float, Field(gt=0, le=_MOST_HOURS, allow_inf_nan=False)] | None = Field(
+    within_hours: Annotated[float, Field(ge=_FEWEST_HOURS, le=_MOST_HOURS, allow_inf_nan=False)] | None = Field(
         description="Within which time it is decided; null ends the rule."
     )
     reason: Annotated[Words, Field(description="Why; goes on the audit.", examples=["large sums are looked at"])]
@@ -160,11 +160,12 @@ class RulesOffice:
         """Answer `POST /v1/admin/reviews`."""
         principal = await self.gate.staff(request, Role.ADMIN)
         asked = await form(request, ReviewForm)
-        wanted = Wanted(asked.customer, self._kind(asked.kind), *asked.measure, asked.owner or "", asked.within)
-        _refuse_where_it_holds_nothing(wanted)
+        kind = await self._kind(asked.kind, ends=asked.within is None)
+        wanted = Wanted(asked.customer, kind, *asked.measure, asked.owner or "", asked.within)
+        self._refuse_where_it_holds_nothing(wanted)
         found = await rules.set_review(self.engine, principal, wanted, asked.reason)
         shown = [rule_view(rule) for rule in found.values()]
-        return answer({"customer": asked.customer, "kind": wanted.kind.name, "rules": shown})
+        return answer({"customer": asked.customer, "kind": kind, "rules": shown})
 
     async def quotas(self, request: Request) -> Response:
         """Answer `GET /v1/admin/quotas`."""
@@ -181,29 +182,33 @@ class RulesOffice:
         if asked.zone not in available_timezones():
             remedy = "Name one of the IANA database, such as Europe/Berlin."
             raise Problem("bad_input", f"There is no time zone {asked.zone!r}.", field="/zone", remedy=remedy)
-        kind = None if asked.kind is None else self._kind(asked.kind)
+        kind = EVERY_KIND if asked.kind is None else await self._kind(asked.kind, ends=asked.most is None)
         wanted = Allowance(asked.customer, kind, asked.most, asked.period, asked.zone)
         quota, gone = await rules.set_quota(self.engine, principal, wanted, asked.reason)
         return answer({**_view(quota, asked.customer), "let_go": gone})
 
-    def _kind(self, name: str) -> JobKind:
-        kind = self.kinds.get(name)
-        if kind is None:
-            remedy = f"The kinds are {', '.join(self.kinds)}."
-            raise Problem("bad_input", "There is no such kind of job.", field="/kind", remedy=remedy)
-        return kind
+    async def _kind(self, name: str, *, ends: bool) -> str:
+        """Refuse an unknown kind; what holds jobs of one that is offered no more may still be ended."""
+        if name in self.kinds:
+            return name
+        async with self.engine.connect() as session:
+            if ends and name != EVERY_KIND and name in await rules.kinds_of(session):
+                return name
+        remedy = f"The kinds are {', '.join(self.kinds)}."
+        raise Problem("bad_input", "There is no such kind of job.", field="/kind", remedy=remedy)
 
-
-def _refuse_where_it_holds_nothing(wanted: Wanted) -> None:
-    """Raise `Problem` where nobody would decide, or nothing would ever be looked at; a rule may always be ended."""
-    if wanted.within is None:
-        return
-    if not wanted.owner:
-        detail, remedy = "/owner: Somebody has to decide.", "Name a role or team; customers do not see it."
-        raise Problem("bad_input", detail, field="/owner", remedy=remedy)
-    if wanted.measure != SECONDS and not wanted.kind.has_worth:
-        detail = f"/amount: Nobody knows what a job of the kind {wanted.kind.name} is worth: none would be reviewed."
-        raise Problem("bad_input", detail, field="/amount", remedy="Give seconds, in the place of amount and currency.")
+    def _refuse_where_it_holds_nothing(self, wanted: Wanted) -> None:
+        """Raise `Problem` where nobody would decide, or nothing would ever be looked at; a rule may always be ended."""
+        if wanted.within is None:
+            return
+        if not wanted.owner:
+            detail, remedy = "/owner: Somebody has to decide.", "Name a role or team; customers do not see it."
+            raise Problem("bad_input", detail, field="/owner", remedy=remedy)
+        if wanted.measure != SECONDS and not self.kinds[wanted.kind].has_worth:
+            detail = f"/amount: Nobody knows what a job of the kind {wanted.kind} is worth: none would be reviewed."
+            raise Problem(
+                "bad_input", detail, field="/amount", remedy="Give seconds, in the place of amount and currency."
+            )
 
 
 def _view(quota: Quota, slug: str) -> dict[str, Any]:

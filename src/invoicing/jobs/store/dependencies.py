@@ -31,7 +31,8 @@ _OPEN = text(f"SELECT {_FIELDS}, {_TRYING} FROM dependencies d WHERE opened_at I
 _NAMED = f"SELECT {_FIELDS}, false AS trying FROM dependencies WHERE name = ANY($1::text[])"
 
 _ADD = """
-INSERT INTO dependencies (name, title) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT (name) DO NOTHING
+INSERT INTO dependencies (name, title) SELECT * FROM unnest($1::text[], $2::text[]) AS new(name, title) ORDER BY name
+ON CONFLICT (name) DO NOTHING
 """
 
 _LOCK = f"""
