@@ -289,9 +289,7 @@ async def test_a_released_review_still_needs_a_place_in_the_quota(
         await service.acme.job(SMALL)
     assert await run(service, service.support, "jobs", "release", large["id"], "--reason", "ordered", "--dry-run") == 0
     preview = capsys.readouterr().out
-    assert "with 1 of your jobs waiting before this one" in " ".join(preview.split()), (
-        "whoever releases it sees what comes next"
-    )
+    assert "with 1 of your jobs waiting" in " ".join(preview.split()), "whoever releases it sees what comes next"
     assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"
     held = await seen(service, large)
     assert (held["state"], held["cause"]["code"]) == ("queued", "awaiting_quota")
@@ -327,11 +325,7 @@ async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
         ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
         ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
         ("reviews", {**REVIEWED, "amount": "1"}, ""),
-        (
-            "reviews",
-            {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"},
-            "/amount",
-        ),  # never known of a drill
+        ("reviews", {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"}, "/amount"),  # of a drill
         ("reviews", {key: value for key, value in REVIEWED.items() if key != "owner"}, "/owner"),
         ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),
         ("reviews", {**REVIEWED, "seconds": None, "amount": "-1", "currency": "CNY"}, "/amount"),

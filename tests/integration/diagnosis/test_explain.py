@@ -19,7 +19,7 @@ from invoicing.diagnosis.tables import foreseen
 from invoicing.jobs.kinds import JobKind
 from invoicing.jobs.model import NEWS_WITHIN, Job, Standing, State
 from invoicing.jobs.store.read import job_of
-from invoicing.jobs.tables import attempts, jobs, losses
+from invoicing.jobs.tables import attempts, jobs
 from invoicing.kit.db import Session, make_engine
 from invoicing.kit.ids import new_id
 from invoicing.lanes import positions
@@ -275,34 +275,6 @@ async def test_normal_times_come_from_jobs_like_it(session: Session, customer: U
     eta = told[quick].eta
     assert eta is not None
     assert eta.earliest <= eta.likely <= eta.latest
-
-
-async def test_a_job_whose_lease_is_over_has_lost_its_worker(session: Session, customer: UUID) -> None:
-    worker_id = await add_worker(session)
-    [job_id] = await add(session, customer)
-    await start(session, job_id, worker_id, began=30, lease=-1)
-    told = await standing(session, job_id)
-    assert told.cause is not None
-    assert told.cause.code == "worker_lost"
-    assert str(worker_id) not in repr(told.cause)
-
-
-async def test_the_time_for_which_a_lost_worker_was_missed_is_none_that_the_work_took(
-    session: Session, customer: UUID
-) -> None:
-    worker_id = await add_worker(session)
-    [job_id] = await add(session, customer)
-    await start(session, job_id, worker_id, began=15)
-    lost = {"job_id": job_id, "attempt": 1, "worker_id": worker_id}
-    await session.execute(insert(losses).values(**lost, heard_at=ago(13)))
-    await session.execute(update(attempts).values(ended_at=ago(2), outcome="lost"))
-    await session.execute(insert(attempts).values(job_id=job_id, number=2, worker_id=worker_id, started_at=ago(0)))
-    reported = {"progress_done": 1, "progress_total": 10, "progress_unit": "chunks", "progressed_at": ago(14)}
-    await session.execute(update(jobs).values(attempt=2, **reported))
-    eta = (await standing(session, job_id)).eta
-    assert eta is not None
-    taken_s = (eta.likely - (await session.execute(select(func.now()))).scalar_one()).total_seconds()
-    assert taken_s == pytest.approx(18, abs=1), "a tenth took two seconds, not thirteen"
 
 
 async def test_a_retry_tells_the_failure_the_count_and_the_time(session: Session, customer: UUID) -> None:
