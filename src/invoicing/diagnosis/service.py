@@ -68,10 +68,10 @@ async def explain(
 ) -> Mapping[UUID, Standing]:
     """Say of each job why it stands where it stands, what is ahead of it, when it ends and what is normal.
 
-    At most six statements however many jobs are asked about, one more where something holds any of them, and those of
-    the positions now and then. A finished job has only its normal times. `kinds` tells how often a job is tried; a kind
-    that is not among them is explained without that number. `fresh` positions are those that this transaction sees,
-    for a preview of what it changes.
+    At most six statements however many jobs are asked about, one or two more where something holds any of them, and
+    those of the positions now and then. A finished job has only its normal times. `kinds` tells how often a job is
+    tried; a kind that is not among them is explained without that number. `fresh` positions are those that this
+    transaction sees, for a preview of what it changes.
     """
     if not jobs:
         return {}
@@ -155,7 +155,7 @@ async def look(
         return Snapshot(
             now=now,
             workers=workers,
-            pauses={},
+            pauses=await store.pauses(session) if held else {},
             running={},
             runways={},
             places={},

@@ -37,14 +37,17 @@ SELECT now() AS now, dispatching.looked_at, u.* FROM (SELECT 1) AS always LEFT J
 
 _CAPS = text("SELECT id, max_running FROM customers WHERE id = ANY(CAST(:ids AS uuid[])) AND max_running IS NOT NULL")
 
+# One that was lost was at work until its worker was heard of last: nothing was done while it was missed.
 _ATTEMPTS = text("""
 SELECT a.job_id, a.started_at, a.ended_at, coalesce(e.spent_s, 0) AS spent_s, coalesce(e.worked_s, 0) AS worked_s
 FROM unnest(CAST(:ids AS uuid[]), CAST(:numbers AS int[])) AS w(id, number)
 JOIN attempts a ON a.job_id = w.id AND a.number = w.number
 LEFT JOIN LATERAL (
-    SELECT sum(extract(epoch FROM ended_at - started_at))::float8 AS spent_s,
-        sum(extract(epoch FROM ended_at - started_at)) FILTER (WHERE outcome = 'interrupted')::float8 AS worked_s
-    FROM attempts WHERE job_id = w.id AND number < w.number
+    SELECT sum(extract(epoch FROM greatest(b.started_at, least(b.ended_at, l.heard_at)) - b.started_at))::float8
+            AS spent_s,
+        sum(extract(epoch FROM b.ended_at - b.started_at)) FILTER (WHERE b.outcome = 'interrupted')::float8 AS worked_s
+    FROM attempts b LEFT JOIN losses l ON l.job_id = b.job_id AND l.attempt = b.number
+    WHERE b.job_id = w.id AND b.number < w.number
 ) e ON true
 """)
 

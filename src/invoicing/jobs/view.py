@@ -61,10 +61,10 @@ def promise_status(job: Job, standing: Standing, now: datetime) -> PromiseStatus
     return standing_of(promised, standing.eta, now, standing.not_before)
 
 
-def pause_before_asking(likely_end: datetime | None, now: datetime) -> int:
-    """Give the seconds after which asking about an unfinished job again is worth it."""
+def pause_before_asking(job: Job, likely_end: datetime | None, now: datetime) -> int:
+    """Give the seconds after which asking about an unfinished job again is worth it; what is held takes long."""
     if likely_end is None:
-        return _USUAL_PAUSE_S
+        return _LONGEST_PAUSE_S if job.held or job.state is State.IN_REVIEW else _USUAL_PAUSE_S
     return max(1, min(_LONGEST_PAUSE_S, ceil((likely_end - now).total_seconds())))
 
 

@@ -219,8 +219,7 @@ async def test_a_batch_says_of_each_line_whether_something_holds_it(service: Ser
 
 
 async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(service: Service) -> None:
-    answer = await set_quota(service)
-    assert answer.status_code == 200, answer.text
+    assert (await set_quota(service)).is_success
     first, again = await service.acme.submit(SMALL, "once"), await service.acme.submit(SMALL, "once")
     assert first.json()["id"] == again.json()["id"]
     await service.acme.job(SMALL)
@@ -232,6 +231,8 @@ async def test_a_job_beyond_the_quota_is_accepted_and_says_when_it_begins_anew(s
     assert moment(evidence["resets_at"]) == moment(evidence["turn_at"]) == next_month
     assert moment(third["promise"]["due"]) > next_month
     assert third["promise"]["status"] == "on_track"
+    asked = await service.acme.get(f"/v1/jobs/{third['id']}")
+    assert int(asked.headers["Retry-After"]) == 30, "nobody need ask about what waits for days every other second"
     assert moment(fifth["cause"]["evidence"]["turn_at"]) > next_month == moment(fourth["cause"]["evidence"]["turn_at"])
     assert "with 2 of your jobs waiting before this one" in fifth["cause"]["message"]
     why = (await service.acme.get(f"/v1/jobs/{third['id']}/why")).json()
@@ -288,9 +289,7 @@ async def test_a_released_review_still_needs_a_place_in_the_quota(
         await service.acme.job(SMALL)
     assert await run(service, service.support, "jobs", "release", large["id"], "--reason", "ordered", "--dry-run") == 0
     preview = capsys.readouterr().out
-    assert "with 1 of your jobs waiting before this one" in " ".join(preview.split()), (
-        "whoever releases it sees what comes next"
-    )
+    assert "with 1 of your jobs waiting" in " ".join(preview.split()), "whoever releases it sees what comes next"
     assert (await act(service.support, large, "release")).json()["after"]["state"] == "queued"
     held = await seen(service, large)
     assert (held["state"], held["cause"]["code"]) == ("queued", "awaiting_quota")
@@ -326,11 +325,7 @@ async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
         ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
         ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
         ("reviews", {**REVIEWED, "amount": "1"}, ""),
-        (
-            "reviews",
-            {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"},
-            "/amount",
-        ),  # never known of a drill
+        ("reviews", {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"}, "/amount"),  # of a drill
         ("reviews", {key: value for key, value in REVIEWED.items() if key != "owner"}, "/owner"),
         ("reviews", {**REVIEWED, "kind": "nothing", "within_hours": None}, "/kind"),
         ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),

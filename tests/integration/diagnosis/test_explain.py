@@ -277,16 +277,6 @@ async def test_normal_times_come_from_jobs_like_it(session: Session, customer: U
     assert eta.earliest <= eta.likely <= eta.latest
 
 
-async def test_a_job_whose_lease_is_over_has_lost_its_worker(session: Session, customer: UUID) -> None:
-    worker_id = await add_worker(session)
-    [job_id] = await add(session, customer)
-    await start(session, job_id, worker_id, began=30, lease=-1)
-    told = await standing(session, job_id)
-    assert told.cause is not None
-    assert told.cause.code == "worker_lost"
-    assert str(worker_id) not in repr(told.cause)
-
-
 async def test_a_retry_tells_the_failure_the_count_and_the_time(session: Session, customer: UUID) -> None:
     error = {"code": "drill_failed", "message": "This drill fails."}
     [job_id] = await add(session, customer, state="retrying", failures=1, attempt=1, due_at=ago(-8), error=error)

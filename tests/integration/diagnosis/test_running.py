@@ -1,4 +1,4 @@
-"""When a job should end is told by others that run, too, as long as they move."""
+"""When a job should end is told by others that run, too, as long as they move; a lost worker is told, and no work."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 
 from invoicing.customers.tables import customers
 from invoicing.diagnosis import service, store
-from invoicing.jobs.tables import attempts, jobs
+from invoicing.jobs.tables import attempts, jobs, losses
 from invoicing.kit.db import Session, make_engine
 from invoicing.kit.ids import new_id
 
@@ -71,3 +71,25 @@ async def test_work_that_was_kept_counts_and_a_job_that_failed_or_was_lost_says_
     assert found[went_on].gap_s is None
     assert found[silent].silent_s == pytest.approx(10)
     assert found[silent].gap_s == pytest.approx(20 / 5)
+
+
+async def test_a_job_whose_lease_is_over_has_lost_its_worker(session: Session) -> None:
+    worker_id = await add_worker(session)
+    [job_id] = await add(session, await owner(session))
+    await start(session, job_id, worker_id, began=30, lease=-1)
+    told = await standing(session, job_id)
+    assert told.cause is not None
+    assert told.cause.code == "worker_lost"
+    assert str(worker_id) not in repr(told.cause)
+
+
+async def test_the_time_for_which_a_lost_worker_was_missed_is_none_that_the_work_took(session: Session) -> None:
+    worker = await add_worker(session)
+    [job_id] = await add(session, await owner(session))
+    await start(session, job_id, worker, began=15)
+    await session.execute(insert(losses).values(job_id=job_id, attempt=1, worker_id=worker, heard_at=ago(13)))
+    await session.execute(update(attempts).values(ended_at=ago(2), outcome="lost"))
+    await session.execute(insert(attempts).values(job_id=job_id, number=2, worker_id=worker, started_at=ago(0)))
+    reported = {"progress_done": 1, "progress_total": 10, "progress_unit": "chunks", "progressed_at": ago(14)}
+    await session.execute(update(jobs).values(attempt=2, **reported))
+    assert await likely_s(session, job_id) == pytest.approx(18, abs=1), "a tenth took two seconds, not thirteen"

@@ -14,7 +14,7 @@ from invoicing.diagnosis.words import fields_of, retell, say
 from invoicing.jobs.model import NEWS_WITHIN, Job, State
 from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
 
-from .situations import CUSTOMER, JOB, NOBODY, NOW, ago, cause, facts, learned, waiting
+from .situations import CUSTOMER, JOB, NOBODY, NOW, ago, cause, facts, learned, paused, waiting
 
 HOUR = timedelta(hours=1)
 REVIEWED = waiting(600, state=State.IN_REVIEW)
@@ -91,6 +91,13 @@ def test_before_when_it_does_not_start_is_known_though_its_end_is_not() -> None:
     check = cause(HELD, untaught)
     assert expect(facts(HELD, untaught), check) is None
     assert earliest_start(facts(HELD, untaught), check) == NOW + 60 * HOUR
+
+
+def test_what_is_held_in_a_lane_that_is_paused_for_longer_is_expected_after_that() -> None:
+    until, around_it = NOW + 20 * HOUR, around(beyond(), **paused(20 * 3_600))
+    eta = expect(facts(HELD, around_it), cause(HELD, around_it))
+    assert eta is not None
+    assert until < eta.likely < until + timedelta(seconds=5)
 
 
 def test_of_what_is_held_nothing_else_is_the_matter() -> None:

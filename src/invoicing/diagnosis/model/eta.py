@@ -72,9 +72,11 @@ def expect(facts: Facts, cause: Check) -> Eta | None:
 
 
 def earliest_start(facts: Facts, cause: Check) -> datetime | None:
-    """Say before when the job does not start, where its cause ends at a known time."""
+    """Say before when the job does not start, where its cause ends at a known time; its lane may be paused longer."""
     until = cause.until if cause.code in _UNTIL_A_TIME else None
-    return until if until is not None and until > facts.now else None
+    if until is None or until <= facts.now:
+        return None
+    return max(until, facts.pause.until) if facts.pause else until
 
 
 def foresee(facts: Facts, cause: Check) -> Foreseen | None:

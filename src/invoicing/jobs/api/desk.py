@@ -110,5 +110,5 @@ def job_headers(job: Job, view: Mapping[str, Any] | None, moment: datetime, spok
     headers = {"ETag": f'"{spoken.tag(job.revision)}"', **spoken.headers}
     if job.state not in FINISHED:
         eta = view["eta"] if view else None
-        headers["Retry-After"] = str(pause_before_asking(eta and eta["likely"], moment))
+        headers["Retry-After"] = str(pause_before_asking(job, eta and eta["likely"], moment))
     return headers
