@@ -175,7 +175,9 @@ SELECT lane.priority, lane.size, kind, needs, running, decided, count(*) FILTER 
     count(*) FILTER (WHERE promise_status = 'at_risk') AS at_risk, count(DISTINCT customer_id) AS customers,
     min(promise_due) AS oldest, sum(count(*)) OVER (PARTITION BY lane.priority, lane.size) >= :most AS at_least
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
-    SELECT kind, needs, state = 'running' AS running, state = 'in_review' OR held AS decided, promise_status, promise_due, customer_id FROM jobs
+    SELECT kind, needs, state = 'running' AS running, state = 'in_review' OR held AS decided, promise_status,
+        promise_due, customer_id
+    FROM jobs
     WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority AND size = lane.size
     LIMIT :most
 ) AS broken GROUP BY lane.priority, lane.size, kind, needs, running, decided
