@@ -171,7 +171,8 @@ FROM (
 """)
 
 _BROKEN = text("""
-SELECT lane.priority, lane.size, kind, needs, running, decided, count(*) FILTER (WHERE promise_status = 'missed') AS missed,
+SELECT lane.priority, lane.size, kind, needs, running, decided,
+    count(*) FILTER (WHERE promise_status = 'missed') AS missed,
     count(*) FILTER (WHERE promise_status = 'at_risk') AS at_risk, count(DISTINCT customer_id) AS customers,
     min(promise_due) AS oldest, sum(count(*)) OVER (PARTITION BY lane.priority, lane.size) >= :most AS at_least
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
