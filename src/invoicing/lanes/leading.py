@@ -323,9 +323,8 @@ class Lead:
 
     def _wait_s(self, look: Look) -> float:
         """How long nothing happens by itself: until a job is due, or running work has had enough to give way."""
-        moments = [look.now + LOOK_AT_LEAST_EVERY_S]
-        if look.next_due is not None:
-            moments.append(look.next_due)
+        due = [] if look.next_due is None else [look.next_due]
+        moments = [look.now + LOOK_AT_LEAST_EVERY_S, *due]
         if self._outlook or self._under_way.runway:
             turns = self._under_way.turns
             moments += turns[bisect_right(turns, look.now) :][:1]
