@@ -33,7 +33,7 @@ from invoicing.lanes.model.quota import Left
 from invoicing.lanes.model.room import Capacity, ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
-from invoicing.lanes.trying import begin_to_try, held_back, to_try
+from invoicing.lanes.trying import begin_to_try, held_back, newest, to_try
 
 _MOST_A_ROUND = 2_000
 """Jobs released in one round: more would keep a pause waiting for the end of it."""
@@ -103,6 +103,7 @@ class Lead:
 
     def adopt(self, surroundings: Surroundings) -> bool:
         """Go on with other workers, another policy, other weights and caps; tells whether that is worth a round."""
+        surroundings = replace(surroundings, breakers=newest(self._around.breakers, surroundings.breakers))
         if surroundings == self._around:
             return False
         if surroundings.policy != self._around.policy:
@@ -322,9 +323,8 @@ class Lead:
 
     def _wait_s(self, look: Look) -> float:
         """How long nothing happens by itself: until a job is due, or running work has had enough to give way."""
-        moments = [look.now + LOOK_AT_LEAST_EVERY_S]
-        if look.next_due is not None:
-            moments.append(look.next_due)
+        due = [] if look.next_due is None else [look.next_due]
+        moments = [look.now + LOOK_AT_LEAST_EVERY_S, *due]
         if self._outlook or self._under_way.runway:
             turns = self._under_way.turns
             moments += turns[bisect_right(turns, look.now) :][:1]

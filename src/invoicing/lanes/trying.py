@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from invoicing.jobs import service as ledger
-from invoicing.jobs.model import Breakers
+from invoicing.jobs.model import Breaker, Breakers
 from invoicing.jobs.model.dependencies import first_shut, room_to_try
 from invoicing.lanes.model import Waiting
 
@@ -16,6 +16,17 @@ from invoicing.lanes.model import Waiting
 def to_try(breakers: Breakers, now: float) -> Mapping[str, int]:
     """Say how many jobs may start that need what is down; `now` is since the epoch."""
     return room_to_try(breakers, datetime.fromtimestamp(now, UTC)) if breakers else {}
+
+
+def newest(known: Breakers, read: Breakers) -> Breakers:
+    """Go on with what was read, but for what is older than what is known: a try may have begun since."""
+    return {name: _newer(known.get(name), one) for name, one in read.items()}
+
+
+def _newer(known: Breaker | None, read: Breaker) -> Breaker:
+    if known is None or known.opened_at != read.opened_at:
+        return read
+    return max(read, known, key=lambda one: one.tries)
 
 
 def held_back(runway: Iterable[Waiting], breakers: Breakers) -> list[Waiting]:

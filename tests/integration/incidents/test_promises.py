@@ -44,6 +44,32 @@ async def test_missed_promises_are_charged_to_what_breaks_them_and_go_on_to_be_w
     assert lookout.told == [("no_worker", "opened"), ("no_worker", "resolved")]
 
 
+async def test_what_waits_for_a_review_or_a_quota_breaks_by_no_outage(book: Book, lookout: Lookout) -> None:
+    await book.accept(book.request(), book.request())
+    for held in ("held = true", "state = 'in_review'"):
+        await book.do(f"UPDATE jobs SET {held} WHERE id = :id", id=await book.submit())
+    await missed(book)
+    await lookout.holds("no_worker")
+    for _ in range(2):
+        await lookout.look()
+    outage, rest = await lookout.all()
+    assert (outage.cause, outage.blast.jobs, outage.blast.promises_missed) == (Cause.NO_WORKER, 2, 2)
+    assert (rest.cause, rest.blast.promises_missed) == (Cause.PROMISES_MISSED, 2)
+
+
+async def test_a_promise_is_charged_once_beside_one_of_its_lane_and_kind_that_nothing_holds(
+    book: Book, lookout: Lookout
+) -> None:
+    down = "INSERT INTO dependencies (name, title, opened_at, next_try_at) VALUES ('gate', '', now(), now())"
+    await book.do(down.replace("now()", "now() - interval '5 min'"))
+    await book.accept(book.request(needs="gate"), book.request())
+    await missed(book)
+    for _ in range(2):
+        await lookout.look()
+    blasts = {one.cause: one.blast.promises_missed for one in await lookout.all()}
+    assert blasts == {Cause.DEPENDENCY_DOWN: 1, Cause.PROMISES_MISSED: 1}
+
+
 async def test_a_promise_that_breaks_for_longer_than_an_outage_explains_is_an_incident_of_its_own(
     book: Book, lookout: Lookout
 ) -> None:

@@ -24,7 +24,8 @@ from invoicing.jobs.store.promises import may_break
 from invoicing.jobs.store.read import page
 from invoicing.jobs.store.rescue import _LOST
 from invoicing.jobs.store.shift import due_behind, newcomers
-from invoicing.kit.db import Session, driver
+from invoicing.kit.db import Session, driver, transaction
+from invoicing.lanes.store import fold_tallies
 
 from ..book import Book
 
@@ -98,6 +99,25 @@ async def test_before_customers_are_told_of_incidents_nothing_of_that_is_left_an
     migrate(database_url, alembic.command.upgrade, "head")
     assert await book.scalar("SELECT count(*) FROM incident_notices") == 0
     assert await book.scalar("SELECT count(*) FROM incidents") == 1
+
+
+async def test_before_anything_held_jobs_what_is_held_waits_as_all_else_and_is_counted(
+    book: Book, database_url: str
+) -> None:
+    await book.accept(*(book.request(needs=needs) for needs in ("gate", "gate post", "")))
+    for held in ("held = true", "state = 'in_review'"):
+        await book.do(f"UPDATE jobs SET {held} WHERE id = :id", id=await book.submit())
+    waiting = "SELECT sum(waiting) FROM (SELECT waiting FROM tallies UNION ALL SELECT waiting FROM tally_changes) w"
+    assert await book.scalar(waiting) == 3
+    await book.do("INSERT INTO outages (dependency, since, title) VALUES ('gate', now(), 'the gate')")
+    async with transaction(book.engine) as session:
+        await fold_tallies(session, 2)
+    migrate(database_url, alembic.command.downgrade, "0017")
+    assert await book.scalar(waiting) == 5
+    assert await book.scalar("SELECT count(*) FROM jobs WHERE state = 'queued'") == 5
+    migrate(database_url, alembic.command.upgrade, "head")
+    assert await book.scalar(waiting) == 5
+    assert len(await book.release()) == 5
 
 
 @pytest.fixture

@@ -6,7 +6,10 @@ import pytest
 
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Claim, Failed, JobError, RetryPolicy, Succeeded
+from invoicing.kit.db import driver, make_engine, transaction
 from invoicing.kit.ids import new_id
+from invoicing.lanes.leading import Lead
+from invoicing.lanes.surroundings import surroundings
 
 from ..book import SOON, Book
 from .crew import Crew, until
@@ -113,3 +116,21 @@ async def test_another_leader_and_a_redis_that_forgot_all_neither_hold_a_try_up_
 
     await until(put_back, 10)
     assert await released(book) == {held[0]}
+
+
+async def test_what_was_read_before_a_try_began_takes_nobody_back_who_tries(database_url: str) -> None:
+    book = await Book.open(make_engine(database_url))
+    await goes_down(book)
+    held = [await book.submit(seconds=0.5, needs="gate") for _ in range(2)]
+    await add_worker(book, 8)
+    await time_comes(book)
+    async with transaction(book.engine) as session:
+        before = await surroundings(session)
+    lead = Lead(before, {})
+    async with book.engine.connect() as session:
+        connection = await driver(session)
+        for _ in range(2):
+            await lead.round(connection)
+            assert await released(book) == {held[0]}
+            lead.adopt(before)
+    await book.engine.dispose()

@@ -65,6 +65,8 @@ class Late:
     """The code with which its last attempt failed."""
     needs: str = ""
     """What it needs from outside, by name."""
+    decided: bool = False
+    """Whether it waits for a reviewer, or for a place in a quota: no fault holds it."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def with_charges(blast: Blast, charges: Blast) -> Blast:
 
 def explains(span: Span, late: Late, now: datetime) -> bool:
     """Tell whether an incident is why a promise breaks: it held the job up, and long enough to make it so late."""
-    if late.due < span.of.since - EDGE or now - late.due > DELAYS * span.length + 2 * EDGE:
+    if late.decided or late.due < span.of.since - EDGE or now - late.due > DELAYS * span.length + 2 * EDGE:
         return False
     if not _may_reach(span.of, late) or span.of.reach.error not in {
         None,

@@ -42,6 +42,8 @@ class Broken:
     at_least: bool = False
     needs: str = ""
     """What they need from outside."""
+    decided: bool = False
+    """Whether they wait for a reviewer, or for a place in a quota: no fault holds them."""
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,7 @@ def _charged_to(findings: Sequence[Finding], broken: Broken) -> int | None:
 def _holds(finding: Finding, broken: Broken) -> bool:
     """Tell whether a finding is why jobs stand still: what holds lanes those that wait, what holds workers the rest."""
     reach = finding.reach
-    if finding.cause in _HOLDING_NO_JOBS:
+    if broken.decided or finding.cause in _HOLDING_NO_JOBS:
         return False
     if broken.running != (finding.cause in {Cause.NO_PROGRESS, Cause.WORKER_LOST, Cause.LOOP_BLOCKED}):
         return False

@@ -171,14 +171,17 @@ FROM (
 """)
 
 _BROKEN = text("""
-SELECT lane.priority, lane.size, kind, needs, running, count(*) FILTER (WHERE promise_status = 'missed') AS missed,
+SELECT lane.priority, lane.size, kind, needs, running, decided,
+    count(*) FILTER (WHERE promise_status = 'missed') AS missed,
     count(*) FILTER (WHERE promise_status = 'at_risk') AS at_risk, count(DISTINCT customer_id) AS customers,
     min(promise_due) AS oldest, sum(count(*)) OVER (PARTITION BY lane.priority, lane.size) >= :most AS at_least
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
-    SELECT kind, needs, state = 'running' AS running, promise_status, promise_due, customer_id FROM jobs
+    SELECT kind, needs, state = 'running' AS running, state = 'in_review' OR held AS decided, promise_status,
+        promise_due, customer_id
+    FROM jobs
     WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority AND size = lane.size
     LIMIT :most
-) AS broken GROUP BY lane.priority, lane.size, kind, needs, running
+) AS broken GROUP BY lane.priority, lane.size, kind, needs, running, decided
 """)
 
 # Of lanes in which something waits and that nothing holds: what was released first, and a job of some customers. That
@@ -321,6 +324,7 @@ async def broken(session: Session) -> list[Broken]:
             row.oldest,
             at_least=row.at_least,
             needs=row.needs,
+            decided=row.decided,
         )
         for row in await session.execute(_BROKEN, asked)
     ]

@@ -24,10 +24,11 @@ _LATE = text("""
 SELECT late.id, late.customer_id, late.kind, lane.priority, lane.size, late.promise_status = 'missed' AS missed,
     late.promise_due, coalesce(late.promise_changed_at, late.promise_due) AS told_at, late.submitted_at,
     late.started_at, a.started_at AS running_since, late.worker_id, late.error ->> 'code' AS error, late.needs,
+    late.state = 'in_review' OR late.held AS decided,
     ARRAY(SELECT worker_id FROM losses WHERE job_id = late.id) AS lost_by
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
     SELECT id, customer_id, kind, state, attempt, promise_status, promise_due, promise_changed_at, submitted_at,
-        started_at, worker_id, error, needs
+        started_at, worker_id, error, needs, held
     FROM jobs WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority
       AND size = lane.size LIMIT :most
 ) AS late LEFT JOIN attempts a ON late.state = 'running' AND a.job_id = late.id AND a.number = late.attempt
@@ -43,8 +44,8 @@ WHERE lane = ANY(CAST(:lanes AS text[])) AND least(ended_at, until) > now() - CA
 
 
 async def of_groups(session: Session, groups: Collection[Broken]) -> list[Late]:
-    """List jobs of these lanes and kinds whose promise is missed or at risk, some of each lane."""
-    wanted = {(one.lane, one.kind, one.running) for one in groups}
+    """List jobs of these groups whose promise is missed or at risk, some of each lane."""
+    wanted = {(one.lane, one.kind, one.running, one.needs, one.decided) for one in groups}
     lanes = sorted({one.lane for one in groups})
     asked = {
         "priorities": [lane.priority for lane in lanes],
@@ -67,10 +68,15 @@ async def of_groups(session: Session, groups: Collection[Broken]) -> list[Late]:
             lost_by=frozenset(row.lost_by),
             error=row.error,
             needs=row.needs,
+            decided=row.decided,
         )
         for row in await session.execute(_LATE, asked)
     ]
-    return [one for one in found if (one.lane, one.kind, one.running_since is not None) in wanted]
+    return [one for one in found if _group_of(one) in wanted]
+
+
+def _group_of(one: Late) -> tuple[Lane, str, bool, str, bool]:
+    return one.lane, one.kind, one.running_since is not None, one.needs, one.decided
 
 
 async def ended(session: Session, stuck: Iterable[Stuck]) -> Sequence[Ended]:
