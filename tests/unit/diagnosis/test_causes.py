@@ -203,6 +203,11 @@ def test_the_customer_reads_plain_words(job: Job, around: dict[str, Any], said: 
     assert say(cause(job, around)) == said
 
 
+@pytest.mark.parametrize(("around", "code"), [(paused(), Code.PAUSED), (capped(1, running=1), Code.CUSTOMER_LIMIT)])
+def test_what_is_held_back_is_not_said_to_be_about_to_start_beside_it(around: dict[str, Any], code: Code) -> None:
+    assert [check.code for check in examine(facts(waiting(0.1), around)) if check.holds] == [code]
+
+
 def test_a_limit_is_proven_by_the_customers_own_jobs_alone() -> None:
     around = capped(2, running=1)
     theirs = busy(4, lane=Lane(Priority.BULK, Size.SMALL))["running"]

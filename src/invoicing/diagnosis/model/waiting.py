@@ -177,8 +177,8 @@ def _parked(facts: Facts) -> tuple[str, dict[str, Any]]:
 
 
 def starting(facts: Facts) -> Check:
-    """Prove that a slot is free, a worker can do it, and the job has only just become ready."""
-    if not facts.due or not _capable(facts) or facts.free == 0:
+    """Prove that a slot is free, a worker can do it, nothing holds it back, and it has only just become ready."""
+    if not facts.due or not _capable(facts) or facts.free == 0 or _held_back(facts):
         return disproven(Code.STARTING, facts)
     since = max(facts.waiting_since, facts.job.released_at or facts.waiting_since)
     if facts.now - since >= SETTLED_FOR:
@@ -197,6 +197,10 @@ def not_handed_out(facts: Facts) -> Check:
         return disproven(Code.UNDELIVERED, facts)
     evidence = {"looked_at": looked_at, "free_slots": facts.free}
     return proven(Code.UNDELIVERED, facts, max(looked_at, facts.waiting_since), wording="backlog", evidence=evidence)
+
+
+def _held_back(facts: Facts) -> bool:
+    return any(rule(facts).holds for rule in (dependency_down, paused, customer_limit))
 
 
 def _capable(facts: Facts) -> bool:

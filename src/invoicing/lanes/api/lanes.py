@@ -56,7 +56,7 @@ class ForecastBody(BaseModel):
 
 
 class LaneStandingBody(BaseModel):
-    """How a lane is doing; the forecast is null where nothing waits, or nothing works on it."""
+    """How a lane is doing; the forecast is null where nothing waits that could be worked on, or nothing works on it."""
 
     name: str
     priority: Priority
@@ -171,7 +171,7 @@ def lane_view(standing: LaneStanding, moment: datetime) -> dict[str, Any]:
         "workers": standing.workers,
         "paused": standing.pause and _pause(standing.pause),
         "rate": round(standing.rate, 3),
-        "forecast": _forecast(standing.drain_s, moment) if standing.waiting else None,
+        "forecast": _forecast(standing.drain_s, moment) if standing.work_s else None,
     }
 
 
