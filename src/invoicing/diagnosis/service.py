@@ -167,7 +167,8 @@ async def look(
             holds=holds,
         )
     line = line or await positions(session, waiting, fresh=fresh)
-    found, pauses, breakers = await _lanes_of(session, waiting, fresh=fresh)
+    found, pauses = await _lanes_of(session, waiting, fresh=fresh)
+    breakers = await _breakers_for(session, waiting, fresh=fresh)
     learned = await _lessons(session, found.now)
     ahead = {job.id: line.ahead(job) for job in waiting}
     return Snapshot(
@@ -197,7 +198,7 @@ async def _workers_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> 
     return await _WORKERS.get(session, lambda known: holders <= {worker.id for worker in known})
 
 
-_Lanes = tuple[store.UnderWay, Mapping[str, Pause], Breakers]
+_Lanes = tuple[store.UnderWay, Mapping[str, Pause]]
 
 
 async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _Lanes:
@@ -207,7 +208,14 @@ async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _L
 
 
 async def _lanes(session: Session) -> _Lanes:
-    return await store.under_way(session), await store.pauses(session), await ledger.breakers(session)
+    return await store.under_way(session), await store.pauses(session)
+
+
+async def _breakers_for(session: Session, jobs: Sequence[Job], *, fresh: bool) -> Breakers:
+    """Read what is down as of a moment ago, where one of the jobs needs anything from outside."""
+    if not any(job.needs for job in jobs):
+        return {}
+    return await (_BREAKERS.read(session) if fresh else _BREAKERS.get(session))
 
 
 _KEPT_S = 0.1
@@ -215,6 +223,7 @@ _KEPT_S = 0.1
 
 _WORKERS = Kept(store.workers, _KEPT_S)
 _LANES = Kept(_lanes, _KEPT_S)
+_BREAKERS = Kept(ledger.breakers, _KEPT_S)
 
 
 _TYPICAL_S: Mapping[Size, float] = MappingProxyType(
