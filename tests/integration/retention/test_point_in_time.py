@@ -11,6 +11,7 @@ from pathlib import Path
 
 import alembic.command
 import pytest
+from sqlalchemy import text
 
 from invoicing.cli.verify import check
 from invoicing.kit.db import make_engine
@@ -20,6 +21,7 @@ from invoicing.kit.embedded.process import Command, Surroundings
 from invoicing.kit.embedded.server import working_folder
 
 from ..ledger.test_schema import migrate
+from ..workers.crew import until
 from .conftest import Archive
 
 
@@ -77,6 +79,18 @@ class Disaster:
         return self.second.start()
 
 
+async def promoted(url: str) -> None:
+    """Wait until a server that was restored takes writes: it answers before."""
+    engine = make_engine(url)
+
+    async def it_does() -> bool:
+        async with engine.connect() as session:
+            return not await session.scalar(text("SELECT pg_is_in_recovery()"))
+
+    await until(it_does)
+    await engine.dispose()
+
+
 @pytest.fixture
 def disaster(roomy_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disaster]:
     archive = roomy_path / "archive"
@@ -104,6 +118,7 @@ async def test_a_ledger_comes_back_as_it_was_before_a_mistake_and_goes_on_with_t
     disaster.first.stop()  # the end of its log reaches the archive
 
     restored = disaster.restore(moment)
+    await promoted(restored)
     verdict = await check(restored, "-")
     assert verdict.told == []
     assert (verdict.jobs.total(), verdict.invoices) == (3, 2)
