@@ -229,7 +229,7 @@ def test_what_a_job_needs_from_outside_is_down_and_it_keeps_its_attempts_and_goe
     answered(customer, job, "does not answer: the drill's counterpart", "Those who run it", "goes on by itself")
     german = customer.http.get(f"/v1/jobs/{needing[-1]}", headers={"Accept-Language": "de"}).json()
     assert "antwortet nicht: the drill's counterpart" in german["cause"]["message"]
-    assert german["attempt"] == 0, "it came while that was down, and lost no attempt to find out"
+    assert german["attempt"] <= 1, "it came while that was down: one at a time tries, which may have been this one"
     told = customer.becomes(needing[-1], lambda job: bool(job["incident"]))
     assert told["incident"]["title"] == "Something outside that jobs of this kind need does not work at the moment."
     tried = customer.becomes(needing[0], lambda job: job["cause"]["evidence"].get("tries", 0) > 1)
