@@ -236,6 +236,8 @@ def _row(one: Answer) -> tuple[str, ...]:
 
 
 def _expected(one: Answer) -> str:
+    if one["resolved"]:
+        return f"over at {clock(one['resolved']['at'])}"
     if one["estimate"] is None:
         return "nobody knows how long still"
     return f"expected to be over at {clock(one['estimate']['at'])} ({one['estimate']['by']})"
@@ -257,7 +259,8 @@ def _tell(one: Answer) -> None:
     if blast["money"]:
         least = "at least " if blast["money_at_least"] else ""
         say(escape(f"holds up {least}{', '.join(f'{amount} {of}' for of, amount in blast['money'].items())}"))
-    _tell_members(one["members"])
+    if blast["jobs"]:
+        _tell_members(one["members"])
     _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
         say(escape(f"  {name}: {value}"))

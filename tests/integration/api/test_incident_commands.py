@@ -79,7 +79,12 @@ async def test_a_part_that_is_mended_shows_as_fewer_jobs_and_lanes_and_the_end_b
     assert ("normal-small" in text, bulk["id"] in text, "and more" in text) == (False, True, False)
     await do(service, "UPDATE conditions SET until = now() WHERE until IS NULL")
     await look(service)
-    assert "; over by itself at " in await shown(service, capsys, incident)
+    text = await shown(service, capsys, incident)
+    assert ("; over by itself at " in text, bulk["id"] in text) == (True, False)
+    await do(service, "UPDATE incidents SET quiet_since = quiet_since - interval '1 hour'")
+    await look(service)
+    text = await shown(service, capsys, incident)
+    assert (", over at " in text, "expected" in text, "nobody knows" in text) == (True, False, False)
 
 
 async def test_who_was_called_and_who_is_next_is_shown(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
