@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from tests.integration.api.hearing import hearing
 
 from invoicing.jobs.model import Failed, JobError
 from invoicing.kit.db import transaction
-from invoicing.kit.listen import listening
 
 NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
 WHY = {"reason": "The tax office closes at noon, says Erika."}
@@ -194,18 +194,13 @@ async def test_the_dispatcher_is_told_which_queue_to_look_at(service: Any, verb:
     job = await service.acme.job()
     if verb == "retry":
         await service.hand.fail(job["id"])
-    heard: list[str] = []
-    url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    async with listening(
-        url, ["invoicing_backlog"], lambda _channel, payload: heard.append(payload), missed=lambda: None
-    ):
+    async with hearing(service.engine, ["invoicing_backlog"]) as heard:
         assert (await act(service.support, job["id"], verb, dry_run="true")).status_code == 200
         assert (await act(service.support, job["id"], verb)).json()["changed"] is True
-        await asyncio.sleep(0.3)
     assert len(heard) == 1
     found = await row(service, job["id"])
-    assert f"{found.customer_id}:{found.key_id}:normal:small" in heard[0]
-    assert ("urgent:small" in heard[0]) == (verb == "move")
+    assert f"{found.customer_id}:{found.key_id}:normal:small" in heard[0][1]
+    assert ("urgent:small" in heard[0][1]) == (verb == "move")
 
 
 @pytest.mark.parametrize("verb", ACTS)

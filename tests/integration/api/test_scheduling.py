@@ -1,15 +1,14 @@
 """Ops see and change how slots are shared, live: what is wrong is named, what was set says by whom and why."""
 
-import asyncio
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from tests.integration.api.hearing import hearing
 
 from invoicing.jobs.model import Size
 from invoicing.kit.db import transaction
-from invoicing.kit.listen import listening
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import BY_NAME, POLICY
 from invoicing.lanes.policies import CHANGED, all_policies, policy_for
@@ -126,14 +125,10 @@ async def test_a_change_of_the_fleet_that_a_hosts_settings_contradict_is_refused
 
 
 async def test_everybody_whom_it_concerns_is_told_with_the_commit(service: Any) -> None:
-    heard: list[tuple[str, str]] = []
-    url = service.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    told = lambda channel, payload: heard.append((channel, payload))  # noqa: E731 - short, and used once
-    async with listening(url, [CHANGED, "invoicing_backlog"], told, missed=lambda: None):
+    async with hearing(service.engine, [CHANGED, "invoicing_backlog"]) as heard:
         await change(service.ops, {"spare": 2})
         await change(service.ops, {"spare": 99})
         await change(service.ops, {"slots": 2}, host="host-1")
-        await asyncio.sleep(0.3)
     assert [one for one in heard if one[0] == CHANGED] == [(CHANGED, "fleet"), (CHANGED, "host:host-1")]
     assert ("invoicing_backlog", "") in heard
 
