@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.alerts import service as alerts
 from invoicing.kit.db import transaction
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

@@ -4,9 +4,7 @@ Any number of them may run: one looks at a time. A round that fails is logged an
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,7 +12,7 @@ from invoicing.incidents import calling, keeping
 from invoicing.incidents.keeping import Tell, nobody
 from invoicing.kit.db import is_away, transaction
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -52,29 +50,28 @@ class Detector:
         self._settles_s = settles_s
         self._calls = calls
         self._mails = mails
-        self._rounds = 0
-        self._pulses = pulses or Pulses()
-        self._ended = asyncio.Event()
+        self._looks = 0
+        self._rounds = Rounds("look for incidents", "incidents.failed", pulses)
 
     def stop(self) -> None:
         """End after the round that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Look and forget, each at its own pace."""
-        await self._pause(self._settles_s)
-        rounds = [
-            self._every("incidents", self._every_s, self.look),
-            self._every("forget_incidents", _FORGET_EVERY_S, self.forget),
+        await self._rounds.pause(self._settles_s)
+        loops = [
+            self._rounds.every("incidents", self._every_s, self.look),
+            self._rounds.every("forget_incidents", _FORGET_EVERY_S, self.forget),
         ]
         if self._calls:
-            rounds.append(self._every("call", self._every_s, self.call))
-        await asyncio.gather(*rounds)
+            loops.append(self._rounds.every("call", self._every_s, self.call))
+        await asyncio.gather(*loops)
 
     async def look(self) -> None:
         """Look once."""
-        thorough = self._rounds % THOROUGH_EVERY == 0
-        self._rounds += 1
+        thorough = self._looks % THOROUGH_EVERY == 0
+        self._looks += 1
         async with transaction(self._engine) as session:
             await keeping.keep(session, thorough=thorough, tell=self._tell)
 
@@ -95,22 +92,6 @@ class Detector:
     async def forget(self) -> None:
         """Remove incidents of long ago, a little at a time."""
         forgotten = 1
-        while forgotten and not self._ended.is_set():
+        while forgotten and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 forgotten = await keeping.forget(session)
-
-    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
-        pulse = self._pulses.of(name, seconds)
-        while not self._ended.is_set():
-            try:
-                with pulse.round():
-                    await round_()
-            except UNREACHABLE as error:
-                log.warning("cannot look for incidents now: %s", error, extra={"action": "incidents.failed"})
-            except Exception:
-                log.exception("cannot look for incidents", extra={"action": "incidents.failed"})
-            await self._pause(seconds)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)

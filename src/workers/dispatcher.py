@@ -23,7 +23,7 @@ from invoicing.lanes.model import BY_PARTS
 from invoicing.lanes.policies import CHANGED
 from invoicing.lanes.surroundings import accounts, fold, keep_accounts, looked, surroundings
 from invoicing.transport import Transport
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from invoicing.jobs import service as ledger
 from invoicing.kit.db import Session, driver, make_engine
 from invoicing.lanes import service as lanes
 from invoicing.lanes.policies import Policies, all_policies
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 Any number of them may run: one tells at a time, one step in each transaction.
 """
 
-import asyncio
-import contextlib
 import logging
 from uuid import UUID
 
@@ -14,7 +12,7 @@ from invoicing.incidents import noticing
 from invoicing.incidents.noticing import Step
 from invoicing.kit.db import is_away, transaction
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -28,25 +26,15 @@ class Herald:
         """Tell the customers of a ledger."""
         self._engine = engine
         self._every_s = every_s
-        self._ended = asyncio.Event()
-        self._pulse = (pulses or Pulses()).of("notices", every_s)
+        self._rounds = Rounds("tell customers of incidents", "notices.failed", pulses)
 
     def stop(self) -> None:
         """End after the step that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Look again and again whether somebody is to be told anything."""
-        while not self._ended.is_set():
-            try:
-                with self._pulse.round():
-                    await self.round()
-            except UNREACHABLE as error:
-                log.warning("cannot tell customers now: %s", error, extra={"action": "notices.failed"})
-            except Exception:
-                log.exception("cannot tell customers", extra={"action": "notices.failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), self._every_s)
+        await self._rounds.every("notices", self._every_s, self.round)
 
     async def round(self) -> None:
         """Tell what is due of each incident; one that cannot be told of does not keep the others."""
@@ -63,11 +51,11 @@ class Herald:
 
     async def _tell(self, incident_id: UUID) -> None:
         done = Step(more=True)
-        while done.more and not self._ended.is_set():
+        while done.more and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 done = await noticing.step(session, incident_id)
             _log(incident_id, done)
-            self._pulse.get_on()
+            self._rounds.get_on("notices")
 
 
 def _log(incident_id: UUID, done: Step) -> None:

@@ -6,10 +6,9 @@ a short one, and a promise is looked at the more often the nearer it is.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from invoicing.jobs.promising import Place
 from invoicing.jobs.view import Explainer
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -59,27 +58,26 @@ class Keeper:
         self._later: Place | None = None
         """Where the look at what is due later goes on."""
         self._turn_ends: datetime | None = None
-        self._ended = asyncio.Event()
-        self._pulses = pulses or Pulses()
+        self._rounds = Rounds("look after promises", "promises.failed", pulses)
         self.told: Counter[str] = Counter()
         """Promises told of so far, by what was told."""
 
     def stop(self) -> None:
         """End after the round that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Look after them, write what is due of news and count those that have ended, each at its own pace."""
         await asyncio.gather(
-            self._every("promises", self._every_s, self.round),
-            self._every("updates", _UPDATE_EVERY_S, self.update),
-            self._every("count_promises", _COUNT_EVERY_S, self.count),
+            self._rounds.every("promises", self._every_s, self.round),
+            self._rounds.every("updates", _UPDATE_EVERY_S, self.update),
+            self._rounds.every("count_promises", _COUNT_EVERY_S, self.count),
         )
 
     async def update(self) -> int:
         """Write an update of each job of which somebody was told that there will be news, and there is none yet."""
         count, more = 0, True
-        while more and not self._ended.is_set():
+        while more and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 settled = await updates.settle(session, self._page)
                 owed = await updates.owed(session, self._page)
@@ -89,7 +87,7 @@ class Keeper:
                 written = len(await updates.tell(session, found))
             count += written
             more = self._page in {settled, written}
-            self._pulses.of("updates", _UPDATE_EVERY_S).get_on()
+            self._rounds.get_on("updates")
         if count:
             log.info("told that there is no news", extra={"action": "updates.told", "count": count})
         return count
@@ -97,23 +95,10 @@ class Keeper:
     async def count(self) -> None:
         """Count how promises ended since the last count, whoever made it."""
         more = True
-        while more and not self._ended.is_set():
+        while more and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 more = await promising.count(session)
-            self._pulses.of("count_promises", _COUNT_EVERY_S).get_on()
-
-    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
-        pulse = self._pulses.of(name, seconds)
-        while not self._ended.is_set():
-            try:
-                with pulse.round():
-                    await round_()
-            except UNREACHABLE as error:
-                log.warning("cannot look after promises now: %s", error, extra={"action": "promises.failed"})
-            except Exception:
-                log.exception("cannot look after promises", extra={"action": "promises.failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), seconds)
+            self._rounds.get_on("count_promises")
 
     async def round(self) -> int:
         """Look at what is due soon, and go on with the rest; gives how many promises changed."""

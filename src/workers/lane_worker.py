@@ -30,8 +30,9 @@ from workers.giving_way import GivingWay
 from workers.guard import Guard
 from workers.heartbeat import LEASE, Attempts, Heartbeat
 from workers.nursery import Nursery
+from workers.rounds import UNREACHABLE
 from workers.runner import Runner
-from workers.settling import UNREACHABLE, Settler
+from workers.settling import Settler
 from workers.telling import Telling
 from workers.terms import Terms
 

@@ -14,7 +14,7 @@ from invoicing.kit.db import transaction, url_of
 from invoicing.kit.listen import listening
 from invoicing.lanes.learning import Lesson, learn_on
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

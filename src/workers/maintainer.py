@@ -4,7 +4,6 @@ Any number of them may run: a window is taken by one at a time, for one step in 
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from invoicing.kit.db import is_away, transaction
 from invoicing.maintenance import carrying_out
 from invoicing.maintenance.carrying_out import SETTLED_AFTER, Step
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -52,27 +51,20 @@ class Maintainer:
         self._every_s = every_s
         self._settled_after = settled_after
         self._looked: dict[UUID, float] = {}
-        self._ended = asyncio.Event()
-        self._pulse = (pulses or Pulses()).of("maintenance", every_s)
+        self._rounds = Rounds("look after maintenance", "maintenance.failed", pulses)
 
     def stop(self) -> None:
         """End after the step that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Look again and again whether there is anything to do."""
-        while not self._ended.is_set():
-            more = False
-            try:
-                with self._pulse.round():
-                    more = await self.round()
-            except UNREACHABLE as error:
-                log.warning("cannot look after maintenance now: %s", error, extra={"action": "maintenance.failed"})
-            except Exception:
-                log.exception("cannot look after maintenance", extra={"action": "maintenance.failed"})
-            if not more:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._ended.wait(), self._every_s)
+        await self._rounds.every("maintenance", self._every_s, self._all)
+
+    async def _all(self) -> None:
+        """Do all that is due now."""
+        while await self.round() and not self._rounds.ending:
+            pass
 
     async def round(self) -> bool:
         """Do what is due about each window, up to a bound, and tell whether more is.
@@ -108,14 +100,14 @@ class Maintainer:
         look = time.monotonic() - self._looked.get(window_id, -_LOOK_EVERY_S) >= _LOOK_EVERY_S
         counted = partial(self._agreements.calendar, self._kinds or {})
         done, steps = Step(more=True), 0
-        while done.more and steps < _TURN and not self._ended.is_set():
+        while done.more and steps < _TURN and not self._rounds.ending:
             steps += 1
             async with transaction(self._engine) as session:
                 done = await carrying_out.step(
                     session, window_id, counted, look=look, settled_after=self._settled_after
                 )
             _log(window_id, done)
-            self._pulse.get_on()
+            self._rounds.get_on("maintenance")
         if look and not done.more:
             self._looked[window_id] = time.monotonic()
         return done.more

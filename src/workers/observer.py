@@ -6,11 +6,9 @@ Any number of them may run: one looks at a time. A round that fails is logged an
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -19,7 +17,7 @@ from invoicing.diagnosis.observing import Held
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -46,20 +44,18 @@ class Observer:
         self._every_s = every_s
         self._held: Held = {}
         self._looked_at = 0.0
-        self._ended = asyncio.Event()
-        self._pulses = pulses or Pulses()
-        self._booking = self._pulses.of("book", _BOOK_PATIENCE_S)
+        self._rounds = Rounds("keep the wait ledger", "waits.failed", pulses)
 
     def stop(self) -> None:
         """End after the rounds that are under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Look, add up and forget, each at its own pace."""
         await asyncio.gather(
-            self._every("look", self._every_s, self.look),
-            self._every("book", _BOOK_EVERY_S, self.book),
-            self._every("forget_conditions", _FORGET_EVERY_S, self.forget),
+            self._rounds.every("look", self._every_s, self.look),
+            self._rounds.every("book", _BOOK_EVERY_S, self.book, patience_s=_BOOK_PATIENCE_S),
+            self._rounds.every("forget_conditions", _FORGET_EVERY_S, self.forget),
         )
 
     def open(self) -> Counter[str] | None:
@@ -81,36 +77,20 @@ class Observer:
     async def book(self) -> None:
         """Add up the time of all jobs that have ended, with pauses between."""
         booked = booking.AT_ONCE
-        while booked == booking.AT_ONCE and not self._ended.is_set():
+        while booked == booking.AT_ONCE and not self._rounds.ending:
             began = time.monotonic()
             async with transaction(self._engine) as session:
                 booked = await booking.book(session)
-            self._booking.get_on()
-            await self._pause((time.monotonic() - began) * (1 / _SHARE - 1))
+            self._rounds.get_on("book")
+            await self._rounds.pause((time.monotonic() - began) * (1 / _SHARE - 1))
 
     async def forget(self) -> None:
         """Remove what concerns no job any more, a little at a time."""
         forgotten = 1
-        while forgotten and not self._ended.is_set():
+        while forgotten and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 forgotten = await observing.forget(session)
         async with transaction(self._engine) as session:
             await booking.forget(session)
             await foreseeing.forget(session)
             await ledger.forget_outages(session)
-
-    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[object]]) -> None:
-        pulse = self._pulses.of(name, seconds)
-        while not self._ended.is_set():
-            try:
-                with pulse.round():
-                    await round_()
-            except UNREACHABLE as error:
-                log.warning("cannot keep the wait ledger now: %s", error, extra={"action": "waits.failed"})
-            except Exception:
-                log.exception("cannot keep the wait ledger", extra={"action": "waits.failed"})
-            await self._pause(seconds)
-
-    async def _pause(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)

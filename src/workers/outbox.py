@@ -20,7 +20,7 @@ from invoicing.outbox.carrying import Carrier
 from invoicing.outbox.model import Errand, Outcome, Unanswered
 from invoicing.outbox.relaying import Bounds
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE, Rounds
 
 log = logging.getLogger(__name__)
 
@@ -46,28 +46,28 @@ class Relay:
         self._url = url
         self._carrier = carrier
         self._bounds = bounds or Bounds()
-        self._ended = asyncio.Event()
         self._woken = asyncio.Event()
         self._sending: dict[asyncio.Task[None], Errand] = {}
         pulses = pulses or Pulses()
-        name = "_".join(carrier.channels)
-        self._relaying = pulses.of(f"relay_{name}", _LONGEST_SLEEP_S)
-        self._expiring = pulses.of(f"expire_{name}", _EXPIRE_EVERY_S)
+        self._name = "_".join(carrier.channels)
+        self._relaying = pulses.of(f"relay_{self._name}", _LONGEST_SLEEP_S)
+        self._expiring = Rounds("give messages up", "outbox.round_failed", pulses)
         self.tried: Counter[tuple[str, str]] = Counter()
         """Tries to deliver so far, by channel and what became of the message by them."""
 
     def stop(self) -> None:
         """Take nothing more."""
-        self._ended.set()
+        self._expiring.stop()
         self._woken.set()
 
     async def run(self) -> None:
         """Send what is due as it becomes due: woken by the commit that writes it, not by a clock."""
         channels = [relaying.bell_of(self._carrier.channels)]
         async with listening(self._url, channels, lambda *_: self._woken.set(), missed=self._woken.set):
-            expiring = asyncio.create_task(self._expire_now_and_then(), name="expire")
+            loop = self._expiring.every(f"expire_{self._name}", _EXPIRE_EVERY_S, self._expire)
+            expiring = asyncio.create_task(loop, name="expire")
             try:
-                while not self._ended.is_set():
+                while not self._expiring.ending:
                     self._woken.clear()
                     await self._sleep(await self._round())
             finally:
@@ -132,20 +132,11 @@ class Relay:
         told = {"outcome": verdict.outcome, "status": verdict.status, "state": verdict.state, "current": current}
         log.info("tried to deliver a message", extra={**_named(errand, "outbox.tried"), **told})
 
-    async def _expire_now_and_then(self) -> None:
-        while not self._ended.is_set():
-            try:
-                with self._expiring.round():
-                    async with transaction(self._engine) as session:
-                        expired = await relaying.expire(session)
-                if expired:
-                    log.warning("gave messages up", extra={"action": "outbox.expired", "count": expired})
-            except UNREACHABLE as error:
-                log.warning("cannot give messages up: %s", error, extra={"action": "outbox.round_failed"})
-            except Exception:
-                log.exception("cannot give messages up", extra={"action": "outbox.round_failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), _EXPIRE_EVERY_S)
+    async def _expire(self) -> None:
+        async with transaction(self._engine) as session:
+            expired = await relaying.expire(session)
+        if expired:
+            log.warning("gave messages up", extra={"action": "outbox.expired", "count": expired})
 
     async def _sleep(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -63,6 +63,11 @@ class Pulses:
         """Give the pulse of a loop, which is known from its first call on."""
         return self._by_name.setdefault(name, Pulse(name, period_s, self._clock))
 
+    def get_on(self, name: str) -> None:
+        """Note that a loop gets on; one that is not known yet has not begun."""
+        if pulse := self._by_name.get(name):
+            pulse.get_on()
+
     def all(self) -> Sequence[Pulse]:
         """List all loops; from any thread."""
         return list(self._by_name.values())

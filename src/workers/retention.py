@@ -4,7 +4,6 @@ Any number of them may run: each passes over what another is removing. A round t
 """
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,7 +16,7 @@ from invoicing.jobs import retention
 from invoicing.jobs.kinds import Kinds
 from invoicing.jobs.retention import KeepError, Rule
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -57,26 +56,20 @@ class Sweeper:
         self._every_s = every_s
         self._share = share
         self._batch = batch
-        self._ended = asyncio.Event()
-        self._pulse = (pulses or Pulses()).of("sweep", every_s)
+        self._rounds = Rounds("sweep", "retention.failed", pulses)
 
     def stop(self) -> None:
         """End after the step that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Sweep, and again an hour later."""
-        while not self._ended.is_set():
-            try:
-                with self._pulse.round():
-                    swept = await self.round()
-                if swept.jobs or swept.keys or swept.messages:
-                    log.info("removed what was kept long enough", extra={"action": "retention.swept", **vars(swept)})
-            except UNREACHABLE as error:
-                log.warning("cannot sweep now: %s", error, extra={"action": "retention.failed"})
-            except Exception:
-                log.exception("cannot sweep", extra={"action": "retention.failed"})
-            await self._pause(self._every_s)
+        await self._rounds.every("sweep", self._every_s, self._sweep)
+
+    async def _sweep(self) -> None:
+        swept = await self.round()
+        if swept.jobs or swept.keys or swept.messages:
+            log.info("removed what was kept long enough", extra={"action": "retention.swept", **vars(swept)})
 
     async def round(self) -> Swept:
         """Remove everything that is due now, or as much of it as there is time for before a stop."""
@@ -93,17 +86,12 @@ class Sweeper:
         began = time.monotonic()
         async for done in steps:
             took = time.monotonic() - began
-            self._pulse.get_on()
+            self._rounds.get_on("sweep")
             yield done
-            await self._pause(took * (1 / self._share - 1))
-            if self._ended.is_set():
+            await self._rounds.pause(took * (1 / self._share - 1))
+            if self._rounds.ending:
                 return
             began = time.monotonic()
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), seconds)
 
 
 def settled(load: Callable[[], Kinds], setting: str) -> Sequence[Rule]:

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import asyncpg
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.jobs import service as ledger
@@ -19,12 +18,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_BACKOFF_S = 0.05
 _MOST_BACKOFF_S = 2.0
-
-UNREACHABLE = (
-    *(OSError, TimeoutError, PoolTimeoutError, DBAPIError),
-    *(asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError),
-)
-"""What a round of a loop may meet when the database is away, or is coming back; the loop goes on."""
 
 _UNWRITABLE_AGAIN_IN = RetryPolicy().longest_delay
 """After which an attempt is made again that had to write something else, where its job may not die."""

@@ -10,7 +10,7 @@ from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Size
 from invoicing.kit.db import Session, transaction
 from workers.attempts import Attempt
-from workers.settling import UNREACHABLE
+from workers.rounds import UNREACHABLE
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,6 @@
 Part of the watchdog process. Any number of them may run: whoever has locked a quota lets go, the others pass it over.
 """
 
-import asyncio
-import contextlib
 import logging
 from uuid import UUID
 
@@ -13,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.jobs import service as ledger
 from invoicing.kit.db import transaction
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 
 log = logging.getLogger(__name__)
 
@@ -27,25 +25,15 @@ class Usher:
         """Look after the quotas of a ledger."""
         self._engine = engine
         self._every_s = every_s
-        self._pulse = (pulses or Pulses()).of("quotas", every_s)
-        self._ended = asyncio.Event()
+        self._rounds = Rounds("look after quotas", "quotas.failed", pulses)
 
     def stop(self) -> None:
         """End after the round that is under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Let go what there is a place for, again and again."""
-        while not self._ended.is_set():
-            try:
-                with self._pulse.round():
-                    await self.round()
-            except UNREACHABLE as error:
-                log.warning("cannot look after quotas now: %s", error, extra={"action": "quotas.failed"})
-            except Exception:
-                log.exception("cannot look after quotas", extra={"action": "quotas.failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), self._every_s)
+        await self._rounds.every("quotas", self._every_s, self.round)
 
     async def round(self) -> int:
         """Look at each quota for which anybody waits; gives how many jobs went."""
@@ -59,9 +47,9 @@ class Usher:
     async def _let_go(self, quota: UUID) -> int:
         """Let go, a few hundred in each transaction."""
         gone, more = 0, True
-        while more and not self._ended.is_set():
+        while more and not self._rounds.ending:
             async with transaction(self._engine) as session:
                 went = await ledger.let_go_of(session, quota)
             gone, more = gone + went, went == ledger.LET_GO_AT_ONCE
-            self._pulse.get_on()
+            self._rounds.get_on("quotas")
         return gone

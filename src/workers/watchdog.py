@@ -1,15 +1,13 @@
 """Finds what was lost and puts it right: jobs of dead workers, and tickets that vanished from Redis."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.diagnosis import foreseeing
@@ -22,7 +20,7 @@ from invoicing.lanes.model import Lane
 from invoicing.transport import Transport
 from workers.heartbeat import LEASE
 from workers.pulse import Pulses
-from workers.settling import UNREACHABLE
+from workers.rounds import Rounds
 from workers.vigil import Vigil
 
 log = logging.getLogger(__name__)
@@ -67,9 +65,8 @@ class Watchdog:
         self._every_s = every_s
         self._unclaimed_for = unclaimed_for
         self._transport = transport
-        self._ended = asyncio.Event()
         self._missing: set[tuple[UUID, int]] = set()
-        self._pulses = pulses or Pulses()
+        self._rounds = Rounds("watch over jobs", "watchdog.round_failed", pulses)
         self.rescued: Counter[str] = Counter()
         """Jobs taken from lost workers so far: back into the queue, or under quarantine."""
         self.healed = 0
@@ -77,16 +74,16 @@ class Watchdog:
 
     def stop(self) -> None:
         """End after the rounds that are under way."""
-        self._ended.set()
+        self._rounds.stop()
 
     async def run(self) -> None:
         """Rescue, reconcile and forget, each at its own pace."""
         await asyncio.gather(
             self._learn_policies(),
-            self._every("rescue", self._every_s, self.rescue),
-            self._every("reconcile", self._every_s, self.reconcile),
-            self._every("forget_workers", _FORGET_EVERY_S, self.forget),
-            self._every("foresee", _FORESEE_EVERY_S, self.foresee),
+            self._rounds.every("rescue", self._every_s, self.rescue),
+            self._rounds.every("reconcile", self._every_s, self.reconcile),
+            self._rounds.every("forget_workers", _FORGET_EVERY_S, self.forget),
+            self._rounds.every("foresee", _FORESEE_EVERY_S, self.foresee),
         )
 
     async def rescue(self) -> None:
@@ -141,16 +138,3 @@ class Watchdog:
         """Foresee the ends of some jobs and see what came of earlier ones: by that, ranges are put right."""
         async with transaction(self._engine) as session:
             await foreseeing.foresee_some(session)
-
-    async def _every(self, name: str, seconds: float, round_: Callable[[], Awaitable[None]]) -> None:
-        pulse = self._pulses.of(name, seconds)
-        while not self._ended.is_set():
-            try:
-                with pulse.round():
-                    await round_()
-            except (RedisError, *UNREACHABLE) as error:
-                log.warning("a round failed: %s", error, extra={"action": "watchdog.round_failed"})
-            except Exception:
-                log.exception("a round failed", extra={"action": "watchdog.round_failed"})
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), seconds)
