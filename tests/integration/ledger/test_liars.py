@@ -53,7 +53,7 @@ async def learning(engine: AsyncEngine) -> AsyncIterator[None]:
     running = asyncio.create_task(learner.run())
     yield
     learner.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def becomes(book: Book, statement: str, expected: object, **values: object) -> None:

@@ -214,7 +214,7 @@ async def test_a_round_that_fails_is_not_the_last(
 
     await until(told, 10)
     keeper.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert "promises.failed" in [getattr(record, "action", "") for record in caplog.records]
 
 

@@ -26,7 +26,7 @@ async def test_what_is_due_goes_by_itself_and_a_stop_ends_it(archive: Any, sweep
         await archive.end("cancelled", timedelta(days=91))
         await gone(archive)
     sweeping.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_a_round_that_fails_is_told_and_is_not_the_last(
@@ -50,7 +50,7 @@ async def test_a_round_that_fails_is_told_and_is_not_the_last(
     running = asyncio.create_task(sweeping.run())
     await gone(archive)
     sweeping.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     assert "retention.failed" in {getattr(record, "action", "") for record in caplog.records}
 
 

@@ -51,7 +51,7 @@ async def test_it_finds_tells_and_ends_when_it_is_told_to(
 
     await until(found, 20)
     detector.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
     failed = [record for record in caplog.records if getattr(record, "action", "") == "incidents.failed"]
     assert len(failed) == 1
     assert told.count(("*", "opened")) == 1

@@ -206,7 +206,7 @@ async def test_frozen_children_die_with_their_worker(crew: Crew, book: Book) -> 
     async def gone() -> bool:
         return not [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
 
-    await until(gone, 5)
+    await until(gone)
 
 
 async def test_only_so_many_are_set_aside_then_one_that_bears_it_is_moved(crew: Crew, book: Book) -> None:

@@ -48,7 +48,7 @@ async def test_what_finishes_is_learned_within_seconds_and_a_stop_ends_it(book: 
 
         await until(known, 10)
     learner.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_a_round_that_fails_is_not_the_last(
@@ -92,4 +92,4 @@ async def test_a_backlog_of_finished_jobs_is_read_without_pauses(
 
     await until(known, 10)
     learner.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)

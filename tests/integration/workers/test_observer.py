@@ -37,7 +37,7 @@ async def test_it_looks_adds_up_and_ends_when_it_is_told_to(book: Book) -> None:
 
     await until(kept, 20)
     observer.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 30)
 
 
 async def test_a_round_that_fails_is_not_the_last(

@@ -33,8 +33,7 @@ async def test_who_makes_checkpoints_gives_way_to_a_liar_that_is_found_out_and_n
 ) -> None:
     """Two large jobs fill the slots, a liar the spare one; found out, it is one too many, and the largest goes."""
     await crew.worker(slots=2)
-    large = [await book.submit(seconds=4, chunks=40, mode="sleep", claimed_seconds=60) for _ in range(2)]
-    await crew.running(*large)
+    large = [await book.submit(seconds=8, chunks=40, mode="sleep", claimed_seconds=60) for _ in range(2)]
     liar = await book.submit(seconds=4, chunks=40, mode="sleep", claimed_seconds=0.5)
     rows = await crew.ended(liar, *large)
 
@@ -61,4 +60,8 @@ async def test_larger_jobs_never_take_the_spare_slot_and_small_ones_take_them_al
     for job in large:
         await book.cancel(job)
     await crew.ended(*large)
-    await crew.running(*[await book.submit(seconds=3, claimed_seconds=0.8) for _ in range(3)])
+    small = [await book.submit(seconds=30, mode="sleep", claimed_seconds=0.8) for _ in range(3)]
+    await crew.running(*small)
+    for job in small:
+        await book.cancel(job)
+    await crew.ended(*small)
