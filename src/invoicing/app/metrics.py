@@ -12,10 +12,12 @@ from prometheus_client.registry import Collector
 from invoicing.app.traffic import Traffic, families_of_traffic
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
+from invoicing.jobs import service as ledger
+from invoicing.jobs.service import Holdups
 from invoicing.kit.exposing import bears
 from invoicing.kit.http.contract import Given, Router
+from invoicing.kit.signal_box import SignalBox
 from invoicing.lanes.model.signals import Signal, Signals
-from invoicing.lanes.signals import SignalBox
 from invoicing.outbox import signals as outbox
 from invoicing.outbox.model import Signal as ChannelSignal
 
@@ -48,13 +50,21 @@ _OF_A_CHANNEL = {
 }
 
 
+_HELD_JOBS = f"Jobs that a review or a quota holds before they may run; reviews counted up to {ledger.MOST_HOLDUPS}."
+
+_REVIEWS_OVERDUE = "Reviews that should have been decided by now, counted up to the same."
+
+_DEPENDENCY_DOWN = "1 while something outside that jobs need is taken to be down; 0: it failed once, and is back."
+
+
 @dataclass(frozen=True)
 class Meter:
     """Lets in who may know, and writes the signals down."""
 
     gate: Gate
-    box: SignalBox
-    post: outbox.SignalBox
+    box: SignalBox[Signals]
+    post: SignalBox[Sequence[ChannelSignal]]
+    holdups: SignalBox[Holdups]
     traffic: Traffic
     submits: Mapping[str, int]
     """What became of requests for jobs."""
@@ -68,7 +78,8 @@ class Meter:
             await self.gate.staff(request, Role.OPS, media_types=(TEXT, OPEN_METRICS))
         registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        registry.register(_Collected(await self.box.signals(), await self.post.signals()))
+        read = await self.box.signals(), await self.post.signals(), await self.holdups.signals()
+        registry.register(_Collected(*read))
         registry.register(_Answered(self.traffic, self.submits))
         write, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(write(registry), media_type=media_type)
@@ -77,13 +88,14 @@ class Meter:
 class _Collected(Collector):
     """Signals as families of gauges."""
 
-    def __init__(self, signals: Signals, post: Sequence[ChannelSignal]) -> None:
-        self._signals, self._post = signals, post
+    def __init__(self, signals: Signals, post: Sequence[ChannelSignal], holdups: Holdups) -> None:
+        self._signals, self._post, self._holdups = signals, post, holdups
 
     def collect(self) -> Iterable[Metric]:
         """Give every family."""
         yield from families(self._signals)
         yield from families_of_channels(self._post)
+        yield from families_of_holdups(self._holdups)
 
 
 class _Answered(Collector):
@@ -115,6 +127,19 @@ def families_of_channels(signals: Sequence[ChannelSignal]) -> Iterator[Metric]:
         for signal in signals:
             family.add_metric((signal.channel,), _of_a_channel(signal)[name])
         yield family
+
+
+def families_of_holdups(holdups: Holdups) -> Iterator[Metric]:
+    """Write what is held before it may run, and what is down: one series for each reason and each dependency."""
+    held = GaugeMetricFamily(_PREFIX + "held_jobs", _HELD_JOBS, labels=("cause",))
+    held.add_metric(("in_review",), holdups.in_review)
+    held.add_metric(("awaiting_quota",), holdups.awaiting_quota)
+    yield held
+    yield GaugeMetricFamily(_PREFIX + "reviews_overdue", _REVIEWS_OVERDUE, value=holdups.overdue)
+    down = GaugeMetricFamily(_PREFIX + "dependency_down", _DEPENDENCY_DOWN, labels=("dependency",))
+    for name, is_down in holdups.down.items():
+        down.add_metric((name,), is_down)
+    yield down
 
 
 def _of_a_channel(signal: ChannelSignal) -> dict[str, float]:

@@ -60,15 +60,16 @@ from invoicing.kit.egress import networks_of
 from invoicing.kit.http.contract import Router, schemas_of
 from invoicing.kit.http.languages import Languages
 from invoicing.kit.listen import listening
+from invoicing.kit.signal_box import SignalBox
 from invoicing.lanes import admission
 from invoicing.lanes.admission import Doorkeeper
 from invoicing.lanes.prediction import Predictor, refreshed
-from invoicing.lanes.signals import SignalBox
+from invoicing.lanes.signals import read_signals as read_lanes
 from invoicing.outbox.api.mail_routes import add_mails
 from invoicing.outbox.api.mails import MailRoom
 from invoicing.outbox.api.routes import add_webhooks
 from invoicing.outbox.api.webhooks import PostOffice
-from invoicing.outbox.signals import SignalBox as PostSignals
+from invoicing.outbox.signals import read_signals as read_outbox
 from invoicing.settings import Settings
 
 _PATIENCE_S = 10.0
@@ -142,10 +143,8 @@ def create_app(
     add_offices(router, desk, kinds, agreed)
     add_health(router, Ward(engine, METADATA))
     add_status(router, Board(engine, desk.languages))
-    add_metrics(
-        router,
-        Meter(desk.gate, SignalBox(engine), PostSignals(engine), traffic, reception.outcomes, settings.metrics_token),
-    )
+    boxes = SignalBox(engine, read_lanes), SignalBox(engine, read_outbox), SignalBox(engine, ledger.holdups)
+    add_metrics(router, Meter(desk.gate, *boxes, traffic, reception.outcomes, settings.metrics_token))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

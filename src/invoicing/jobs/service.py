@@ -24,6 +24,8 @@ from invoicing.jobs.store.cancel import cancel
 from invoicing.jobs.store.channels import BACKLOG, CONTROL, DEPENDENCIES, JOBS, OUTGROWN
 from invoicing.jobs.store.dependencies import begin_try, breakers
 from invoicing.jobs.store.dependencies import forget as forget_outages
+from invoicing.jobs.store.holdups import MOST_COUNTED as MOST_HOLDUPS
+from invoicing.jobs.store.holdups import Holdups, holdups
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
 from invoicing.jobs.store.promises import move as move_promise
 from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, get, held, part, parts_of
@@ -49,9 +51,11 @@ __all__ = [
     "JOBS",
     "LATEST",
     "LET_GO_AT_ONCE",
+    "MOST_HOLDUPS",
     "NOBODY",
     "OUTGROWN",
     "Happened",
+    "Holdups",
     "Quarantined",
     "Released",
     "Sign",
@@ -77,6 +81,7 @@ __all__ = [
     "happened",
     "held",
     "hold_releases",
+    "holdups",
     "lately",
     "let_go_of",
     "look",

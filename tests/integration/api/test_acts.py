@@ -6,10 +6,11 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from tests.integration.api.hearing import hearing
 
 from invoicing.jobs.model import Failed, JobError
 from invoicing.kit.db import transaction
+
+from .hearing import hearing
 
 NOBODYS = "0199a3c2-0000-7000-8000-000000000000"
 WHY = {"reason": "The tax office closes at noon, says Erika."}

@@ -12,9 +12,12 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from sqlalchemy import event, text
 
 from invoicing.kit.db import transaction
+from invoicing.kit.signal_box import KEPT_S, SignalBox
 from invoicing.lanes.model import LANES
-from invoicing.lanes.signals import KEPT_S, SignalBox, read_signals
+from invoicing.lanes.signals import read_signals
 from invoicing.outbox.model import Channel
+
+from .holding import LARGE, SMALL, set_quota, set_review
 
 OWN = ("http_", "submits", "process_")
 """How the series begin that are of one process."""
@@ -27,8 +30,7 @@ PROMETHEUS = (
 
 @pytest.fixture(autouse=True)
 def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("invoicing.lanes.signals.KEPT_S", 0.0)
-    monkeypatch.setattr("invoicing.outbox.signals.KEPT_S", 0.0)
+    monkeypatch.setattr("invoicing.kit.signal_box.KEPT_S", 0.0)
 
 
 def values(body: str) -> dict[tuple[str, ...], float]:
@@ -146,6 +148,28 @@ async def test_it_tells_what_is_not_delivered(service: Any) -> None:
     assert (found["outbox_overdue_seconds", "webhook"], found["outbox_held_endpoints", "webhook"]) == (0, 1)
 
 
+async def test_it_tells_what_is_held_and_what_is_down(service: Any) -> None:
+    await set_review(service)
+    await set_quota(service, most=1)
+    reviewed = [await service.acme.job(LARGE) for _ in range(2)]
+    for _ in range(4):
+        await service.acme.job(SMALL)
+    breakers = """
+        INSERT INTO dependencies (name, title, opened_at, next_try_at)
+        VALUES ('post', 'The post', now(), now()), ('gate', 'The gate', NULL, NULL)
+    """
+    async with transaction(service.engine) as session:
+        await session.execute(text(breakers))
+        overdue = text("UPDATE holds SET due = now() - interval '1 s' WHERE job_id = :id")
+        await session.execute(overdue, {"id": reviewed[0]["id"]})
+
+    found = await read(service)
+
+    assert (found["held_jobs", "in_review"], found["reviews_overdue",]) == (2, 1)
+    assert found["held_jobs", "awaiting_quota"] == 3
+    assert (found["dependency_down", "post"], found["dependency_down", "gate"]) == (1, 0)
+
+
 async def test_more_customers_make_no_more_series(service: Any) -> None:
     await service.acme.job()
     one = await read(service)
@@ -154,18 +178,18 @@ async def test_more_customers_make_no_more_series(service: Any) -> None:
     several = await read(service)
     of_the_ledger, afterwards = ({key for key in found if not key[0].startswith(OWN)} for found in (one, several))
     assert of_the_ledger == afterwards
-    assert len(of_the_ledger) == 6 * len(LANES) + 4 + 4 * len(Channel)
+    assert len(of_the_ledger) == 6 * len(LANES) + 4 + 4 * len(Channel) + 3
     names = {name for lane in LANES for name in lane.name.split("-")}
-    assert {label for key in of_the_ledger for label in key[1:]} == {*names, *Channel}
+    assert {label for key in of_the_ledger for label in key[1:]} == {*names, *Channel, "in_review", "awaiting_quota"}
 
 
 async def test_prometheus_is_given_the_format_it_asks_for(service: Any) -> None:
     answer = await service.ops.get("/metrics", headers={"Accept": PROMETHEUS})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert len(list(ours(open_metrics(answer.text)))) == 18  # type: ignore[no-untyped-call]  # the library does not type it
+    assert len(list(ours(open_metrics(answer.text)))) == 21  # type: ignore[no-untyped-call]  # the library does not type it
     answer = await service.ops.get("/metrics", headers={"Accept": "text/plain"})
     assert answer.headers["content-type"].startswith("text/plain")
-    assert len(list(ours(plain(answer.text)))) == 18
+    assert len(list(ours(plain(answer.text)))) == 21
 
 
 @pytest.mark.parametrize("name", ["acme", "support"])
@@ -193,8 +217,8 @@ async def test_a_monitoring_system_needs_no_key_where_it_has_a_token(service: An
 async def test_any_number_of_scrapers_cost_one_reading_in_a_second(
     service: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("invoicing.lanes.signals.KEPT_S", KEPT_S)
-    box = SignalBox(service.engine)
+    monkeypatch.setattr("invoicing.kit.signal_box.KEPT_S", KEPT_S)
+    box = SignalBox(service.engine, read_signals)
     await service.acme.job()
     found = await asyncio.gather(*(box.signals() for _ in range(20)))
     await service.acme.job()

@@ -5,13 +5,14 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from tests.integration.api.hearing import hearing
 
 from invoicing.jobs.model import Size
 from invoicing.kit.db import transaction
 from invoicing.lanes import service as lanes
 from invoicing.lanes.model import BY_NAME, POLICY
 from invoicing.lanes.policies import CHANGED, all_policies, policy_for
+
+from .hearing import hearing
 
 PATH = "/v1/scheduling"
 
