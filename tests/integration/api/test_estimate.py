@@ -16,9 +16,11 @@ ADDRESS = "/v1/kinds/drill:estimate"
 
 
 async def worker(service: Any) -> None:
-    """Register a live worker of two slots."""
+    """Register a worker of two slots that lives for longer than any test."""
     async with transaction(service.engine) as session:
         await lanes.register(session, uuid4(), "host", 1, "0.1", 2, [lane.name for lane in LANES], ["drill"])
+        later = "UPDATE workers SET beat_at = now() + interval '1 h', loop_beat_at = now() + interval '1 h'"
+        await session.execute(text(later))
 
 
 async def finished(service: Any, count: int) -> None:

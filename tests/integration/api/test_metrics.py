@@ -50,8 +50,8 @@ async def read(service: Any) -> dict[tuple[str, ...], float]:
 
 async def register(service: Any, slots: int) -> None:
     statement = text(
-        "INSERT INTO workers (id, host, pid, build, slots, lanes, kinds) "
-        "VALUES (gen_random_uuid(), 'one', 1, '0', :slots, :lanes, '{drill}')"
+        "INSERT INTO workers (id, host, pid, build, slots, lanes, kinds, beat_at) "
+        "VALUES (gen_random_uuid(), 'one', 1, '0', :slots, :lanes, '{drill}', now() + interval '1 h')"
     )
     async with transaction(service.engine) as session:
         await session.execute(statement, {"slots": slots, "lanes": [lane.name for lane in LANES]})

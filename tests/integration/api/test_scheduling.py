@@ -24,6 +24,7 @@ async def change(client: Any, changes: Any, **more: Any) -> Any:
 async def add_worker(service: Any, host: str = "host-1", slots: int = 8) -> None:
     async with transaction(service.engine) as session:
         await lanes.register(session, uuid4(), host, 1, "0.1", slots, list(BY_NAME), ["drill"])
+        await session.execute(text("UPDATE workers SET beat_at = now() + interval '1 h'"))
 
 
 async def test_what_holds_is_shown_with_its_workers(service: Any) -> None:

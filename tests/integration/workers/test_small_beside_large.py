@@ -34,6 +34,7 @@ async def test_who_makes_checkpoints_gives_way_to_a_liar_that_is_found_out_and_n
     """Two large jobs fill the slots, a liar the spare one; found out, it is one too many, and the largest goes."""
     await crew.worker(slots=2)
     large = [await book.submit(seconds=8, chunks=40, mode="sleep", claimed_seconds=60) for _ in range(2)]
+    await crew.running(*large)
     liar = await book.submit(seconds=4, chunks=40, mode="sleep", claimed_seconds=0.5)
     rows = await crew.ended(liar, *large)
 
