@@ -1,6 +1,5 @@
 """A maintenance window: when it is in force, what it covers, and whose pages it silences."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -73,16 +72,8 @@ def stage_of(window: Window, at: datetime) -> Stage:
 
 
 def covers(window: Window, scope: str) -> bool:
-    """Tell whether a window covers a scope: its lanes, and where it covers every lane anything at all."""
+    """Tell whether a window covers a scope (a lane, a host, `*`): its lanes, and with every lane anything at all."""
     return scope in window.lanes or set(window.lanes) >= BY_NAME.keys()
-
-
-def silenced(windows: Iterable[Window], scope: str, at: datetime) -> bool:
-    """Tell whether our staff are not to be paged about a scope (a lane, a kind, a host, `*`) at a moment.
-
-    What customers are told is never silenced.
-    """
-    return any(stage_of(one, at) is Stage.IN_FORCE and covers(one, scope) for one in windows)
 
 
 def shifts_now(window: Window, at: datetime) -> bool:

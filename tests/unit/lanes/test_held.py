@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invoicing.lanes.model import LANES, POLICY, SIZES, Lane, Queue, Scheduler, Waiting
-from invoicing.lanes.model.line import line_up
+from invoicing.lanes.model.line import play
 
 Job = tuple[int, int, Lane, float, str]
 NEEDS = ("", "", "", "gate", "gate post", "post")
@@ -117,7 +117,7 @@ def test_what_comes_while_it_is_down_is_held_back_and_its_customer_is_not_forgot
 def test_a_place_in_the_line_behind_all_that_may_start_is_kept_for_what_is_held_back(jobs: list[Job]) -> None:
     made = scheduler(waiting(jobs))
     made.hold({"gate": 0})
-    line = line_up(made, [], [], dict.fromkeys(SIZES, 2))
+    line = play(made, [], [], dict.fromkeys(SIZES, 2)).started
     needing = ["gate" in one.needs.split() for one in line]
     assert len(line) == len(jobs)
     assert needing == sorted(needing)

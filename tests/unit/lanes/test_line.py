@@ -4,7 +4,7 @@ from uuid import UUID
 
 from invoicing.jobs.model import Priority, Size
 from invoicing.lanes.model import POLICY, Lane, Scheduler, Waiting, quotas
-from invoicing.lanes.model.line import Held, Line, line_of, line_up
+from invoicing.lanes.model.line import Held, Line, line_of, play
 
 SMALL, LARGE = Lane(Priority.NORMAL, Size.SMALL), Lane(Priority.NORMAL, Size.LARGE)
 ONE, TWO, KEY = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -22,7 +22,7 @@ def scheduler(*jobs: Waiting) -> Scheduler:
 
 
 def started(made: Scheduler, held: tuple[Held, ...] = (), slots: int = 2, closed: tuple[Lane, ...] = ()) -> list[int]:
-    return [one.job_id.int for one in line_up(made, [], held, quotas(slots), closed)]
+    return [one.job_id.int for one in play(made, [], held, quotas(slots), closed).started]
 
 
 def test_every_job_has_its_place_and_customers_take_turns() -> None:
@@ -39,7 +39,7 @@ def test_large_work_without_a_slot_of_its_class_does_not_stand_in_front_of_small
 
 def test_what_is_on_the_runway_comes_first_and_a_paused_lane_last() -> None:
     made = scheduler(job(10, lane=LARGE), job(20), job(21))
-    order = line_up(made, [job(99, TWO)], [], quotas(2), [SMALL])
+    order = play(made, [job(99, TWO)], [], quotas(2), [SMALL]).started
     assert [one.job_id.int for one in order] == [99, 10, 20, 21]
 
 

@@ -179,11 +179,6 @@ class Facts:
         return self.now - self.waiting_since
 
     @property
-    def released_for(self) -> timedelta | None:
-        """How long the job has been on the runway."""
-        return None if self.job.released_at is None else max(timedelta(0), self.now - self.job.released_at)
-
-    @property
     def oldest_release(self) -> datetime | None:
         """When the oldest ticket of its lane was released."""
         return min((ticket.released_at for ticket in self.runways.get(self.lane, ())), default=None)

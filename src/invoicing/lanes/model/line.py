@@ -112,22 +112,6 @@ class Played:
     starts_in_s: Sequence[float]
 
 
-def line_up(
-    scheduler: Scheduler,
-    runway: Sequence[Waiting],
-    held: Iterable[Held],
-    quota: Mapping[Size, int],
-    closed: Iterable[Lane] = (),
-) -> list[Waiting]:
-    """Let the scheduler release all that it was shown, as slots become free; gives it in the order of its start.
-
-    What is on the `runway` comes first. `closed` lanes release nothing and come last, as does what has no slot at all
-    and what the scheduler holds back.
-    The scheduler is used up by it.
-    """
-    return list(play(scheduler, runway, held, quota, closed).started)
-
-
 def play(
     scheduler: Scheduler,
     runway: Sequence[Waiting],
@@ -136,7 +120,12 @@ def play(
     closed: Iterable[Lane] = (),
     coming: Coming | None = None,
 ) -> Played:
-    """Line jobs up, and tell when each starts; those that are `coming` join in their order while others wait."""
+    """Let the scheduler release all that it was shown, as slots become free, and tell when each job starts.
+
+    What is on the `runway` comes first. `closed` lanes release nothing and come last, as does what has no slot at all
+    and what the scheduler holds back. Those that are `coming` join in their order while others wait. The scheduler is
+    used up by it.
+    """
     supposed = frozenset(one.as_waiting.job_id for one in coming.newcomers) if coming else frozenset()
     come, waiting = (deque(coming.newcomers), coming.waiting) if coming else (deque(), _ENDLESS)
     ends = [(one.for_s, number, one.size, one.customer_id) for number, one in enumerate(held)]
