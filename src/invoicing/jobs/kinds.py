@@ -115,6 +115,11 @@ def _worth_nothing(_payload: Any, _audit: "StreamAudit | None") -> Money | None:
     return None
 
 
+def _any_currency() -> Collection[str]:
+    """Leave it open in which currencies requests are."""
+    return ()
+
+
 def _idle(_settings: Mapping[str, str]) -> None:
     """Warm nothing up."""
 
@@ -145,6 +150,8 @@ class JobKind:
     amount: Callable[[Any, StreamAudit | None], Money | None] = _worth_nothing
     """Says what a request that may be carried out is worth, so that a person looks at large amounts first; of one whose
     items were split off it is given the header, and the audit that has seen them all."""
+    currencies: Callable[[], Collection[str]] = _any_currency
+    """Lists those in which a request may be worth anything, so that nobody waits for amounts in another; none: any."""
     streamed: Streamed | None = None
     promise: Mapping[Size, Promise] = field(
         default_factory=lambda: {

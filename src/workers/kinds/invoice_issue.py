@@ -10,6 +10,7 @@ from typing import IO, Any
 from invoicing.invoices import detail, making, service
 from invoicing.invoices.auditing import Audit, amount, check
 from invoicing.invoices.chunks import CHUNK_LINES, DRAFT_NUMBER
+from invoicing.invoices.codes import CURRENCY, admitted
 from invoicing.invoices.model import Finding, Header, Line, Totals
 from invoicing.invoices.payload import HeaderPart, InvoicePayload, read_lines
 from invoicing.invoices.payload_line import LinePart
@@ -296,6 +297,7 @@ KIND = JobKind(
     perform=perform,
     check=check,
     amount=amount,
+    currencies=lambda: admitted()[CURRENCY],
     streamed=Streamed(
         field="lines", header=HeaderPart, item=LinePart, part_size=CHUNK_LINES, whole_up_to=CHUNK_LINES, audit=Audit
     ),

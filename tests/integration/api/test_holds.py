@@ -173,12 +173,16 @@ async def test_a_batch_says_of_each_line_whether_something_holds_it(service: Ser
         assert [one["job"]["cause"]["code"] for one in told[1:]] == ["in_review", "awaiting_quota"]
 
 
+INVOICE = {"kind": "invoice.issue", "seconds": None, "amount": "1"}
+
+
 async def test_what_makes_no_sense_is_not_set(service: Service) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
         ("reviews", {**REVIEWED, "customer": "nobody"}, "/customer"),
         ("reviews", {**REVIEWED, "kind": "nothing"}, "/kind"),
         ("reviews", {**REVIEWED, "amount": "1"}, ""),
         ("reviews", {**REVIEWED, "seconds": None, "amount": "1", "currency": "CNY"}, "/amount"),  # of a drill
+        ("reviews", {**REVIEWED, **INVOICE, "currency": "EUE"}, "/currency"),
         ("reviews", {key: value for key, value in REVIEWED.items() if key != "owner"}, "/owner"),
         ("reviews", {**REVIEWED, "kind": "nothing", "within_hours": None}, "/kind"),
         ("reviews", {**REVIEWED, "within_hours": 0}, "/within_hours"),

@@ -15,7 +15,7 @@ from invoicing.customers.api.admin import TAG, Slug, Words
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
 from invoicing.jobs import rules
-from invoicing.jobs.kinds import Kinds
+from invoicing.jobs.kinds import JobKind, Kinds
 from invoicing.jobs.model.holds import EVERY_KIND, EVERYBODY, SECONDS, Period, Quota
 from invoicing.jobs.rules import Allowance, Wanted, quota_data, rule_view
 from invoicing.kit.http.answers import answer
@@ -204,11 +204,18 @@ class RulesOffice:
         if not wanted.owner:
             detail, remedy = "/owner: Somebody has to decide.", "Name a role or team; customers do not see it."
             raise Problem("bad_input", detail, field="/owner", remedy=remedy)
-        if wanted.measure != SECONDS and not self.kinds[wanted.kind].has_worth:
-            detail = f"/amount: Nobody knows what a job of the kind {wanted.kind} is worth: none would be reviewed."
-            raise Problem(
-                "bad_input", detail, field="/amount", remedy="Give seconds, in the place of amount and currency."
-            )
+        if wanted.measure != SECONDS:
+            _refuse_amounts_of_nobody(self.kinds[wanted.kind], wanted.measure)
+
+
+def _refuse_amounts_of_nobody(kind: JobKind, currency: str) -> None:
+    if not kind.has_worth:
+        detail = f"/amount: Nobody knows what a job of the kind {kind.name} is worth: none would be reviewed."
+        raise Problem("bad_input", detail, field="/amount", remedy="Give seconds, in the place of amount and currency.")
+    known = kind.currencies()
+    if known and currency not in known:
+        detail = f"/currency: No job of the kind {kind.name} can be in {currency}: none would be reviewed."
+        raise Problem("bad_input", detail, field="/currency", remedy="Give a currency by its code in ISO 4217: EUR.")
 
 
 def _view(quota: Quota, slug: str) -> dict[str, Any]:
