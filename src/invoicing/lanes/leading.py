@@ -30,6 +30,7 @@ from invoicing.lanes.model import (
 from invoicing.lanes.model.metering import Charge, Meter
 from invoicing.lanes.model.notice import Notices
 from invoicing.lanes.model.quota import Left
+from invoicing.lanes.model.resting import rest_s
 from invoicing.lanes.model.room import Capacity, ahead, free, lane_bounds, room
 from invoicing.lanes.outlook import LOOK_AT_LEAST_EVERY_S, Outlook
 from invoicing.lanes.surroundings import Surroundings
@@ -39,14 +40,8 @@ _MOST_A_ROUND = 2_000
 """Jobs released in one round: more would keep a pause waiting for the end of it."""
 _MOST_ASKED = 64
 """Jobs that are looked at, at most, to find those that running work gives way to."""
-_A_LOT, _SHARE_OF_COUNTING = 200, 0.2
-"""Once so many jobs run or lie ready, reading them takes at most this share of the time."""
 _STANDS_STILL_S = 0.25
 """A ticket that lay on the runway for longer was put there for work that takes longer than it was thought to."""
-_READY_PER_SLOT = 4
-"""Tickets beyond the free slots, per slot, from which on the dispatcher takes its time to add more."""
-_LONGEST_REST_S = 0.5
-"""It takes no more time than this: after an outage, what is measured of how long jobs take says nothing of the next."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +95,7 @@ class Lead:
         """What was free when what runs was read, on the workers that there were."""
         self._count_at = -1e9
         """When it is worth while again to read what is under way (seconds of the monotonic clock)."""
+        self._counting_took_s = 0.0
 
     def adopt(self, surroundings: Surroundings) -> bool:
         """Go on with other workers, another policy, other weights and caps; tells whether that is worth a round."""
@@ -161,9 +157,8 @@ class Lead:
         look = await self._outlook.look(connection, notices, under_way=counting)
         if counting:
             self._observe(look)
-            if len(self._under_way.running) + len(self._under_way.runway) > _A_LOT:
-                now = time.monotonic()
-                self._count_at = now + (now - began) / _SHARE_OF_COUNTING
+            self._counting_took_s = time.monotonic() - began
+            self._rest(len(self._under_way.runway))
         return look, counting
 
     def _observe(self, look: Look) -> None:
@@ -314,12 +309,16 @@ class Lead:
         return asked
 
     def _rest(self, ready: int) -> None:
-        """Let a part of what lies ready be used before looking for more room: fewer and larger rounds."""
-        usual = self.meter.pace.get(Size.SMALL)
-        slots = self._around.capacity.slots
-        if slots and usual is not None and ready > _READY_PER_SLOT * slots:
-            rest_s = min(_LONGEST_REST_S, usual * ready / slots / _READY_PER_SLOT)
-            self._count_at = max(self._count_at, time.monotonic() + rest_s)
+        """Let a part of what lies ready be used before what is under way is read again."""
+        rest = rest_s(
+            took_s=self._counting_took_s,
+            under_way=len(self._under_way.running) + len(self._under_way.runway),
+            ready=ready,
+            slots=self._around.capacity.slots,
+            usual_s=self.meter.pace.get(Size.SMALL),
+            ends_per_s=self.meter.ends.per_s,
+        )
+        self._count_at = max(self._count_at, time.monotonic() + rest)
 
     def _wait_s(self, look: Look) -> float:
         """How long nothing happens by itself: until a job is due, or running work has had enough to give way."""

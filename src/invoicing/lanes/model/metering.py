@@ -8,6 +8,7 @@ from uuid import UUID
 from invoicing.jobs.model import Size
 from invoicing.lanes.model.lane import Lane
 from invoicing.lanes.model.policy import Policy
+from invoicing.lanes.model.resting import Ends
 from invoicing.lanes.model.running import Running
 from invoicing.lanes.model.waiting import Waiting
 
@@ -54,6 +55,7 @@ class Meter:
         self._gone: dict[Attempt, _Metered] = {}
         self.pace: dict[Size, float] = {}
         """How long jobs of a class took lately (seconds of slot)."""
+        self.ends = Ends()
 
     def released(self, one: Waiting) -> None:
         """Note what was charged for a job when it was released."""
@@ -91,8 +93,10 @@ class Meter:
             here.add(attempt)
             if attempt not in self._metered:
                 self.released(waiting)
-        for attempt in self._metered.keys() - here:
+        gone = self._metered.keys() - here
+        for attempt in gone:
             self._gone[attempt] = self._metered.pop(attempt)
+        self.ends.note(len(gone), now)
         return charges
 
     def gone(self, most: int) -> list[Attempt]:
