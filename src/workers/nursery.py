@@ -16,9 +16,12 @@ log = logging.getLogger(__name__)
 NICE = {Size.SMALL: 0, Size.MEDIUM: 5, Size.LARGE: 10, Size.HUGE: 15}
 """CPU priority of a child by the class of its job: larger work yields the processor to smaller work."""
 
-_RECYCLE_AFTER = 5_000
+_RECYCLE_AFTER, _RECYCLE_AFTER_S = 5_000, 120.0
+"""A child that has performed so many attempts is replaced, once it has been at them for so long: warming another up
+takes seconds of CPU. Of several each has its own number, so that they do not all go at once."""
+
 _RECYCLE_ABOVE_MB = 700
-"""A child that has performed so many attempts, or still holds so much memory after one, is replaced."""
+"""And so is one that still holds so much memory after an attempt."""
 
 _START_BACKOFF_S = 1.0
 
@@ -239,4 +242,9 @@ class Nursery:
 
 
 def _is_fit(child: ChildProcess) -> bool:
-    return child.alive and child.performed < _RECYCLE_AFTER and resident_mb(child.pid) < _RECYCLE_ABOVE_MB
+    return child.alive and not _has_done_its_share(child) and resident_mb(child.pid) < _RECYCLE_ABOVE_MB
+
+
+def _has_done_its_share(child: ChildProcess) -> bool:
+    share = _RECYCLE_AFTER + child.pid % _RECYCLE_AFTER
+    return child.performed >= share and child.worked_s >= _RECYCLE_AFTER_S

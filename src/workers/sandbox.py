@@ -8,6 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -83,6 +84,8 @@ class ChildProcess:
         self.process = process
         self.nice = 0
         self.performed = 0
+        self.worked_s = 0.0
+        """For how long it has been at its orders (seconds)."""
         self.warm = False
         """Whether every kind was warmed up; if not, a kind is when it is first needed."""
         self.standstill = Standstill()
@@ -147,6 +150,7 @@ class ChildProcess:
         """
         self._killed_for, self._to_be_frozen, self.standstill = None, False, Standstill()
         self.performed += len(claims)
+        began = time.monotonic()
         self._slate.begun = 0
         all_said = False
         try:
@@ -169,6 +173,7 @@ class ChildProcess:
             self.ended_for = self._killed_for or self._died()
             raise ChildGone(self.ended_for) from error
         finally:
+            self.worked_s += time.monotonic() - began
             if not all_said:
                 self.kill()  # what it would still say must never be taken for the outcome of another attempt
             elif self._to_be_frozen:

@@ -49,6 +49,21 @@ async def test_beside_the_warm_children_one_is_loaded_and_no_more(nursery: Nurse
     assert processes() == 2
 
 
+@pytest.mark.parametrize(
+    ("attempts", "seconds", "replaced"), [(9_999, 1e9, True), (4_999, 1e9, False), (1_000_000, 119.0, False)]
+)
+async def test_a_child_is_replaced_after_many_attempts_that_took_a_while(
+    nursery: Nursery, attempts: int, seconds: float, *, replaced: bool
+) -> None:
+    await at_hand(nursery, 2)
+    child = nursery.take_now(Size.SMALL)
+    assert child is not None
+    child.performed, child.worked_s = attempts, seconds
+    await nursery.give_back(child)
+    assert child.alive != replaced
+    await at_hand(nursery, 2)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 async def test_a_start_that_is_broken_off_leaves_no_process(database_url: str, steps: int) -> None:
     around = Surroundings(database_url, drills=True, settings={})
