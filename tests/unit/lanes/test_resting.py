@@ -37,10 +37,10 @@ def test_it_looks_again_within_a_second_whatever_an_outage_made_of_the_pace(usua
     [
         (0.01, 200, 0, 4, 0.0, 0.0),  # little is under way: reading it costs nothing
         (0.01, 4_000, 0, 4_000, 100.0, 0.05),  # a large fleet, every slot taken: a fifth of the time goes into reading
-        (0.01, 1_000, 800, 4, 5_000.0, 0.05),  # what lies ready lasts for longer than that
-        (0.01, 1_000, 100, 4, 5_000.0, 0.01004),  # it is half used up sooner
+        (0.01, 1_000, 1_600, 4, 5_000.0, 0.05),  # what lies ready lasts for longer than that
+        (0.01, 1_000, 100, 4, 5_000.0, 0.00504),  # a quarter of it is used up sooner
         (0.01, 1_000, 0, 4, 5_000.0, 0.00004),  # nothing lies ready: the slots would be idle
-        (1.0, 1_000, 800, 4, 500.0, 0.5),  # reading was slow for once
+        (1.0, 1_000, 1_600, 4, 500.0, 0.5),  # reading was slow for once
         (1.0, 1_000, 800, 4, 0.0, 0.5),  # nothing is known of how many end
     ],
 )

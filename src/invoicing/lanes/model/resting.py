@@ -8,7 +8,7 @@ _LONGEST_S = 0.5
 """... and is put off by no more than this: a machine that was busy for a moment says nothing of the next."""
 _READY_PER_SLOT = 4
 """Tickets beyond the free slots, per slot, from which on the dispatcher takes its time to add more."""
-_USED_UP, _IDLE = 0.5, 0.05
+_USED_UP, _IDLE = 0.25, 0.05
 """Meanwhile at most this part of what lies ready is used up, and this part of the slots falls idle."""
 _SPAN_S = 0.05
 """Ends are written many at a time: over less than this they say nothing of how many there are."""
