@@ -15,7 +15,9 @@ from invoicing.kit.db import driver, transaction
 from invoicing.kit.ids import new_id
 from invoicing.lanes import pausing, store
 from invoicing.lanes.leading import Lead
+from invoicing.lanes.model import Lane
 from invoicing.lanes.store import Paused
+from invoicing.lanes.store.totals import totals
 from invoicing.lanes.surroundings import accounts, surroundings
 
 from ..book import NORMAL_SMALL, Book
@@ -142,4 +144,5 @@ async def test_its_waiting_work_is_nobodys_work_meanwhile(crew: Crew, book: Book
     async with crew.engine.connect() as session:
         told = {one.customer_id: (one.waiting, one.work_s) for one in await store.tallies(session)}
         assert told == {book.customer_id: (6, 0.0), other.customer_id: (1, 0.5)}
+        assert await totals(session) == {Lane(*NORMAL_SMALL): (7, 0.5)}
         assert await store.waiting_of(session, book.customer_id) == 6
