@@ -18,6 +18,7 @@ from invoicing.jobs.api.promises import Scoreboard, add_promises
 from invoicing.jobs.api.rules import RulesOffice, add_rules
 from invoicing.jobs.kinds import Kinds
 from invoicing.kit.http.contract import Router
+from invoicing.lanes.api.customers import Brake, add_brake
 from invoicing.lanes.api.lanes import Tower, add_lanes
 from invoicing.lanes.api.scheduling import Helm, add_scheduling
 from invoicing.lanes.api.support import Bench, add_support
@@ -34,6 +35,7 @@ def add_offices(router: Router, desk: Desk, kinds: Kinds, agreed: Agreements) ->
     previewed = partial(incidents.explain, kinds=kinds, fresh=True)
     add_support(router, Bench(gate, engine, previewed, desk.languages, partial(agreed.calendar, kinds), words.retell))
     add_admin(router, Office(gate, engine))
+    add_brake(router, Brake(gate, engine))
     add_limits(router, LimitsOffice(gate, engine))
     add_agreements(router, AgreementOffice(gate, engine, kinds))
     add_rules(router, RulesOffice(gate, engine, kinds))

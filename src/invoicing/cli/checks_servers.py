@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from invoicing.cli import schema
 from invoicing.cli.checks import BROKEN, OK, WARNING, Finding
+from invoicing.customers import service as customers
 from invoicing.jobs import service as ledger
 from invoicing.kit.clock import now
 from invoicing.kit.db import Session, is_away, make_engine
@@ -20,7 +21,7 @@ _CLOCKS_APART = timedelta(seconds=2)
 """Beyond this, times shown beside each other would tell a wrong order; leases do not mind, they use one clock."""
 
 _MOST_NAMED = 5
-"""Jobs under quarantine that are named."""
+"""Jobs under quarantine, and customers that are paused, that are named."""
 
 _MOST_OVERDUE = 100
 """Overdue reviews that are counted."""
@@ -52,6 +53,7 @@ async def _postgres(url: str | None) -> AsyncIterator[Finding]:
             if revision.condition == OK:
                 yield await _workers(session)
                 yield await _pauses(session)
+                yield await _customers(session)
                 yield await _quarantine(session)
                 yield await _reviews(session)
                 yield await _outside(session)
@@ -114,6 +116,18 @@ async def _pauses(session: Session) -> Finding:
         if one.pause
     )
     return Finding("lanes", WARNING, f"paused: {seen}", "If that is over: `invoicing lanes resume LANE`.")
+
+
+async def _customers(session: Session) -> Finding:
+    pauses = await customers.active_pauses(session)
+    if not pauses:
+        return Finding("customers", OK, "none is paused")
+    named = [
+        f"{await customers.slug_of(session, paused)} until {one.until:%Y-%m-%d %H:%M} UTC by {one.by}: {one.reason}"
+        for paused, one in list(pauses.items())[:_MOST_NAMED]
+    ]
+    seen = f"{len(pauses)} paused: {'; '.join(named)}"
+    return Finding("customers", WARNING, seen, "If that is over: `invoicing customers resume SLUG --reason ...`.")
 
 
 async def _quarantine(session: Session) -> Finding:

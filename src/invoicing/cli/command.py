@@ -13,6 +13,7 @@ _VERBS = {
     "demo": "demo",
     "doctor": "doctor",
     "drill": "drill",
+    "customers": "customers",
     "keys": "keys",
     "holds": "holds",
     "incidents": "incidents",

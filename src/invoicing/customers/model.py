@@ -48,6 +48,17 @@ class Allotment:
 
 
 @dataclass(frozen=True)
+class CustomerPause:
+    """A customer of which nothing starts until a time, by whom and why."""
+
+    customer_id: UUID
+    since: datetime
+    until: datetime
+    reason: str
+    by: str
+
+
+@dataclass(frozen=True)
 class Principal:
     """Who makes a request: one key, with its role and, for a customer's key, the customer it acts for."""
 

@@ -9,7 +9,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import store
 from invoicing.customers.model import Customer, KeyRecord, Principal, Role, fingerprint, hint, new_key
-from invoicing.customers.store import allotments, audited_under, slug_of
+from invoicing.customers.store import (
+    active_pauses,
+    allotments,
+    audited_under,
+    customer_by_slug,
+    limits_locked,
+    pause,
+    resume,
+    slug_of,
+)
 from invoicing.kit.db import Session
 from invoicing.kit.problems import Problem
 
@@ -158,6 +167,7 @@ __all__ = [
     "USUAL_BURST",
     "USUAL_RATE_PER_S",
     "Keys",
+    "active_pauses",
     "add_customer",
     "all_customers",
     "all_keys",
@@ -165,10 +175,14 @@ __all__ = [
     "audit",
     "audited_under",
     "create_key",
+    "customer_by_slug",
     "ensure_customer",
     "held",
+    "limits_locked",
     "no_such_customer",
     "owner_of_key",
+    "pause",
+    "resume",
     "revoke_key",
     "set_limits",
     "slug_of",

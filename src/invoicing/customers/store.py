@@ -1,6 +1,7 @@
 """Statements about customers, keys and the audit."""
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -8,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 
-from invoicing.customers.model import Allotment, Customer, KeyRecord, Principal, Role
-from invoicing.customers.tables import api_keys, audit_entries, customers
+from invoicing.customers.model import Allotment, Customer, CustomerPause, KeyRecord, Principal, Role
+from invoicing.customers.tables import api_keys, audit_entries, customer_pauses, customers
 from invoicing.kit.db import Session
 from invoicing.kit.ids import new_id
 
@@ -70,6 +71,36 @@ async def allotments(session: Session) -> dict[UUID, Allotment]:
         )
     )
     return {row.id: Allotment(row.weight, row.max_running, row.max_waiting) for row in rows}
+
+
+async def active_pauses(session: Session) -> dict[UUID, CustomerPause]:
+    """List the pauses that hold now, by customer."""
+    c = customer_pauses.c
+    rows = await session.execute(
+        select(*(c[field.name] for field in fields(CustomerPause))).where(c.ended_at.is_(None), c.until > func.now())
+    )
+    return {row["customer_id"]: CustomerPause(**row) for row in rows.mappings()}
+
+
+async def pause(session: Session, customer_id: UUID, until: datetime, reason: str, by: str) -> CustomerPause:
+    """Pause a customer; an earlier pause of it is replaced."""
+    await resume(session, customer_id)
+    values = {"customer_id": customer_id, "until": until, "reason": reason, "by": by}
+    made = insert(customer_pauses).values(id=new_id(), **values).returning(customer_pauses.c.since)
+    since = (await session.execute(made)).scalar_one()
+    return CustomerPause(customer_id, since, until, reason, by)
+
+
+async def resume(session: Session, customer_id: UUID) -> bool:
+    """End a customer's pause; tells whether it was paused."""
+    c = customer_pauses.c
+    ended = await session.execute(
+        update(customer_pauses)
+        .where(c.customer_id == customer_id, c.ended_at.is_(None))
+        .values(ended_at=func.now())
+        .returning(c.until > func.now())
+    )
+    return any(ended.scalars())
 
 
 async def add_key(

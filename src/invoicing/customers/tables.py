@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import func
@@ -34,6 +35,23 @@ customers = Table(
     CheckConstraint("max_running > 0 AND max_waiting > 0", name="caps"),
     CheckConstraint("slug ~ '^[a-z0-9][a-z0-9-]{0,62}$'", name="slug"),
     CheckConstraint("rate_per_s > 0 AND burst > 0", name="rate"),
+)
+
+# nothing of a customer starts until then; of each customer one holds at most
+customer_pauses = Table(
+    "customer_pauses",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("customer_id", ForeignKey("customers.id"), nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("ended_at", DateTime(timezone=True)),
+    CheckConstraint("until > since", name="until"),
+    Index("ix_customer_pauses_customer_id", "customer_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+    # which pauses a job's wait fell into
+    Index("ix_customer_pauses_customer_id_since", "customer_id", "since"),
 )
 
 api_keys = Table(

@@ -70,6 +70,12 @@ SELECT DISTINCT p.lane, 'paused', p.since,
     '{}'::text[]
 FROM w JOIN pauses p ON p.lane = w.scope AND p.since < w.until AND least(p.until, p.ended_at) > w.since
 UNION ALL
+SELECT DISTINCT w.scope, 'paused', p.since,
+    CASE WHEN p.ended_at IS NULL AND p.until > now() THEN NULL ELSE least(p.until, p.ended_at) END,
+    jsonb_build_object('scope', 'customer', 'by', 'operations', 'reason', p.reason, 'until', p.until), '{}'::text[]
+FROM w JOIN customer_pauses p ON p.customer_id = CASE WHEN w.scope LIKE 'customer:%'
+    THEN CAST(split_part(w.scope, ':', 2) AS uuid) END AND p.since < w.until AND least(p.until, p.ended_at) > w.since
+UNION ALL
 SELECT DISTINCT w.scope, 'dependency_down', o.since, o.until, jsonb_build_object('dependency', o.title), '{}'::text[]
 FROM w JOIN outages o ON 'dependency:' || o.dependency = w.scope AND o.since < w.until
     AND (o.until IS NULL OR o.until > w.since)

@@ -38,7 +38,7 @@ from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
-from invoicing.lanes.model import Pause, Worker
+from invoicing.lanes.model import Worker
 from invoicing.lanes.positions import Positions, positions, with_newcomer
 
 LEARN_AGAIN_AFTER_S = 15.0
@@ -150,12 +150,13 @@ async def look(
     undelivered = await store.undelivered(session, ended) if deliveries else None
     workers = await _workers_of(session, unfinished, fresh=fresh) if unfinished else ()
     if not waiting:
+        paused = await store.pauses(session) if held else store.Pauses({}, {})
         now = await store.clock(session)
         learned = await _lessons(session, now)
         return Snapshot(
             now=now,
             workers=workers,
-            pauses=await store.pauses(session) if held else {},
+            pauses=paused.lanes,
             running={},
             runways={},
             places={},
@@ -165,6 +166,7 @@ async def look(
             undelivered=undelivered,
             margins=learned.margins,
             holds=holds,
+            customer_pauses=paused.customers,
         )
     line = line or await positions(session, waiting, fresh=fresh)
     found, pauses = await _lanes_of(session, waiting, fresh=fresh)
@@ -174,7 +176,7 @@ async def look(
     return Snapshot(
         now=found.now,
         workers=workers,
-        pauses=pauses,
+        pauses=pauses.lanes,
         running=found.running,
         runways=found.runways,
         dispatched_at=found.dispatched_at,
@@ -187,6 +189,7 @@ async def look(
         margins=learned.margins,
         breakers=breakers,
         holds=holds,
+        customer_pauses=pauses.customers,
     )
 
 
@@ -198,7 +201,7 @@ async def _workers_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> 
     return await _WORKERS.get(session, lambda known: holders <= {worker.id for worker in known})
 
 
-_Lanes = tuple[store.UnderWay, Mapping[str, Pause]]
+_Lanes = tuple[store.UnderWay, store.Pauses]
 
 
 async def _lanes_of(session: Session, jobs: Sequence[Job], *, fresh: bool) -> _Lanes:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.engine import RowMapping
 
+from invoicing.customers.model import CustomerPause
 from invoicing.diagnosis.model.censored import Running
 from invoicing.diagnosis.model.durations import MOST_SIMILAR, Group
 from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
@@ -58,7 +59,10 @@ FROM workers ORDER BY started_at
 """)
 
 _PAUSES = text("""
-SELECT lane, since, until, reason, by, maintenance_id FROM pauses WHERE ended_at IS NULL AND until > now()
+SELECT lane, NULL::uuid AS customer_id, since, until, reason, by, maintenance_id FROM pauses
+WHERE ended_at IS NULL AND until > now()
+UNION ALL
+SELECT NULL, customer_id, since, until, reason, by, NULL FROM customer_pauses WHERE ended_at IS NULL AND until > now()
 """)
 
 # Of each message of the jobs: whether it was tried in vain, given up, or its endpoint takes nothing at the moment.
@@ -145,6 +149,13 @@ class Runs(NamedTuple):
     silent_s: float
     gap_s: float | None
     """Between its reports of progress; None before the first."""
+
+
+class Pauses(NamedTuple):
+    """The pauses that hold, by lane and by customer."""
+
+    lanes: dict[str, Pause]
+    customers: dict[UUID, CustomerPause]
 
 
 @dataclass(frozen=True)
@@ -248,9 +259,16 @@ async def workers(session: Session) -> tuple[Worker, ...]:
     )
 
 
-async def pauses(session: Session) -> dict[str, Pause]:
-    """List the pauses that hold now, by lane."""
-    return {row["lane"]: Pause(**row) for row in (await session.execute(_PAUSES)).mappings()}
+async def pauses(session: Session) -> Pauses:
+    """List the pauses that hold now."""
+    found = Pauses({}, {})
+    for row in await session.execute(_PAUSES):
+        said = (row.since, row.until, row.reason, row.by)
+        if row.customer_id is None:
+            found.lanes[row.lane] = Pause(row.lane, *said, row.maintenance_id)
+        else:
+            found.customers[row.customer_id] = CustomerPause(row.customer_id, *said)
+    return found
 
 
 async def finished(session: Session) -> list[Group]:

@@ -36,10 +36,12 @@ from invoicing.jobs.store.release import (
     recall,
     release,
     running,
+    running_of,
     runways,
     unclaimed,
     wake_dispatcher,
     withdraw,
+    withdraw_of,
 )
 from invoicing.jobs.store.rescue import Quarantined, quarantined
 from invoicing.jobs.store.standing import oldest, rates
@@ -106,6 +108,7 @@ __all__ = [
     "retry",
     "ripe",
     "running",
+    "running_of",
     "runways",
     "set_aside",
     "settle",
@@ -115,6 +118,7 @@ __all__ = [
     "wake_dispatcher",
     "with_room",
     "withdraw",
+    "withdraw_of",
     "write_artifact_part",
     "write_checkpoint",
     "write_progress",

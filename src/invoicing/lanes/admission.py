@@ -157,12 +157,12 @@ async def read_outlook(session: Session) -> Outlook:
     policies = await all_policies(session)
     workers = await store.all_workers(session)
     allotments = await customers.allotments(session)
-    pauses = await store.active_pauses(session)
+    pauses, on_hold = await store.active_pauses(session), frozenset(await customers.active_pauses(session))
     backlog: dict[UUID, dict[Lane, Tally]] = {}
     for tally in await store.tallies(session, _MOST_TALLIES):
         backlog.setdefault(tally.customer_id, {})[tally.lane] = tally
     paused = frozenset(BY_NAME[pause.lane] for pause in pauses if pause.lane in BY_NAME)
-    return Outlook(backlog, _slots(workers, policies), allotments, policies.fleet, paused)
+    return Outlook(backlog, _slots(workers, policies), allotments, policies.fleet, paused, on_hold)
 
 
 def _slots(workers: Iterable[Worker], policies: Policies) -> dict[Lane, int]:

@@ -10,13 +10,11 @@ from uuid import UUID
 
 import asyncpg
 
-from invoicing.customers.model import Allotment
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import Size
 from invoicing.jobs.model.backlog import Look, Place, Seen, Ticket
-from invoicing.lanes import store
+from invoicing.lanes.allotting import Allotting
 from invoicing.lanes.model import (
-    BY_NAME,
     BY_PARTS,
     Lane,
     Running,
@@ -24,7 +22,6 @@ from invoicing.lanes.model import (
     Waiting,
     asked_to_give_way,
     fits,
-    holds_back,
     used,
 )
 from invoicing.lanes.model.metering import Charge, Meter
@@ -81,16 +78,13 @@ class Lead:
         self.scheduler.restore(accounts)
         self._outlook = Outlook(self.scheduler)
         self._around = surroundings
-        self._allotted: set[UUID] = set()
-        self._allot(surroundings.allotments)
+        self._allotting = Allotting(self.scheduler)
+        self._allotting.allot(surroundings.allotments)
         self._under_way = _UnderWay()
         self._busy: set[UUID] = set()
         self._asked: set[Ticket] = set()
         """Attempts that were asked to give way and still hold their slots."""
         self._last_release = 0.0
-        self._pauses: Mapping[str, float] = {}
-        self._withdrawals = -1
-        """What the ledger said of withdrawals when the pauses were read."""
         self._left: tuple[Capacity, Left] | None = None
         """What was free when what runs was read, on the workers that there were."""
         self._count_at = -1e9
@@ -105,7 +99,7 @@ class Lead:
         if surroundings.policy != self._around.policy:
             self.scheduler.adopt(surroundings.policy)
         self._around = surroundings
-        self._allot(surroundings.allotments)
+        self._allotting.allot(surroundings.allotments)
         self.notices.room = True
         return bool(self._outlook)
 
@@ -122,13 +116,13 @@ class Lead:
         return bool(self.notices.room and self._outlook) and time.monotonic() >= self._count_at
 
     async def round(self, connection: "asyncpg.Connection[Any]") -> Round:
-        """Release what there is room for; two statements, unless lanes were paused or queues have to be read on."""
+        """Release what there is room for; two statements, unless pauses changed or queues have to be read on."""
         look, counted = await self._look(connection)
         left = self._free()
         self.scheduler.hold(to_try(self._around.breakers, look.now))
         there = Counter(self._under_way.lanes)
         there.update(one.lane for one in self._under_way.runway)
-        bounds = lane_bounds(self._around.capacity, await self._paused(connection, look), there)
+        bounds = lane_bounds(self._around.capacity, await self._allotting.held(connection, look), there)
         if counted and await self._recall(connection, look.now, bounds):
             return Round(wait_s=0.0)
         taken = await self._try(connection, await self._take(connection, left, bounds))
@@ -141,13 +135,6 @@ class Lead:
             self._rest(len(blocked))
         work_s = {one.job_id: one.first_s for one in taken}
         return Round(released, work_s, [one.job_id for one in asked], self._wait_s(look))
-
-    async def _paused(self, connection: "asyncpg.Connection[Any]", look: Look) -> list[Lane]:
-        """Name the lanes that are paused, read again if that may have changed; what changes later voids the release."""
-        if self._withdrawals != look.withdrawals:
-            self._pauses, self._withdrawals = await store.paused(connection), look.withdrawals
-        held = (name for name, until in self._pauses.items() if holds_back(until, look.now))
-        return [BY_NAME[name] for name in held if name in BY_NAME]
 
     async def _look(self, connection: "asyncpg.Connection[Any]") -> tuple[Look, bool]:
         """Read what changed; where much is under way, that only now and then (what ended since counts until then)."""
@@ -321,22 +308,15 @@ class Lead:
         self._count_at = max(self._count_at, time.monotonic() + rest)
 
     def _wait_s(self, look: Look) -> float:
-        """How long nothing happens by itself: until a job is due, or running work has had enough to give way."""
-        due = [] if look.next_due is None else [look.next_due]
-        moments = [look.now + LOOK_AT_LEAST_EVERY_S, *due]
+        """How long nothing happens by itself: a job is due, a pause ends, or running work has had its turn."""
+        changes = (look.next_due, self._allotting.next_end(look.now))
+        moments = [look.now + LOOK_AT_LEAST_EVERY_S, *(at for at in changes if at is not None)]
         if self._outlook or self._under_way.runway:
             turns = self._under_way.turns
             moments += turns[bisect_right(turns, look.now) :][:1]
         if self._outlook and self._count_at > time.monotonic():
             moments.append(look.now + self._count_at - time.monotonic())
         return max(0.001, min(moments) - look.now)
-
-    def _allot(self, allotments: Mapping[UUID, Allotment]) -> None:
-        for customer_id in self._allotted | allotments.keys():
-            allotment = allotments.get(customer_id, Allotment())
-            self.scheduler.weigh(customer_id, allotment.weight)
-            self.scheduler.limit(customer_id, allotment.max_running)
-        self._allotted = set(allotments)
 
 
 def _as_running(one: Waiting, now: float) -> Running:

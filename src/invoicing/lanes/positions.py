@@ -53,6 +53,8 @@ class Scene:
     served: Mapping[UUID, float]
     workers: Sequence[Worker]
     closed: frozenset[Lane]
+    on_hold: frozenset[UUID]
+    """Customers that are paused: nothing of them starts, so that it has no place."""
     down: frozenset[str]
     """What is down that jobs need from outside."""
     coming: Sequence[Newcomer]
@@ -85,7 +87,7 @@ class Positions:
 
     def too_old_for(self, job: Job) -> bool:
         """Whether a job should have been found, had it waited already when this was read."""
-        known = job.id in self.line.places or _queue_of(job) in self.last_of
+        known = job.id in self.line.places or _queue_of(job) in self.last_of or job.customer_id in self.scene.on_hold
         return not known and (self.every_queue or _queue_of(job) in self.seen)
 
 
@@ -141,10 +143,12 @@ async def _read(session: Session) -> Scene:
     closed = {BY_NAME[pause.lane] for pause in await store.active_pauses(session) if pause.lane in BY_NAME}
     if workers:
         closed.update(lane for lane in LANES if not any(lane.name in worker.lanes for worker in workers))
+    on_hold = frozenset(await customers.active_pauses(session))
     served = await store.served(session, {one.customer_id for one in _of(look, Place.WAITING)})
     coming = _coming(await ledger.lately(await driver(session), MOST_LATELY), policies, look.now)
     down = frozenset(await ledger.breakers(session))
-    return Scene(look, frozenset(cut), complete, policies, allotments, served, workers, frozenset(closed), down, coming)
+    known = (look, frozenset(cut), complete, policies, allotments, served, workers)
+    return Scene(*known, frozenset(closed), on_hold, down, coming)
 
 
 def _coming(lately: Sequence[Come], policies: Policies, now: float) -> Sequence[Newcomer]:
@@ -179,7 +183,8 @@ def _joined(scene: Scene, job: Job) -> Scene:
 async def _played(scene: Scene) -> Positions:
     """Play the scheduler forward from a scene."""
     look, policies = scene.look, scene.policies
-    queues, waiting = _queues(look, policies), len(_of(look, Place.WAITING))
+    queues = _queues(look, policies)
+    waiting = sum(one.customer_id not in scene.on_hold for one in _of(look, Place.WAITING))
     runway = [_waiting(one, policies) for one in _of(look, Place.RELEASED)]
     quota, work_s = _quota(scene.workers, policies), {one.job_id: one.work_s for one in look.jobs}
     held, quantum = _held(look, policies), policies.fleet.quantum_s
@@ -187,6 +192,8 @@ async def _played(scene: Scene) -> Positions:
     def played(coming: Coming | None) -> Line:
         scheduler = _scheduler(look, queues, policies, scene.allotments)
         scheduler.restore(scene.served)
+        for customer_id in scene.on_hold:
+            scheduler.limit(customer_id, 0)
         scheduler.hold(dict.fromkeys(scene.down, 0))
         found = play(scheduler, runway, held, quota, scene.closed, coming)
         return line_of(found.started, work_s, quantum, found.starts_in_s)

@@ -71,6 +71,26 @@ async def test_a_lane_that_somebody_paused_needs_no_worker(book: Book, lookout: 
     assert await lookout.live() == []
 
 
+async def test_a_customer_that_somebody_paused_needs_no_worker_and_others_do(book: Book, lookout: Lookout) -> None:
+    await lookout.holds("no_worker")
+    await book.submit()
+    await pause_customer(book)
+    await lookout.look()
+    assert await lookout.live() == []
+    await Book(book.engine, await other_customer(book)).submit()
+    await lookout.look()
+    (incident,) = await lookout.all()
+    assert (incident.cause, incident.blast.jobs, incident.blast.customers) == (Cause.NO_WORKER, 1, 1)
+
+
+async def pause_customer(book: Book) -> None:
+    await book.do(
+        "INSERT INTO customer_pauses (id, customer_id, until, reason, by) "
+        "VALUES (:id, :customer, now() + interval '1 h', 'r', 'ops')",
+        id=uuid4(), customer=book.customer_id,
+    )  # fmt: skip
+
+
 async def pause(book: Book) -> None:
     await book.do(
         "INSERT INTO pauses (id, lane, until, reason, by) VALUES (:id, :lane, now() + interval '1 h', 'r', 'ops')",

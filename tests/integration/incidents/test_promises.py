@@ -1,5 +1,6 @@
 """Promises are charged to what breaks them, now or before; those of nothing else, and what nothing proves, are told."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from invoicing.jobs.model import Succeeded
 
 from ..book import Book
 from .conftest import Lookout
-from .test_keeping import LANE, pause
+from .test_keeping import LANE, pause, pause_customer
 
 
 async def missed(book: Book, due: float = 60) -> None:
@@ -86,7 +87,10 @@ async def test_a_promise_that_breaks_for_longer_than_an_outage_explains_is_an_in
     assert [one.severity for one in await lookout.all() if one.live] == [Severity.S2]
 
 
-async def test_what_was_missed_a_moment_ago_waits_for_its_cause_to_be_proven(book: Book, lookout: Lookout) -> None:
+@pytest.mark.parametrize("held", [pause, pause_customer])
+async def test_what_was_missed_a_moment_ago_waits_for_its_cause_to_be_proven_and_a_pause_is_none(
+    book: Book, lookout: Lookout, held: Callable[[Book], Awaitable[None]]
+) -> None:
     await book.submit()
     await missed(book, 20)
     await lookout.look()
@@ -94,7 +98,7 @@ async def test_what_was_missed_a_moment_ago_waits_for_its_cause_to_be_proven(boo
     await missed(book, 31)
     await lookout.look()
     assert await lookout.live() == [("promises_missed", LANE)]
-    await pause(book)
+    await held(book)
     await lookout.look()
     await lookout.look(later=31)
     assert await lookout.live() == []

@@ -13,6 +13,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from invoicing.customers.model import CustomerPause
 from invoicing.diagnosis.model.causes import examine
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.durations import learn
@@ -51,6 +52,7 @@ class Situation:
     breakers: Mapping[str, Breaker]
     """What is down, and not to be tried yet or being tried."""
     jobs: Sequence[Job] = field(default=())
+    customer_pauses: Mapping[UUID, CustomerPause] = field(default_factory=dict)
 
     def without(self, codes: Collection[Code], lane: Lane) -> "Situation":
         """Lift what some causes say, as far as it concerns a lane."""
@@ -59,6 +61,7 @@ class Situation:
         return replace(
             self,
             pauses={name: one for name, one in self.pauses.items() if Code.PAUSED not in codes or name != lane.name},
+            customer_pauses={} if Code.PAUSED in codes else self.customer_pauses,
             caps={} if Code.CUSTOMER_LIMIT in codes else self.caps,
             breakers={} if Code.DEPENDENCY_DOWN in codes else self.breakers,
             running=() if idle else self.running,
@@ -95,6 +98,10 @@ def situation(seed: int) -> Situation:
         {customer: chance.randint(1, 6) for customer in chance.sample(CUSTOMERS, 2)},
         {name: _down(chance, name) for name in chance.sample(NEEDED, chance.randint(0, 2))},
         [_job(chance, number) for number in range(6)],
+        {
+            customer: CustomerPause(customer, ago(800), ago(chance.uniform(-9, 3)), "It runs away.", "Ops")
+            for customer in chance.sample(CUSTOMERS, chance.randint(0, 1))
+        },
     )
 
 
@@ -125,7 +132,8 @@ def released(given: Situation, jobs: Sequence[Job]) -> set[UUID]:
         scheduler.show(queue, heads)
     for customer in CUSTOMERS:
         scheduler.runs(customer, given.under_way.get(customer, 0))
-        scheduler.limit(customer, given.caps.get(customer))
+        on_hold = customer in given.customer_pauses and _held(given.customer_pauses[customer])
+        scheduler.limit(customer, 0 if on_hold else given.caps.get(customer))
     scheduler.hold(room_to_try(given.breakers, NOW))
     there = Counter(lane for lane, _, _ in given.running)
     return {one.job_id for one in scheduler.release(left, lane_bounds(offered, held, there))}
@@ -141,6 +149,7 @@ def blocked_by(given: Situation, job: Job) -> frozenset[Code]:
         now=NOW,
         workers=tuple(given.workers),
         pauses=given.pauses,
+        customer_pauses=given.customer_pauses,
         running={lane: tuple(works) for lane, works in running.items()},
         runways={},
         places={},
@@ -178,7 +187,7 @@ def found(situations: int, build: Callable[[int], Situation] = situation) -> lis
     return [(seed, one) for seed in range(situations) for one in differences(build(seed))]
 
 
-def _held(pause: Pause) -> bool:
+def _held(pause: Pause | CustomerPause) -> bool:
     return holds_back(pause.until.timestamp(), NOW.timestamp())
 
 

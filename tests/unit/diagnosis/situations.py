@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from invoicing.customers.model import CustomerPause
 from invoicing.diagnosis.model.causes import examine, shown
 from invoicing.diagnosis.model.check import Check
 from invoicing.diagnosis.model.durations import Group, learn, magnitude
@@ -88,6 +89,12 @@ def untold(next_try: float | None = 30, *, disabled: bool = False) -> dict[str, 
 
 def paused(until: float = 600) -> dict[str, Any]:
     return {"pauses": {LANE.name: Pause(LANE.name, ago(30), ago(-until), "The database moves.", "Erika Mustermann")}}
+
+
+def on_hold(until: float = 600) -> dict[str, Any]:
+    """Plant a customer that was paused half a minute ago."""
+    held = CustomerPause(CUSTOMER, ago(30), ago(-until), "You asked us to.", "ops:Erika Mustermann")
+    return {"customer_pauses": {CUSTOMER: held, STRANGER: replace(held, customer_id=STRANGER, until=ago(-9_999))}}
 
 
 def busy(

@@ -55,7 +55,7 @@ def bound_by_nothing(*_: Any) -> Mapping[Any, int]:
 @pytest.mark.parametrize(
     ("where", "rule", "other"),
     [
-        (waiting, "holds_back", never),
+        (facts, "holds_back", never),
         (waiting, "at_limit", one_more),
         (facts, "first_shut", never),
         (held, "first_shut", nothing),

@@ -15,6 +15,7 @@ from invoicing.lanes.model.admission import (
     Admitted,
     Applicant,
     Outlook,
+    Own,
     Reason,
     Refused,
 )
@@ -159,6 +160,16 @@ def test_a_paused_lane_takes_in_and_holds_nobody_else_up() -> None:
     assert view.admit(applicant("acme")) == Admitted(None)
     bulk = view.admit(applicant("acme", Lane(Priority.BULK, Size.SMALL)))
     assert bulk == Admitted(0.0)
+
+
+def test_a_paused_customer_is_taken_in_as_long_as_it_may_have_more_waiting() -> None:
+    backlog = tallied({"acme": {SMALL: (3, 0.0)}, "other": {SMALL: (50_000, 50_000.0)}})
+    known = Outlook(backlog, SLOTS, {who("acme"): Allotment(max_waiting=4)}, on_hold=frozenset({who("acme")}))
+    assert known.admit(applicant("acme")) == Admitted(None)
+    assert isinstance(known.admit(applicant("other")), Refused)
+    full = known.admit(applicant("acme"), Own(tallied({"acme": {SMALL: (4, 0.0)}})[who("acme")]))
+    assert isinstance(full, Refused)
+    assert (full.reason, full.retry_after_s) == (Reason.OWN_LIMIT, 60)
 
 
 def test_a_customer_may_have_so_many_waiting_and_no_more() -> None:

@@ -193,6 +193,31 @@ def test_a_customer_at_its_cap_is_passed_over_and_named() -> None:
     assert len(office.release(10)) == 2
 
 
+def test_a_paused_customer_starts_nothing_whatever_of_it_runs_and_saves_nothing_up_meanwhile() -> None:
+    office = Office()
+    acme = UUID(int=1)
+    office.submit(1, many=300)
+    office.submit(2, many=300)
+    office.serve(20)
+    office.scheduler.limit(acme, 0)
+    assert office.serve(100) == {2: 100}
+    assert {one.customer_id for one in office.scheduler.blocked(10)} == {UUID(int=2)}
+    office.scheduler.limit(acme, None)
+    assert abs(office.serve(40)[1] - 20) <= 1
+
+
+def test_who_leads_next_counts_nothing_up_from_what_a_paused_customer_had() -> None:
+    office, successor = Office(), Office()
+    office.submit(1, many=5)
+    office.submit(2, many=300)
+    office.scheduler.limit(UUID(int=1), 0)
+    office.serve(100)
+    successor.scheduler.restore(office.scheduler.counters())
+    successor.submit(2, many=100)
+    successor.submit(3, many=100)
+    assert abs(successor.serve(40)[3] - 20) <= 1
+
+
 def test_asking_what_is_next_respects_caps_and_pauses_and_restores_them() -> None:
     office = Office()
     office.scheduler.limit(UUID(int=1), 1)

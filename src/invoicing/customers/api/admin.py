@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from invoicing.customers import service
 from invoicing.customers.api.gate import Gate
-from invoicing.customers.model import Customer, Role
+from invoicing.customers.model import Customer, CustomerPause, Role
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Router
@@ -20,7 +20,8 @@ from invoicing.kit.moments import Moment
 
 TAG = "admin"
 
-Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", max_length=63, examples=["acme"])]
+SLUG = r"^[a-z0-9][a-z0-9-]{0,62}$"
+Slug = Annotated[str, Field(pattern=SLUG, max_length=63, examples=["acme"])]
 Words = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
@@ -35,6 +36,15 @@ class CustomerForm(BaseModel):
     burst: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
 
 
+class CustomerPauseBody(BaseModel):
+    """A pause in force: nothing of the customer starts."""
+
+    until: datetime = Field(description="It goes on by itself then.")
+    reason: str = Field(description="What the customer reads.")
+    by: str
+    since: datetime
+
+
 class CustomerBody(BaseModel):
     """A customer: an id for ever; the rest is data on it."""
 
@@ -47,6 +57,7 @@ class CustomerBody(BaseModel):
     max_running: int | None = Field(description="Jobs that may run at once; null: as many as there are slots for.")
     max_waiting: int | None = Field(description="Jobs that may wait; null: what the policy of the lanes says.")
     created_at: datetime
+    paused: CustomerPauseBody | None
 
 
 class CustomerList(BaseModel):
@@ -88,8 +99,9 @@ class Office:
         """Answer `GET /v1/admin/customers`."""
         await self.gate.staff(request, Role.ADMIN)
         async with self.engine.connect() as session:
-            found = await service.all_customers(session)
-        return answer({"items": [_view(customer) for customer in found], "next_page_token": None})
+            found, pauses = await service.all_customers(session), await service.active_pauses(session)
+        items = [_view(customer, pauses.get(customer.id)) for customer in found]
+        return answer({"items": items, "next_page_token": None})
 
     async def add(self, request: Request) -> Response:
         """Answer `POST /v1/admin/customers`."""
@@ -114,7 +126,15 @@ class Office:
         return answer({"key": key, **asked.model_dump()}, 201)
 
 
-def _view(customer: Customer) -> dict[str, Any]:
+def pause_view(pause: CustomerPause | None) -> dict[str, Any] | None:
+    """Give every field of a pause."""
+    if pause is None:
+        return None
+    until, since = pause.until.astimezone(UTC), pause.since.astimezone(UTC)
+    return {"until": until, "reason": pause.reason, "by": pause.by, "since": since}
+
+
+def _view(customer: Customer, pause: CustomerPause | None = None) -> dict[str, Any]:
     return {
         "id": customer.id,
         "slug": customer.slug,
@@ -125,6 +145,7 @@ def _view(customer: Customer) -> dict[str, Any]:
         "max_running": customer.max_running,
         "max_waiting": customer.max_waiting,
         "created_at": customer.created_at.astimezone(UTC),
+        "paused": pause_view(pause),
     }
 
 

@@ -72,11 +72,12 @@ def expect(facts: Facts, cause: Check) -> Eta | None:
 
 
 def earliest_start(facts: Facts, cause: Check) -> datetime | None:
-    """Say before when the job does not start, where its cause ends at a known time; its lane may be paused longer."""
+    """Say before when the job does not start, where its cause ends at a known time; a pause may last longer."""
     until = cause.until if cause.code in _UNTIL_A_TIME else None
     if until is None or until <= facts.now:
         return None
-    return max(until, facts.pause.until) if facts.pause else until
+    pause = facts.longest_pause
+    return until if pause is None else max(until, pause.until)
 
 
 def foresee(facts: Facts, cause: Check) -> Foreseen | None:

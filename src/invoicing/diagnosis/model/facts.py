@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from invoicing.customers.model import CustomerPause
 from invoicing.diagnosis.model.durations import History, Prediction
 from invoicing.diagnosis.model.margins import AllMargins
 from invoicing.jobs.model import WAITING, Breaker, Breakers, Job
 from invoicing.jobs.model.dependencies import first_shut
 from invoicing.jobs.model.holds import Hold
-from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker
+from invoicing.lanes.model import POLICY, SIZES, Lane, Left, Pause, Policy, Worker, holds_back
 from invoicing.lanes.model.line import Ahead
 from invoicing.lanes.model.room import Capacity, capacity, free
 
@@ -97,6 +98,7 @@ class Snapshot:
     """What is down that jobs need from outside."""
     holds: Mapping[UUID, Hold] = field(default_factory=dict)
     """The reviews and quotas that hold jobs."""
+    customer_pauses: Mapping[UUID, CustomerPause] = field(default_factory=dict)
     _rooms: dict[tuple[UUID, ...], "_Room"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def room(self, serving: tuple[Worker, ...]) -> "_Room":
@@ -156,6 +158,13 @@ class Facts:
     down: Breaker | None = None
     """The first that is down of what the job needs from outside."""
     hold: Hold | None = None
+    customer_pause: CustomerPause | None = None
+
+    @property
+    def longest_pause(self) -> Pause | CustomerPause | None:
+        """Of the pauses of its lane and its customer the one that ends last, if any holds."""
+        held = [one for one in (self.pause, self.customer_pause) if one is not None and holds_back(one.until, self.now)]
+        return max(held, key=lambda one: one.until, default=None)
 
     @property
     def waiting(self) -> bool:
@@ -252,4 +261,5 @@ def facts_of(snapshot: Snapshot, job: Job, max_attempts: int | None) -> Facts:
         margins=snapshot.margins,
         down=snapshot.breakers.get(first_shut(job.needs, snapshot.breakers) or ""),
         hold=snapshot.holds.get(job.id),
+        customer_pause=snapshot.customer_pauses.get(job.customer_id),
     )

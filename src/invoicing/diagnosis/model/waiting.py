@@ -3,11 +3,12 @@
 from itertools import chain
 from typing import Any
 
+from invoicing.customers.model import CustomerPause
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven, unknown
 from invoicing.diagnosis.model.facts import SETTLED_FOR, UNSEEN_FOR, Facts
 from invoicing.jobs.model import State
 from invoicing.jobs.model.losses import WORKER_LOST
-from invoicing.lanes.model import at_limit, holds_back
+from invoicing.lanes.model import at_limit
 
 _MOST_NAMED = 20
 """Jobs that evidence names one by one."""
@@ -64,12 +65,18 @@ def retry_backoff(facts: Facts) -> Check:
 
 
 def paused(facts: Facts) -> Check:
-    """Prove that the lane releases nothing, perhaps for maintenance. Who paused it is told by role alone."""
-    pause = facts.pause
-    if not facts.waiting or pause is None or not holds_back(pause.until, facts.now):
+    """Prove that the lane releases nothing, perhaps for maintenance, or that nothing of the customer is started.
+
+    Of both the one that ends last. Who paused is told by role alone.
+    """
+    pause = facts.longest_pause
+    if not facts.waiting or pause is None:
         return disproven(Code.PAUSED, facts)
     since = max(pause.since, facts.job.submitted_at)
-    evidence = {"scope": "lane", "by": "operations", "reason": pause.reason, "until": pause.until}
+    evidence: dict[str, Any] = {"scope": "lane", "by": "operations", "reason": pause.reason, "until": pause.until}
+    if isinstance(pause, CustomerPause):
+        evidence["scope"] = "customer"
+        return proven(Code.PAUSED, facts, since, until=pause.until, wording="customer", evidence=evidence)
     if pause.maintenance_id is None:
         return proven(Code.PAUSED, facts, since, until=pause.until, evidence=evidence)
     evidence["maintenance"] = pause.maintenance_id

@@ -22,6 +22,7 @@ from invoicing.incidents.model.facts import (
     Quarantine,
     Refusal,
 )
+from invoicing.incidents.store.decided import BROKEN, MOST_LOOKED_AT, NOT_DECIDED, of_paused
 from invoicing.jobs.model import Priority, Size
 from invoicing.jobs.model.losses import POISON
 from invoicing.kit.db import Session
@@ -45,12 +46,13 @@ SELECT scope, cause, since, evidence, spares FROM conditions
 WHERE until IS NULL AND cause IN ('no_worker', 'no_capable_worker', 'undelivered')
 """)
 
-_BACKLOG = text("""
+_BACKLOG = text(f"""
 SELECT priority, size, sum(waiting)::bigint AS jobs, count(DISTINCT customer_id) AS customers FROM (
     SELECT customer_id, priority, size, sum(waiting) AS waiting FROM (
         SELECT customer_id, priority, size, waiting FROM tallies
         UNION ALL SELECT customer_id, priority, size, waiting FROM tally_changes
-    ) AS counted GROUP BY customer_id, priority, size HAVING sum(waiting) > 0
+    ) AS counted GROUP BY customer_id, priority, size
+    HAVING sum(waiting) > 0 AND NOT {of_paused("counted")}
 ) AS waiting GROUP BY GROUPING SETS ((priority, size), ())
 """)
 
@@ -170,7 +172,8 @@ FROM (
 ) AS waiting GROUP BY e.customer_id HAVING sum(waiting.messages) > 0
 """)
 
-_BROKEN = text("""
+# A customer that is paused misses promises by that decision.
+_BROKEN = text(f"""
 SELECT lane.priority, lane.size, kind, needs, running, decided,
     count(*) FILTER (WHERE promise_status = 'missed') AS missed,
     count(*) FILTER (WHERE promise_status = 'at_risk') AS at_risk, count(DISTINCT customer_id) AS customers,
@@ -178,15 +181,13 @@ SELECT lane.priority, lane.size, kind, needs, running, decided,
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
     SELECT kind, needs, state = 'running' AS running, state = 'in_review' OR held AS decided, promise_status,
         promise_due, customer_id
-    FROM jobs
-    WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority AND size = lane.size
-    LIMIT :most
+    FROM ({BROKEN}) AS jobs WHERE {NOT_DECIDED} LIMIT :most
 ) AS broken GROUP BY lane.priority, lane.size, kind, needs, running, decided
 """)
 
 # Of lanes in which something waits and that nothing holds: what was released first, and a job of some customers. That
 # no worker offers some other kind holds nearly every lane, and says nothing of these.
-_UNHELD = text("""
+_UNHELD = text(f"""
 WITH lanes AS MATERIALIZED (
     SELECT customer_id, priority, size FROM (
         SELECT customer_id, priority, size, waiting FROM tallies
@@ -195,7 +196,7 @@ WITH lanes AS MATERIALIZED (
         SELECT FROM conditions WHERE until IS NULL AND scope = priority || '-' || size AND cause <> 'no_capable_worker'
     ) AND NOT EXISTS (
         SELECT FROM pauses WHERE lane = priority || '-' || size AND ended_at IS NULL AND until > now()
-    ) LIMIT :most
+    ) AND NOT {of_paused("counted")} LIMIT :most
 )
 (SELECT j.id FROM (SELECT DISTINCT priority, size FROM lanes) AS lane CROSS JOIN LATERAL (
     SELECT id FROM jobs WHERE priority = lane.priority AND size = lane.size AND state IN ('queued', 'retrying')
@@ -312,6 +313,7 @@ async def broken(session: Session) -> list[Broken]:
         "priorities": [lane.priority for lane in LANES],
         "sizes": [lane.size for lane in LANES],
         "most": _MOST_BROKEN,
+        "looked_at": MOST_LOOKED_AT,
     }
     return [
         Broken(

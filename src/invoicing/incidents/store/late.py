@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from invoicing.incidents.model.aftermath import Ended, Late
 from invoicing.incidents.model.facts import Broken, Stuck
+from invoicing.incidents.store.decided import BROKEN, MOST_LOOKED_AT, NOT_DECIDED
 from invoicing.jobs.model import Priority, Size
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane
@@ -20,7 +21,7 @@ MOST_OF_A_LANE = 500
 _JUST_NOW = timedelta(minutes=1)
 """What ended longer ago is no news for a job that may be unexplained for a few seconds."""
 
-_LATE = text("""
+_LATE = text(f"""
 SELECT late.id, late.customer_id, late.kind, lane.priority, lane.size, late.promise_status = 'missed' AS missed,
     late.promise_due, coalesce(late.promise_changed_at, late.promise_due) AS told_at, late.submitted_at,
     late.started_at, a.started_at AS running_since, late.worker_id, late.error ->> 'code' AS error, late.needs,
@@ -29,8 +30,7 @@ SELECT late.id, late.customer_id, late.kind, lane.priority, lane.size, late.prom
 FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priority, size) CROSS JOIN LATERAL (
     SELECT id, customer_id, kind, state, attempt, promise_status, promise_due, promise_changed_at, submitted_at,
         started_at, worker_id, error, needs, held
-    FROM jobs WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority
-      AND size = lane.size LIMIT :most
+    FROM ({BROKEN}) AS jobs WHERE {NOT_DECIDED} LIMIT :most
 ) AS late LEFT JOIN attempts a ON late.state = 'running' AND a.job_id = late.id AND a.number = late.attempt
 """)
 
@@ -39,6 +39,10 @@ SELECT scope, until AS at, spares FROM conditions WHERE until > now() - CAST(:ju
 UNION ALL
 SELECT lane, least(ended_at, until), '{}' FROM pauses
 WHERE lane = ANY(CAST(:lanes AS text[])) AND least(ended_at, until) > now() - CAST(:just_now AS interval)
+  AND least(ended_at, until) <= now()
+UNION ALL
+SELECT 'customer:' || customer_id, least(ended_at, until), '{}' FROM customer_pauses
+WHERE customer_id = ANY(CAST(:customers AS uuid[])) AND least(ended_at, until) > now() - CAST(:just_now AS interval)
   AND least(ended_at, until) <= now()
 """)
 
@@ -51,6 +55,7 @@ async def of_groups(session: Session, groups: Collection[Broken]) -> list[Late]:
         "priorities": [lane.priority for lane in lanes],
         "sizes": [lane.size for lane in lanes],
         "most": MOST_OF_A_LANE,
+        "looked_at": MOST_LOOKED_AT,
     }
     found = [
         Late(
@@ -81,6 +86,8 @@ def _group_of(one: Late) -> tuple[Lane, str, bool, str, bool]:
 
 async def ended(session: Session, stuck: Iterable[Stuck]) -> Sequence[Ended]:
     """List what held the lanes of some jobs, their customers or everything, and is just over."""
-    lanes = sorted({one.lane.name for one in stuck})
-    rows = await session.execute(_ENDED, {"lanes": lanes, "just_now": _JUST_NOW})
+    known = list(stuck)
+    lanes, customers = {one.lane.name for one in known}, {one.customer_id for one in known}
+    asked = {"lanes": sorted(lanes), "customers": sorted(customers), "just_now": _JUST_NOW}
+    rows = await session.execute(_ENDED, asked)
     return [Ended(row.scope, row.at, frozenset(row.spares)) for row in rows]

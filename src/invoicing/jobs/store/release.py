@@ -52,17 +52,34 @@ ORDER BY released_at LIMIT 1000
 """)
 
 # Locked by id, as claims do: of all that change jobs, these two alone wait for each other's rows.
-_WITHDRAW = text(f"""
-WITH free AS MATERIALIZED (
-    SELECT id FROM jobs
-    WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NOT NULL
+_TAKEN_BACK = f"""
     ORDER BY id FOR NO KEY UPDATE
 ), changed AS (
     UPDATE jobs SET released_at = NULL FROM free WHERE jobs.id = free.id
     RETURNING jobs.id, customer_id, key_id, priority, size, needs
 ), dispatcher AS ({told_backlog("changed", "true")})
 SELECT id FROM changed LEFT JOIN dispatcher ON true
+"""
+
+_WITHDRAW = text(f"""
+WITH free AS MATERIALIZED (
+    SELECT id FROM jobs
+    WHERE priority = :priority AND size = :size AND state IN ('queued', 'retrying') AND released_at IS NOT NULL
+{_TAKEN_BACK}
 """)
+
+# All that lies ready is little; all that a customer has waiting may be much, and is not looked at.
+_WITHDRAW_OF = text(f"""
+WITH ready AS MATERIALIZED (
+    SELECT id, customer_id FROM jobs WHERE state IN ('queued', 'retrying') AND released_at IS NOT NULL
+), free AS MATERIALIZED (
+    SELECT id FROM jobs
+    WHERE id IN (SELECT id FROM ready WHERE customer_id = :customer_id)
+      AND state IN ('queued', 'retrying') AND released_at IS NOT NULL
+{_TAKEN_BACK}
+""")
+
+_RUNNING_OF = text("SELECT count(*) FROM jobs WHERE state = 'running' AND customer_id = :customer_id")
 
 _RECALL = """
 WITH free AS (
@@ -153,6 +170,17 @@ async def withdraw(session: Session, lane: Lane) -> list[UUID]:
     """Take the jobs of a lane back from the runway; a worker that still finds one in Redis cannot claim it."""
     rows = await session.execute(_WITHDRAW, {"priority": lane[0], "size": lane[1]})
     return list(rows.scalars())
+
+
+async def withdraw_of(session: Session, customer_id: UUID) -> list[UUID]:
+    """Take the jobs of a customer back from the runways; what a worker has claimed by then runs."""
+    return list((await session.execute(_WITHDRAW_OF, {"customer_id": customer_id})).scalars())
+
+
+async def running_of(session: Session, customer_id: UUID) -> int:
+    """Count a customer's running jobs."""
+    count: int = (await session.execute(_RUNNING_OF, {"customer_id": customer_id})).scalar_one()
+    return count
 
 
 async def wake_dispatcher(session: Session) -> None:

@@ -87,7 +87,12 @@ class Customer(Account):
     @property
     def away(self) -> bool:
         """Whether nothing of it waits that could start, or runs."""
-        return not self.rings and self.running <= 0
+        return (not self.rings or self.paused) and self.running <= 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing of it may start, whatever runs."""
+        return self.cap == 0
 
     @property
     def known(self) -> bool:

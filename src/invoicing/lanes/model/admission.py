@@ -133,6 +133,8 @@ class Outlook:
     policy: Policy = POLICY
     paused: frozenset[Lane] = frozenset()
     """Lanes that hold their jobs back: nobody waits for these, and what they will wait is not known."""
+    on_hold: frozenset[UUID] = frozenset()
+    """Customers of whom nothing starts: what they have waiting counts as no work, and how long it will is not known."""
     _rivals: dict[Size, Rivals] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def admit(self, job: Applicant, own: Own | None = None) -> Admitted | Refused:
@@ -189,7 +191,7 @@ class Outlook:
 
     def _until_served(self, customer_id: UUID, own: Own, lane: Lane, first_s: float) -> float | None:
         slots = self.slots.get(lane, 0)
-        if slots <= 0:
+        if slots <= 0 or customer_id in self.on_hold:
             return None
         allotment = self.allotments.get(customer_id, _USUAL)
         before = _AHEAD[lane]

@@ -90,8 +90,10 @@ class Scheduler:
         self._customer(customer_id).weight = weight
 
     def limit(self, customer_id: UUID, most: int | None) -> None:
-        """Set how many jobs of a customer may run; None: as many as there is room for."""
+        """Set how many jobs of a customer may run; None: what there is room for; 0: paused, which saves nothing up."""
         customer = self._customer(customer_id)
+        if customer.paused:
+            customer.served = max(customer.served, self._virtual)
         customer.cap = most
         self._seat_all(customer)
 

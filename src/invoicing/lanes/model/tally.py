@@ -14,4 +14,4 @@ class Tally:
     lane: Lane
     waiting: int
     work_s: float
-    """Predicted work (seconds), without what is held back because something outside is down."""
+    """Predicted work (seconds), without what is held back: something outside is down, or its customer is paused."""

@@ -25,7 +25,7 @@ class Pause:
 
 
 def holds_back(until: Moment, now: Moment) -> bool:
-    """Tell whether a pause still holds its lane's jobs back."""
+    """Tell whether a pause still holds back the jobs of its lane or customer."""
     return until > now
 
 

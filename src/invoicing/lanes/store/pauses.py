@@ -1,8 +1,9 @@
 """Statements about pauses."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -14,9 +15,19 @@ from invoicing.lanes.model import Pause
 from invoicing.lanes.tables import pauses
 
 _PAUSED = """
-SELECT lane, extract(epoch FROM max(until))::float8 AS until FROM pauses
-WHERE ended_at IS NULL AND until > now() GROUP BY lane
+SELECT lane, NULL::uuid AS customer_id, extract(epoch FROM until)::float8 AS until FROM pauses
+WHERE ended_at IS NULL AND until > now()
+UNION ALL
+SELECT NULL, customer_id, extract(epoch FROM until)::float8 FROM customer_pauses
+WHERE ended_at IS NULL AND until > now()
 """
+
+
+class Paused(NamedTuple):
+    """What is paused, each with the time until which it is (seconds since the epoch)."""
+
+    lanes: Mapping[str, float]
+    customers: Mapping[UUID, float]
 
 
 async def active_pauses(session: Session) -> list[Pause]:
@@ -29,10 +40,13 @@ async def active_pauses(session: Session) -> list[Pause]:
     return [Pause(**row) for row in rows.mappings()]
 
 
-async def paused(connection: "asyncpg.Connection[Any]") -> dict[str, float]:
-    """Name the lanes that are paused, each with the time until which it is (seconds since the epoch)."""
+async def paused(connection: "asyncpg.Connection[Any]") -> Paused:
+    """Name the lanes and the customers that are paused."""
     rows = await connection.fetch(_PAUSED)
-    return {row["lane"]: row["until"] for row in rows}
+    return Paused(
+        {row["lane"]: row["until"] for row in rows if row["lane"] is not None},
+        {row["customer_id"]: row["until"] for row in rows if row["customer_id"] is not None},
+    )
 
 
 async def pause(

@@ -1,6 +1,7 @@
 """How much waits, counted where it changes; folded now and then, so that counting again costs little."""
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -10,9 +11,12 @@ from invoicing.lanes.model import LANES, Lane, Tally
 HELD = """
 needs <> '' AND EXISTS (
     SELECT FROM dependencies d WHERE d.opened_at IS NOT NULL AND d.name = ANY(string_to_array(needs, ' '))
+) OR EXISTS (
+    SELECT FROM customer_pauses p WHERE p.customer_id = counted.customer_id AND ended_at IS NULL AND until > now()
 )
 """
-"""Of a tally: its jobs are held back, and so in nobody's way, as something that they need is down."""
+"""Of a tally: its jobs are held back, and so in nobody's way, as something that they need is down, or their customer is
+paused."""
 
 # The truth is the sum of both tables, and one statement sees both as they were at one moment.
 _READ = f"""
@@ -27,6 +31,13 @@ FROM (
 GROUP BY customer_id, priority, size HAVING sum(waiting) > 0
 ORDER BY sum(work_s) FILTER (WHERE NOT held) DESC NULLS LAST LIMIT $1
 """
+
+_WAITING_OF = text("""
+SELECT coalesce(sum(waiting), 0)::bigint FROM (
+    SELECT waiting FROM tallies WHERE customer_id = :customer_id
+    UNION ALL SELECT waiting FROM tally_changes WHERE customer_id = :customer_id
+) AS counted
+""")
 
 _LANES: Mapping[tuple[str, str], Lane] = {(lane.priority.value, lane.size.value): lane for lane in LANES}
 
@@ -51,13 +62,19 @@ async def tallies(session: Session, most: int | None = None) -> list[Tally]:
     """Tell how much each customer has waiting in each lane, as of one moment; what is empty is left out.
 
     Those with the most work come first; `most` bounds how many are told. What is held back because something outside
-    is down counts as waiting, and not as work.
+    is down, or its customer is paused, counts as waiting, and not as work.
     """
     rows = await (await driver(session)).fetch(_READ, most)
     return [
         Tally(customer_id, _LANES[priority, size], waiting, max(0.0, work_s))
         for customer_id, priority, size, waiting, work_s in rows
     ]
+
+
+async def waiting_of(session: Session, customer_id: UUID) -> int:
+    """Count a customer's waiting jobs."""
+    count: int = (await session.execute(_WAITING_OF, {"customer_id": customer_id})).scalar_one()
+    return count
 
 
 async def fold_tallies(session: Session, most: int) -> int:

@@ -11,9 +11,9 @@ _READ = text(f"""
 SELECT priority, size, sum(waiting)::bigint AS waiting, coalesce(sum(work_s) FILTER (WHERE NOT held), 0) AS work_s
 FROM (
     SELECT priority, size, sum(waiting) AS waiting, sum(work_s) AS work_s, {HELD} AS held FROM (
-        SELECT priority, size, needs, waiting, work_s FROM tallies
-        UNION ALL SELECT priority, size, needs, waiting, work_s FROM tally_changes
-    ) AS counted GROUP BY priority, size, needs
+        SELECT customer_id, priority, size, needs, waiting, work_s FROM tallies
+        UNION ALL SELECT customer_id, priority, size, needs, waiting, work_s FROM tally_changes
+    ) AS counted GROUP BY customer_id, priority, size, needs
 ) AS told
 GROUP BY priority, size
 """)
