@@ -44,8 +44,8 @@ async def test_a_lane_without_a_worker_is_one_incident_while_something_waits_in_
     assert incident.blast.oldest is not None
     await lookout.ends("no_worker")
     await lookout.look()
-    assert await lookout.look(later=29) == 0
-    assert await lookout.look(later=2) == 1
+    assert await lookout.look(later=15) == 0
+    assert await lookout.look(later=16) == 1
     assert await lookout.changes(incident) == ["opened", "eased", "resolved"]
     assert lookout.told == [("no_worker", "opened"), ("no_worker", "resolved")]
 
