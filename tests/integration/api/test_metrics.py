@@ -180,7 +180,13 @@ async def test_more_customers_make_no_more_series(service: Any) -> None:
     assert of_the_ledger == afterwards
     assert len(of_the_ledger) == 6 * len(LANES) + 4 + 4 * len(Channel) + 3
     names = {name for lane in LANES for name in lane.name.split("-")}
-    assert {label for key in of_the_ledger for label in key[1:]} == {*names, *Channel, "in_review", "awaiting_quota"}
+    assert {label for key in of_the_ledger for label in key[1:]} == {
+        *names,
+        *Channel,
+        "in_review",
+        "awaiting_quota",
+        "paused",
+    }
 
 
 async def test_prometheus_is_given_the_format_it_asks_for(service: Any) -> None:
