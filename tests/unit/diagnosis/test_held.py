@@ -77,7 +77,7 @@ def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
          "sein Betrag von 14.280,50 CNY über 10.000 CNY"),
         (HELD, beyond(ahead=1200), "en", "Your daily quota of 3 is used up, with 1,200 of your jobs waiting before"),
         (HELD, beyond(ahead=1200), "de", "Ihr Tageskontingent von 3 ist aufgebraucht; vor diesem Auftrag warten"),
-        (HELD, stopped(HOUR), "en", "Our staff have paused this job until 2026-11-22 13:00:00 UTC. It keeps its place."),
+        (HELD, stopped(HOUR), "en", "paused this job until 2026-11-22 13:00:00 UTC. It keeps its place."),
         (HELD, stopped(HOUR, "The address is checked."), "de", "angehalten (The address is checked.)."),
         (HELD, stopped(-HOUR), "zh", "它正在恢复"),
     ],
