@@ -137,6 +137,7 @@ class Calls(RuleBasedStateMachine):
         async def let_go() -> None:
             async with transaction(self.engine) as session:
                 await session.execute(text("UPDATE quotas SET most = :most, begun_at = '2026-01-01'"), {"most": most})
+                await session.execute(text("UPDATE quota_places SET begun_at = '2026-01-01'"))
             async with transaction(self.engine) as session:
                 await let_go_of(session, self.quota.id)
 
