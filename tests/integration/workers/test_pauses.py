@@ -78,6 +78,20 @@ async def test_what_was_chosen_before_a_pause_is_not_released_after_it(crew: Cre
         assert not await ledger.release(connection, [(job, 1, NORMAL_SMALL)], look.withdrawals)
 
 
+async def test_a_pause_that_is_made_longer_this_moment_does_not_end(book: Book) -> None:
+    job_id = await book.submit(seconds=0)
+    assert await pause(book, job_id)
+    await book.do("UPDATE holds SET due = now()")
+    usher = Usher(book.engine)
+    async with transaction(book.engine) as session:
+        job = await ledger.found(session, job_id)
+        assert job is not None
+        assert await ledger.pause_job(session, job, SIGNED, now() + timedelta(hours=2), None)
+        assert await usher.round() == 0
+    assert await usher.round() == 0
+    assert (await book.row(job_id))["held"]
+
+
 async def locks_are_waited_for(book: Book) -> None:
     """Wait until some transaction waits for another."""
 

@@ -1,8 +1,8 @@
 """The wait ledger: every millisecond of a job's life is booked on one cause, and together they are its whole life.
 
 What holds a job by itself is read from its life; what holds a whole lane, or a customer's jobs, from the conditions
-that were kept when they changed. Where several hold, the one that stands first among the rules is booked. What nothing
-proves is booked as `unexplained`: never on the likeliest cause.
+that were kept when they changed. Where several hold, the one that stands first among the rules is booked; while the job
+itself is paused, that. What nothing proves is booked as `unexplained`: never on the likeliest cause.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
