@@ -170,6 +170,7 @@ FROM (
 ) AS waiting GROUP BY e.customer_id HAVING sum(waiting.messages) > 0
 """)
 
+# A job that somebody paused is that person's decision, as a lane is.
 _BROKEN = text("""
 SELECT lane.priority, lane.size, kind, needs, running, decided,
     count(*) FILTER (WHERE promise_status = 'missed') AS missed,
@@ -180,6 +181,7 @@ FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priorit
         promise_due, customer_id
     FROM jobs
     WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority AND size = lane.size
+      AND NOT (held AND EXISTS (SELECT FROM holds WHERE job_id = jobs.id AND reason IS NOT NULL))
     LIMIT :most
 ) AS broken GROUP BY lane.priority, lane.size, kind, needs, running, decided
 """)

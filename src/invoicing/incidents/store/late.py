@@ -30,7 +30,8 @@ FROM unnest(CAST(:priorities AS text[]), CAST(:sizes AS text[])) AS lane(priorit
     SELECT id, customer_id, kind, state, attempt, promise_status, promise_due, promise_changed_at, submitted_at,
         started_at, worker_id, error, needs, held
     FROM jobs WHERE finished_at IS NULL AND promise_status <> 'on_track' AND priority = lane.priority
-      AND size = lane.size LIMIT :most
+      AND size = lane.size AND NOT (held AND EXISTS (SELECT FROM holds WHERE job_id = jobs.id AND reason IS NOT NULL))
+    LIMIT :most
 ) AS late LEFT JOIN attempts a ON late.state = 'running' AND a.job_id = late.id AND a.number = late.attempt
 """)
 

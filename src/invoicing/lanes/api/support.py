@@ -110,7 +110,7 @@ class RejectForm(BaseModel):
     ]
 
 
-class PauseForm(BaseModel):
+class JobPauseForm(BaseModel):
     """Until when a job is stopped, and why: for our staff, and for its customer."""
 
     model_config = ConfigDict(extra="forbid")
@@ -129,7 +129,7 @@ class PauseForm(BaseModel):
     ] = None
 
 
-Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm, RejectForm, PauseForm)
+Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm, RejectForm, JobPauseForm)
 
 
 class StandingBody(BaseModel):
@@ -196,7 +196,7 @@ class Bench:
 
     async def pause(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:pause`."""
-        return await self._act(request, PauseForm, lambda asked: Pause(asked.until.astimezone(UTC), asked.message))
+        return await self._act(request, JobPauseForm, lambda asked: Pause(asked.until.astimezone(UTC), asked.message))
 
     async def resume(self, request: Request) -> Response:
         """Answer `POST /v1/support/jobs/{job_id}:resume`."""
@@ -309,7 +309,7 @@ def add_support(router: Router, bench: Bench) -> None:
     add("promise", bench.promise, "Promise another time for a job (support, ops)", PromiseForm)
     add("release", bench.release, "Let a job go that is in review (support, ops)", ActForm)
     add("reject", bench.reject, "Reject a job that is in review (support, ops)", RejectForm)
-    add("pause", bench.pause, "Stop a waiting job until a time (support, ops)", PauseForm)
+    add("pause", bench.pause, "Stop a waiting job until a time (support, ops)", JobPauseForm)
     add("resume", bench.resume, "Let a paused job go on (support, ops)", ActForm)
     add("cancel", bench.cancel, "Cancel a job (support, ops)", ActForm)
 
