@@ -32,14 +32,14 @@ class HoldBody(BaseModel):
     kind: str
     reference: str | None
     cause: str = Field(description="`in_review` or `paused`.")
-    owner: str | None = Field(description="Who decides; of a pause null, as what follows from `measure` on.")
+    owner: str | None = Field(description="Who decides; of a pause null, as `measure`, `above` and `value`.")
     since: datetime
     due: datetime = Field(description="By when it should be decided; of a pause, when it goes on by itself.")
     overdue: bool = Field(description="Whether it should have been decided by now.")
     measure: str | None = Field(description="A currency, or `seconds` of predicted work.")
     above: str | None = Field(description="What is above this is reviewed.")
     value: str | None
-    reason: str | None = Field(description="Why it is paused, for our staff; of a review null, as the next two.")
+    reason: str | None = Field(description="Why it is paused, for our staff; of a review null, as `message` and `by`.")
     message: str | None = Field(description="What its customer reads of that.")
     by: str | None = Field(description="Who paused it.")
     promise_due: datetime

@@ -1,7 +1,7 @@
 """Statements about pauses of single jobs: our staff stop one until a time, and it goes on by itself or earlier.
 
 A paused job is held: out of the dispatcher's sight, off the runway, and counted as waiting by nobody. Its place in the
-fair order stays.
+fair order stays. What there is to let go is looked for here once for all holds.
 """
 
 from collections.abc import Mapping
