@@ -50,7 +50,7 @@ _OF_A_CHANNEL = {
 }
 
 
-_HELD_JOBS = f"Jobs that a review or a quota holds before they may run; reviews counted up to {ledger.MOST_HOLDUPS}."
+_HELD_JOBS = f"Jobs that a review, a quota or a pause holds; reviews and pauses counted up to {ledger.MOST_HOLDUPS}."
 
 _REVIEWS_OVERDUE = "Reviews that should have been decided by now, counted up to the same."
 
@@ -134,6 +134,7 @@ def families_of_holdups(holdups: Holdups) -> Iterator[Metric]:
     held = GaugeMetricFamily(_PREFIX + "held_jobs", _HELD_JOBS, labels=("cause",))
     held.add_metric(("in_review",), holdups.in_review)
     held.add_metric(("awaiting_quota",), holdups.awaiting_quota)
+    held.add_metric(("paused",), holdups.paused)
     yield held
     yield GaugeMetricFamily(_PREFIX + "reviews_overdue", _REVIEWS_OVERDUE, value=holdups.overdue)
     down = GaugeMetricFamily(_PREFIX + "dependency_down", _DEPENDENCY_DOWN, labels=("dependency",))

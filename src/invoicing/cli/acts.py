@@ -1,4 +1,4 @@
-"""`jobs expedite | move | retry | promise | release | reject`: acts of our staff on a job, each with a preview."""
+"""`jobs expedite | move | retry | promise | release | reject | pause | resume`: acts of our staff, with a preview."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from invoicing.cli.client import Answer, reach
-from invoicing.cli.durations import a_time, duration
+from invoicing.cli.durations import a_duration, a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say
@@ -28,6 +28,8 @@ def attach(jobs: typer.Typer) -> None:
     jobs.command("promise")(promise)
     jobs.command("release")(release)
     jobs.command("reject")(reject)
+    jobs.command("pause")(pause)
+    jobs.command("resume")(resume)
 
 
 def expedite(
@@ -155,6 +157,51 @@ def reject(
     _tell(done, as_json=as_json)
 
 
+def pause(
+    job_id: JobId,
+    reason: Reason,
+    until: Annotated[str | None, typer.Option(help="When it goes on by itself: a time in RFC 3339.")] = None,
+    span: Annotated[str | None, typer.Option("--for", help="Or for how long: 15m, 2h, 3d; 31 days at most.")] = None,
+    message: Annotated[str | None, typer.Option(help="Why, as the customer reads it.")] = None,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a waiting job not start before a time; it keeps its place, and its customer is told (support, ops).
+
+    Example: `invoicing jobs pause 01a2013d-0f08-7b48-a650-270387a8071a --for 2h --reason "Erika asked us to wait"`
+    """
+    if (until is None) == (span is None):
+        raise Fault("A pause needs its end.", "Give either --until TIME or --for DURATION.", USAGE)
+    end = datetime.now(UTC) + a_duration("--for", span) if span is not None else a_time("--until", until or "")
+    wish = {"reason": reason, "until": end.isoformat(), **({} if message is None else {"message": message})}
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "pause"), wish, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
+def resume(
+    job_id: JobId,
+    reason: Reason,
+    *,
+    dry_run: DryRun = False,
+    home: Home = DEFAULT_HOME,
+    url: Url = None,
+    key: Key = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a paused job go on before its time, in its place (support, ops).
+
+    Example: `invoicing jobs resume 01a2013d-0f08-7b48-a650-270387a8071a --reason "the address came"`
+    """
+    with reach(home, url, key, "support") as service:
+        done = service.post(_path(job_id, "resume"), {"reason": reason}, dry_run=_flag(dry_run=dry_run))
+    _tell(done, as_json=as_json)
+
+
 def _path(job_id: str, verb: str) -> str:
     if len(job_id) < _WHOLE_ID:
         raise Fault(f"{job_id!r} is no whole id.", "`invoicing jobs list --json` shows whole ids.", USAGE)
@@ -178,7 +225,7 @@ def _tell(done: Answer, *, as_json: bool) -> None:
     say(escape(f"{job['id']} {verb}"))
     say(escape(f"  from {_standing(before)}"))
     say(escape(f"  to   {_standing(after)}"))
-    if after["state"] == "queued" and not after["position"] and job["cause"]:
+    if after["state"] in {"queued", "retrying"} and not after["position"] and job["cause"]:
         say(escape(f"  {job['cause']['message']}"))
 
 

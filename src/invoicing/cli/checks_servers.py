@@ -146,11 +146,11 @@ async def _quarantine(session: Session) -> Finding:
 
 async def _reviews(session: Session) -> Finding:
     """Count what was to be decided by now: its customers were told a time, and it is over."""
-    overdue = [one for one in await ledger.open_reviews(session, None, _MOST_OVERDUE) if one.overdue]
+    overdue = [one for one in await ledger.open_holds(session, None, _MOST_OVERDUE) if one.overdue]
     if not overdue:
         return Finding("reviews", OK, "none is overdue")
     more = "+" if len(overdue) == _MOST_OVERDUE else ""
-    owners = ", ".join(sorted({one.owner for one in overdue})[:_MOST_NAMED])
+    owners = ", ".join(sorted({one.owner for one in overdue if one.owner})[:_MOST_NAMED])
     seen = f"overdue: {len(overdue)}{more}, the first since {overdue[0].due:%Y-%m-%d %H:%M:%S} UTC, of: {owners}"
     return Finding("reviews", WARNING, seen, "`invoicing holds`, then `invoicing jobs release` or `reject`.")
 

@@ -1,4 +1,4 @@
-"""`holds`: the reviews that are open, those due first first."""
+"""`holds`: the reviews that are open and the jobs that are paused, those over first first."""
 
 import typer
 from rich.markup import escape
@@ -18,9 +18,9 @@ def attach(app: typer.Typer) -> None:
 
 
 def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:
-    """List the jobs that somebody has to decide about, those due first first (support, ops).
+    """List the jobs that somebody has to decide about or that are paused, those over first first (support, ops).
 
-    Example: `invoicing holds`, then `invoicing jobs release ID --reason "..."` or `invoicing jobs reject ID ...`
+    Example: `invoicing holds`, then `invoicing jobs release ID --reason "..."`, `reject ID ...` or `resume ID ...`
     """
     with reach(home, url, key, "support") as service:
         found = service.get("/v1/support/holds", page_size=_MOST)
@@ -28,7 +28,7 @@ def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_jso
         emit(found)
         return
     if not found["items"]:
-        say("No job is in review.")
+        say("No job is in review or paused.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("job", "customer", "kind", "reference", "owner", "why", "since", "due"):
@@ -41,8 +41,13 @@ def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_jso
 
 
 def _words(one: Answer) -> tuple[str, ...]:
-    unit = "s" if one["measure"] == "seconds" else one["measure"]
-    why = f"{one['value']} {unit}, above {one['above']}"
     due = f"{clock(one['due'])}, overdue" if one["overdue"] else clock(one["due"])
-    of = (one["job_id"], one["customer"], one["kind"], one["reference"] or "-", one["owner"])
-    return (*of, why, clock(one["since"]), due)
+    of = (one["job_id"], one["customer"], one["kind"], one["reference"] or "-", one["owner"] or one["by"])
+    return (*of, _why(one), clock(one["since"]), due)
+
+
+def _why(one: Answer) -> str:
+    if one["cause"] == "paused":
+        return f"paused: {one['reason']}"
+    unit = "s" if one["measure"] == "seconds" else one["measure"]
+    return f"{one['value']} {unit}, above {one['above']}"

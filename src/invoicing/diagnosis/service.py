@@ -34,7 +34,7 @@ from invoicing.jobs.model import (
     Standing,
     State,
 )
-from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview
+from invoicing.jobs.model.holds import AwaitingQuota, InReview
 from invoicing.jobs.view import as_accepted
 from invoicing.kit.db import Session
 from invoicing.kit.kept import Kept
@@ -107,7 +107,7 @@ async def suppose(
     return job, _standing(facts_of(snapshot, job, _attempts_allowed(job, kinds)), language)
 
 
-async def _held_by(session: Session, new: NewJob, at: datetime) -> Hold | None:
+async def _held_by(session: Session, new: NewJob, at: datetime) -> InReview | AwaitingQuota | None:
     """Say what would hold a job that is accepted now."""
     review = new.terms.review
     if review is not None:

@@ -17,7 +17,7 @@ from invoicing.diagnosis.model.censored import Running
 from invoicing.diagnosis.model.durations import MOST_SIMILAR, Group
 from invoicing.diagnosis.model.facts import Attempt, RunningWork, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size
-from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview, Period, Quota
+from invoicing.jobs.model.holds import AwaitingQuota, Hold, InReview, JobPause, Period, Quota
 from invoicing.kit.db import Session
 from invoicing.lanes.model import Lane, Pause, Worker
 from invoicing.lanes.model.workers import ALIVE_SHARE
@@ -93,7 +93,8 @@ WITH asked AS (
         ) AS counted
     ) AS first
 )
-SELECT h.job_id, h.since, h.due, h.measure, h.threshold, h.value, line.ahead, now() AS now,
+SELECT h.job_id, h.since, h.due, h.measure, h.threshold, h.value, h.reason IS NOT NULL AS paused, h.message,
+    split_part(h.by, chr(58), 1) AS by, line.ahead, now() AS now,
     q.id, q.customer_id, q.kind, q.most, q.period, q.zone, q.begun_at, q.used, q.waiting
 FROM asked h LEFT JOIN quotas q ON q.id = h.quota_id LEFT JOIN line ON line.job_id = h.job_id
 WHERE h.quota_id IS NULL OR q.id IS NOT NULL
@@ -234,6 +235,8 @@ async def holds(session: Session, job_ids: Sequence[UUID]) -> dict[UUID, Hold]:
 
 
 def _hold(row: RowMapping) -> Hold:
+    if row["paused"]:
+        return JobPause(row["since"], row["due"], row["by"], row["message"])
     if row["due"] is not None:
         return InReview(row["since"], row["due"], row["measure"], row["threshold"], row["value"])
     ahead = row["ahead"]

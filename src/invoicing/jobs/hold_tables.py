@@ -1,4 +1,4 @@
-"""Tables of what holds jobs before they run: rules about reviews, quotas, and who waits for what."""
+"""Tables of what holds jobs before they run: rules about reviews, quotas, and who waits for what, or is paused."""
 
 from sqlalchemy import (
     CheckConstraint,
@@ -59,7 +59,8 @@ quotas = Table(
     Index("ix_quotas_waiting", "id", postgresql_where=text("waiting > 0")),
 )
 
-# what holds a job now: an open review, or a quota that is used up; gone with its end, of which the timeline tells
+# what holds a job now: an open review (it has an owner), a quota that is used up, or a pause (it has a reason); gone
+# with its end, of which the timeline tells
 holds = Table(
     "holds",
     metadata,
@@ -71,12 +72,16 @@ holds = Table(
     Column("threshold", Numeric),
     Column("value", Numeric),
     Column("quota_id", Uuid),
+    Column("reason", Text),
+    Column("message", Text),
+    Column("by", Text),
     CheckConstraint(
-        "(quota_id IS NULL) = (due IS NOT NULL AND owner IS NOT NULL AND measure IS NOT NULL"
-        " AND threshold IS NOT NULL AND value IS NOT NULL)",
+        "num_nonnulls(quota_id, owner, reason) = 1 AND (quota_id IS NULL) = (due IS NOT NULL)"
+        " AND num_nonnulls(owner, measure, threshold, value) IN (0, 4) AND (reason IS NULL) = (by IS NULL)",
         name="what",
     ),
     Index("ix_holds_due", "due", "job_id", postgresql_where=text("quota_id IS NULL")),
+    Index("ix_holds_paused", "due", "job_id", postgresql_where=text("reason IS NOT NULL")),
     Index("ix_holds_quota", "quota_id", "since", "job_id", postgresql_where=text("quota_id IS NOT NULL")),
 )
 

@@ -1,4 +1,4 @@
-"""Letting jobs go that were held: because a reviewer says so, or because there is a place in their quota.
+"""Letting jobs go that were held: a reviewer says so, there is a place in their quota, or their pause is over.
 
 Whoever has locked a quota's row counts, and nobody else.
 """
@@ -8,10 +8,9 @@ from uuid import UUID
 
 from invoicing.jobs.model import Job, JobError
 from invoicing.jobs.model.holds import REJECTED, Quota, seats
-from invoicing.jobs.store import quotas, reviews
+from invoicing.jobs.store import pauses, quotas, reviews
 from invoicing.jobs.store.acts import Signed
-from invoicing.jobs.store.quotas import with_room
-from invoicing.jobs.store.reviews import OpenReview, open_reviews
+from invoicing.jobs.store.reviews import OpenHold, open_holds
 from invoicing.kit.db import Session
 
 AT_ONCE = 500
@@ -35,6 +34,11 @@ async def let_go_of(session: Session, quota_id: UUID) -> int:
     return 0 if quota is None else quota.waiting - (await let_go(session, quota)).waiting
 
 
+async def let_go_after_pauses(session: Session) -> int:
+    """Let jobs go on whose pause is over; gives how many went."""
+    return await pauses.resume_over(session, AT_ONCE)
+
+
 async def release_review(session: Session, job: Job, signed: Signed) -> bool:
     """Let a job go that is in review: into its lane, or to those that wait for a place; False: it is not in review."""
     quota = await quotas.held_for(session, job.customer_id, job.kind)
@@ -53,11 +57,11 @@ async def reject_review(session: Session, job: Job, signed: Signed, message: str
 
 __all__ = [
     "AT_ONCE",
-    "OpenReview",
+    "OpenHold",
     "let_go",
+    "let_go_after_pauses",
     "let_go_of",
-    "open_reviews",
+    "open_holds",
     "reject_review",
     "release_review",
-    "with_room",
 ]

@@ -1,7 +1,7 @@
 """What other rooms and the workers may do to the ledger."""
 
 from invoicing.jobs.holding import AT_ONCE as LET_GO_AT_ONCE
-from invoicing.jobs.holding import let_go_of, open_reviews, reject_review, release_review, with_room
+from invoicing.jobs.holding import let_go_after_pauses, let_go_of, open_holds, reject_review, release_review
 from invoicing.jobs.model.losses import NOBODY, Sign, Watch
 from invoicing.jobs.rescuing import rescue
 from invoicing.jobs.settling import settle
@@ -27,6 +27,10 @@ from invoicing.jobs.store.dependencies import forget as forget_outages
 from invoicing.jobs.store.holdups import MOST_COUNTED as MOST_HOLDUPS
 from invoicing.jobs.store.holdups import Holdups, holdups
 from invoicing.jobs.store.overview import LATEST, Happened, happened, states
+from invoicing.jobs.store.pauses import ToLetGo, to_let_go
+from invoicing.jobs.store.pauses import pause as pause_job
+from invoicing.jobs.store.pauses import paused as is_paused
+from invoicing.jobs.store.pauses import resume as resume_job
 from invoicing.jobs.store.promises import move as move_promise
 from invoicing.jobs.store.read import ahead_of, anybodys, attempts_of, checkpoint_of, get, held, part, parts_of
 from invoicing.jobs.store.release import (
@@ -62,6 +66,7 @@ __all__ = [
     "Released",
     "Sign",
     "Signed",
+    "ToLetGo",
     "Watch",
     "ahead_of",
     "anybodys",
@@ -84,16 +89,19 @@ __all__ = [
     "held",
     "hold_releases",
     "holdups",
+    "is_paused",
     "lately",
+    "let_go_after_pauses",
     "let_go_of",
     "look",
     "make_irrevocable",
     "move",
     "move_promise",
     "oldest",
-    "open_reviews",
+    "open_holds",
     "part",
     "parts_of",
+    "pause_job",
     "prepare",
     "quarantined",
     "queues",
@@ -105,6 +113,7 @@ __all__ = [
     "release_review",
     "renew",
     "rescue",
+    "resume_job",
     "retry",
     "ripe",
     "running",
@@ -113,10 +122,10 @@ __all__ = [
     "set_aside",
     "settle",
     "states",
+    "to_let_go",
     "unclaimed",
     "used",
     "wake_dispatcher",
-    "with_room",
     "withdraw",
     "withdraw_of",
     "write_artifact_part",

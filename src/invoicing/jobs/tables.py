@@ -82,7 +82,7 @@ jobs = Table(
     CheckConstraint(_one_of("state", State), name="state"),
     CheckConstraint("promise_status IN ('on_track', 'at_risk', 'missed')", name="promise_status"),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
-    CheckConstraint("NOT held OR (state = 'queued' AND released_at IS NULL)", name="held"),
+    CheckConstraint(f"NOT held OR ({_waiting} AND released_at IS NULL)", name="held"),
     CheckConstraint("(state IN ('succeeded', 'dead', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"),
     # the backlog of a key in the order in which it is released; what needs something from outside is by itself, so that
     # nothing looks past it while that is down

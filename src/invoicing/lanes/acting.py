@@ -1,4 +1,4 @@
-"""What our staff may do to a job at once: expedite, move, retry, cancel, promise another time.
+"""What our staff may do to a job at once: expedite, move, retry, cancel, pause, promise another time.
 
 Each comes with a preview of what it will change: the very thing, done and taken back, so that it cannot differ from
 what then happens.
@@ -16,7 +16,7 @@ from invoicing.customers.model import Principal
 from invoicing.jobs import service as ledger
 from invoicing.jobs.model import FINISHED, WAITING, Job, Priority, Size, Standing, State
 from invoicing.jobs.model.calendars import Calendar, next_open
-from invoicing.jobs.model.holds import REJECTED
+from invoicing.jobs.model.holds import LONGEST_PAUSE, REJECTED
 from invoicing.jobs.view import UNKNOWN, Explainer
 from invoicing.kit.clock import rfc3339
 from invoicing.kit.db import Session
@@ -68,7 +68,21 @@ class Reject:
     """What its customer is told."""
 
 
-Wish = Expedite | Move | Retry | Cancel | Promise | Release | Reject
+@dataclass(frozen=True)
+class Pause:
+    """Hold it until a time, or change until when and why it is held."""
+
+    until: datetime
+    message: str | None
+    """What its customer is told."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Let it go on that is paused."""
+
+
+Wish = Expedite | Move | Retry | Cancel | Promise | Release | Reject | Pause | Resume
 
 _ACTS: Mapping[type[Wish], str] = {
     Expedite: "job.expedited",
@@ -78,6 +92,8 @@ _ACTS: Mapping[type[Wish], str] = {
     Promise: "job.promise_moved",
     Release: "job.released",
     Reject: "job.rejected",
+    Pause: "job.paused",
+    Resume: "job.resumed",
 }
 """What the audit calls each."""
 
@@ -121,7 +137,8 @@ async def act(
     before = await _seen(session, job, explain)
     if replayed:
         return Done(slug, before, before, changed=False, replayed=True)
-    _refuse_where_it_makes_no_sense(job, wish)
+    paused = job.held and await ledger.is_paused(session, job.id)
+    _refuse_where_it_makes_no_sense(job, wish, paused=paused)
     changed = await _carry_out(session, principal, before, wish, reason)
     present = await ledger.found(session, job.id) or job
     after = await _seen(session, present, explain) if changed else before
@@ -172,16 +189,26 @@ async def _carry_out(session: Session, principal: Principal, seen: Seen, wish: W
             return ended is not None and ended[1] is not None
         case Promise(due):
             return await ledger.move_promise(session, job, due, seen.standing, signed)
-        case Release() | Reject():
-            return await _decide(session, job, wish, signed)
+        case Release() | Reject() | Pause() | Resume():
+            return await _hold_or_let_go(session, job, wish, signed)
         case _:
             assert_never(wish)
 
 
-async def _decide(session: Session, job: Job, wish: Release | Reject, signed: ledger.Signed) -> bool:
-    if isinstance(wish, Reject):
-        return await ledger.reject_review(session, job, signed, wish.message)
-    return await ledger.release_review(session, job, signed)
+async def _hold_or_let_go(
+    session: Session, job: Job, wish: Release | Reject | Pause | Resume, signed: ledger.Signed
+) -> bool:
+    match wish:
+        case Release():
+            return await ledger.release_review(session, job, signed)
+        case Reject(message):
+            return await ledger.reject_review(session, job, signed, message)
+        case Pause(until, told):
+            return await ledger.pause_job(session, job, signed, until, told)
+        case Resume():
+            return await ledger.resume_job(session, job, signed)
+        case _:
+            assert_never(wish)
 
 
 def refuse_promise(due: datetime, calendar: Calendar | None, now: datetime) -> None:
@@ -195,9 +222,24 @@ def refuse_promise(due: datetime, calendar: Calendar | None, now: datetime) -> N
         raise Problem("bad_input", detail, field="/due", remedy=f"The next open time is {rfc3339(opens)}.")
 
 
-def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
-    _refuse_what_is_held(job, wish)
+def refuse_pause(until: datetime, now: datetime) -> None:
+    """Raise `Problem` where a job cannot be paused until a time: it is over, or too far away."""
+    if until <= now:
+        remedy = "Give a time to come."
+        raise Problem("bad_input", "/until: That time is over.", field="/until", remedy=remedy)
+    if until > now + LONGEST_PAUSE:
+        detail = f"/until: A job is paused for {LONGEST_PAUSE.days} days at most."
+        remedy = f"The latest time is {rfc3339(now + LONGEST_PAUSE)}; it can be paused again."
+        raise Problem("bad_input", detail, field="/until", remedy=remedy)
+
+
+def _refuse_where_it_makes_no_sense(job: Job, wish: Wish, *, paused: bool) -> None:
+    _refuse_what_is_held(job, wish, paused=paused)
     match wish:
+        case Pause() if job.state is State.RUNNING:
+            raise Problem("conflict", "The job runs already.", remedy=":cancel stops it at its next checkpoint.")
+        case Pause() if job.state in FINISHED:
+            raise Problem("conflict", f"The job is {job.state} and can no longer be paused.")
         case Expedite() if job.state is State.RUNNING:
             raise Problem("conflict", "The job runs already.", remedy="GET the job for its progress and its end.")
         case Move() if job.state is State.RUNNING:
@@ -221,14 +263,19 @@ def _refuse_where_it_makes_no_sense(job: Job, wish: Wish) -> None:
             return
 
 
-def _refuse_what_is_held(job: Job, wish: Wish) -> None:
-    """Raise `Problem` where an act would pass over a reviewer or a quota, or where there is nothing to decide."""
+def _refuse_what_is_held(job: Job, wish: Wish, *, paused: bool) -> None:
+    """Raise `Problem` where an act would pass over a reviewer, a quota or a pause, or has nothing to decide."""
     decides = isinstance(wish, Release | Reject)
+    if isinstance(wish, Resume) and not paused:
+        raise Problem("conflict", f"The job is {job.state} and not paused: there is nothing to resume.")
+    if paused and isinstance(wish, Expedite | Move | Retry):
+        raise Problem("conflict", "The job is paused.", remedy="First :resume lets it go on, in its place.")
     if job.state is State.IN_REVIEW and not decides and not isinstance(wish, Cancel | Promise):
-        raise Problem("conflict", "The job is being reviewed by a person.", remedy="It may start once it is released.")
+        remedy = "It may start once it is released: :release or :reject decides."
+        raise Problem("conflict", "The job is being reviewed by a person.", remedy=remedy)
     if decides and job.state is not State.IN_REVIEW:
         raise Problem("conflict", f"The job is {job.state}: there is nothing to decide about it.")
-    if job.held and isinstance(wish, Expedite | Move):
+    if job.held and not paused and isinstance(wish, Expedite | Move | Pause):
         remedy = "An administrator may raise the quota: POST /v1/admin/quotas."
         raise Problem("conflict", "The job waits for a place in its customer's quota.", remedy=remedy)
     if isinstance(wish, Retry) and (job.error or {}).get("code") == REJECTED:

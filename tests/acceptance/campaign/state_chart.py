@@ -27,8 +27,8 @@ CHANGES = {
 PROMISED = {"promise_at_risk", "promise_on_track", "promise_missed", "promise_moved", "update"}
 STAYS = {
     "running": {"progressed", "reclassed", "cancel_requested"} | PROMISED,
-    "queued": {"expedited", "moved", "reclassed"} | PROMISED,
-    "retrying": {"expedited", "moved", "reclassed"} | PROMISED,
+    "queued": {"expedited", "moved", "reclassed", "paused", "resumed"} | PROMISED,
+    "retrying": {"expedited", "moved", "reclassed", "paused", "resumed"} | PROMISED,
 }
 """Events that leave the state as it is."""
 

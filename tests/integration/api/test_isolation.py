@@ -1,6 +1,7 @@
 """Nothing of a customer's is seen, changed or hinted at by another: every operation with an id in the OpenAPI."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -33,6 +34,7 @@ NEEDED = {
     ":move": {"priority": "urgent"},
     ":promise": {"due": "2100-01-01T00:00:00Z"},
     ":reject": {"message": "No."},
+    ":pause": {"until": (datetime.now(UTC) + timedelta(days=1)).isoformat()},
 }
 PREVIEW = {"dry_run": "true"}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -152,8 +153,10 @@ async def test_it_tells_what_is_held_and_what_is_down(service: Any) -> None:
     await set_review(service)
     await set_quota(service, most=1)
     reviewed = [await service.acme.job(LARGE) for _ in range(2)]
-    for _ in range(4):
-        await service.acme.job(SMALL)
+    first, *_ = [await service.acme.job(SMALL) for _ in range(4)]
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"reason": "it is looked at", "until": until}
+    assert (await service.support.post(f"/v1/support/jobs/{first['id']}:pause", json=body)).is_success
     breakers = """
         INSERT INTO dependencies (name, title, opened_at, next_try_at)
         VALUES ('post', 'The post', now(), now()), ('gate', 'The gate', NULL, NULL)
@@ -166,7 +169,7 @@ async def test_it_tells_what_is_held_and_what_is_down(service: Any) -> None:
     found = await read(service)
 
     assert (found["held_jobs", "in_review"], found["reviews_overdue",]) == (2, 1)
-    assert found["held_jobs", "awaiting_quota"] == 3
+    assert (found["held_jobs", "awaiting_quota"], found["held_jobs", "paused"]) == (3, 1)
     assert (found["dependency_down", "post"], found["dependency_down", "gate"]) == (1, 0)
 
 
@@ -178,9 +181,15 @@ async def test_more_customers_make_no_more_series(service: Any) -> None:
     several = await read(service)
     of_the_ledger, afterwards = ({key for key in found if not key[0].startswith(OWN)} for found in (one, several))
     assert of_the_ledger == afterwards
-    assert len(of_the_ledger) == 6 * len(LANES) + 4 + 4 * len(Channel) + 3
+    assert len(of_the_ledger) == 6 * len(LANES) + 5 + 4 * len(Channel) + 3
     names = {name for lane in LANES for name in lane.name.split("-")}
-    assert {label for key in of_the_ledger for label in key[1:]} == {*names, *Channel, "in_review", "awaiting_quota"}
+    assert {label for key in of_the_ledger for label in key[1:]} == {
+        *names,
+        *Channel,
+        "in_review",
+        "awaiting_quota",
+        "paused",
+    }
 
 
 async def test_prometheus_is_given_the_format_it_asks_for(service: Any) -> None:

@@ -45,10 +45,15 @@ async def test_missed_promises_are_charged_to_what_breaks_them_and_go_on_to_be_w
     assert lookout.told == [("no_worker", "opened"), ("no_worker", "resolved")]
 
 
-async def test_what_waits_for_a_review_or_a_quota_breaks_by_no_outage(book: Book, lookout: Lookout) -> None:
+async def test_what_waits_for_a_review_or_a_quota_breaks_by_no_outage_and_of_what_is_paused_nothing_is_said(
+    book: Book, lookout: Lookout
+) -> None:
     await book.accept(book.request(), book.request())
     for held in ("held = true", "state = 'in_review'"):
         await book.do(f"UPDATE jobs SET {held} WHERE id = :id", id=await book.submit())
+    paused = await book.submit()
+    await book.do("UPDATE jobs SET held = true WHERE id = :id", id=paused)
+    await book.do("INSERT INTO holds (job_id, due, reason, by) VALUES (:id, now(), 'a look', 'ops:test')", id=paused)
     await missed(book)
     await lookout.holds("no_worker")
     for _ in range(2):

@@ -62,6 +62,7 @@ from invoicing.jobs.model.holds import (
 from invoicing.jobs.promising import tell
 from invoicing.jobs.store import quotas
 from invoicing.jobs.tables import jobs, timeline
+from invoicing.kit.clock import now
 from invoicing.kit.db import driver, make_engine, transaction
 from workers.performance import FencedPerformance
 from workers.stillness import Stillness
@@ -75,11 +76,11 @@ OUTCOMES: list[Outcome] = [
 ]  # fmt: skip
 SIGNED = ledger.Signed("support", "support:erika", "A test.")
 REVIEW = Review(ReviewRule(EVERYBODY, "drill", SECONDS, Decimal(1), "a board", timedelta(hours=1)), Decimal(2))
-STAY_WAITING = {Event.EXPEDITED, Event.MOVED, Event.ADMITTED}
+STAY_WAITING = {Event.EXPEDITED, Event.MOVED, Event.ADMITTED, Event.PAUSED, Event.RESUMED}
 STAY_RUNNING = {Event.PROGRESSED, Event.RECLASSED, Event.CANCEL_REQUESTED}
 PROMISES = {Event.PROMISE_AT_RISK, Event.PROMISE_ON_TRACK}
 COUNTED = """
-SELECT waiting = (SELECT count(*) FROM jobs WHERE held) AND NOT EXISTS (
+SELECT waiting = (SELECT count(*) FROM holds WHERE quota_id IS NOT NULL) AND NOT EXISTS (
     SELECT FROM jobs FULL JOIN holds ON job_id = id WHERE (held OR state = 'in_review') <> (job_id IS NOT NULL)
 ) FROM quotas
 """
@@ -136,6 +137,7 @@ class Calls(RuleBasedStateMachine):
         async def let_go() -> None:
             async with transaction(self.engine) as session:
                 await session.execute(text("UPDATE quotas SET most = :most, begun_at = '2026-01-01'"), {"most": most})
+                await session.execute(text("UPDATE quota_places SET begun_at = '2026-01-01'"))
             async with transaction(self.engine) as session:
                 await let_go_of(session, self.quota.id)
 
@@ -219,6 +221,22 @@ class Calls(RuleBasedStateMachine):
                     await ledger.move(session, found, SIGNED, (Priority.NORMAL, size), timedelta(seconds=20))
                 else:
                     await ledger.retry(session, found, SIGNED, timedelta(seconds=20))
+
+        self.runner.run(write())
+
+    @rule(job=made, act=st.sampled_from(["pause", "pause", "resume", "over"]))
+    def pause(self, job: UUID, act: str) -> None:
+        async def write() -> None:
+            async with transaction(self.engine) as session:
+                found = await ledger.found(session, job)
+                assert found is not None
+                if act == "pause":
+                    await ledger.pause_job(session, found, SIGNED, now() + timedelta(hours=1), None)
+                elif act == "resume":
+                    await ledger.resume_job(session, found, SIGNED)
+                else:
+                    await session.execute(text("UPDATE holds SET due = now() WHERE reason IS NOT NULL"))
+                    await ledger.let_go_after_pauses(session)
 
         self.runner.run(write())
 

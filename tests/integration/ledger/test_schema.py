@@ -107,17 +107,20 @@ async def test_before_anything_held_jobs_what_is_held_waits_as_all_else_and_is_c
     await book.accept(*(book.request(needs=needs) for needs in ("gate", "gate post", "")))
     for held in ("held = true", "state = 'in_review'"):
         await book.do(f"UPDATE jobs SET {held} WHERE id = :id", id=await book.submit())
+    paused = await book.submit()
+    await book.do("UPDATE jobs SET held = true, state = 'retrying' WHERE id = :id", id=paused)
+    await book.do("INSERT INTO holds (job_id, due, reason, by) VALUES (:id, now(), 'a look', 'ops:test')", id=paused)
     waiting = "SELECT sum(waiting) FROM (SELECT waiting FROM tallies UNION ALL SELECT waiting FROM tally_changes) w"
     assert await book.scalar(waiting) == 3
     await book.do("INSERT INTO outages (dependency, since, title) VALUES ('gate', now(), 'the gate')")
     async with transaction(book.engine) as session:
         await fold_tallies(session, 2)
     migrate(database_url, alembic.command.downgrade, "0017")
-    assert await book.scalar(waiting) == 5
+    assert await book.scalar(waiting) == 6
     assert await book.scalar("SELECT count(*) FROM jobs WHERE state = 'queued'") == 5
     migrate(database_url, alembic.command.upgrade, "head")
-    assert await book.scalar(waiting) == 5
-    assert len(await book.release()) == 5
+    assert await book.scalar(waiting) == 6
+    assert len(await book.release()) == 6
 
 
 @pytest.fixture

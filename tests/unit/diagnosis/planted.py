@@ -14,8 +14,8 @@ from .plants import KITS
 from .scenes import unrelated
 
 SHOWN_FIRST = (
-    "in review", "awaiting quota", "scheduled", "dependency down", "timed", "no worker", "no capable worker",
-    "loops blocked", "undelivered", "customer limit", "saturated", "starting", "not handed out",
+    "in review", "awaiting quota", "paused itself", "let go", "scheduled", "dependency down", "timed", "no worker",
+    "no capable worker", "loops blocked", "undelivered", "customer limit", "saturated", "starting", "not handed out",
     "worker lost", "loop blocked", "cancel pending", "no progress", "slower than normal", "running normally",
     "died of it", "not told",
 )  # fmt: skip

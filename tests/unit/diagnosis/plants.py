@@ -8,7 +8,7 @@ from typing import Any
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.facts import Attempt, Ticket, Undelivered
 from invoicing.jobs.model import Priority, Size, State
-from invoicing.jobs.model.holds import REJECTED, SECONDS, AwaitingQuota, InReview, Period, Quota, period_start
+from invoicing.jobs.model.holds import REJECTED, SECONDS, AwaitingQuota, InReview, JobPause, Period, Quota, period_start
 from invoicing.lanes.model import LANES, Lane, Pause
 from invoicing.lanes.model.line import Ahead
 
@@ -46,8 +46,20 @@ def _awaiting_quota(scene: Scene) -> None:
     begun = period_start(Period.DAY, "Asia/Shanghai", NOW)
     used = scene.chance.choice((most, most, most - 1))
     quota = Quota(scene.id(), CUSTOMER, "drill", most, Period.DAY, "Asia/Shanghai", begun, used, ahead + 1)
-    held = AwaitingQuota(scene.job.submitted_at, quota, ahead, at_least=ahead == 1_000)
-    scene.hold = scene.chance.choice((held, held, None))
+    scene.hold = AwaitingQuota(scene.job.submitted_at, quota, ahead, at_least=ahead == 1_000)
+
+
+def _paused_itself(scene: Scene) -> None:
+    """Let our staff have stopped it alone, perhaps up to this moment, before its first attempt or after others."""
+    state = scene.chance.choice((State.QUEUED, State.RETRYING))
+    scene.job = replace(scene.job, held=True, released_at=None, state=state)
+    until, message = ago(scene.between(-9_000, 1)), scene.chance.choice((None, "It moves."))
+    scene.hold = JobPause(ago(scene.between(2, 99)), until, "support", message)
+
+
+def _let_go(scene: Scene) -> None:
+    """Let what held it have ended after it was read."""
+    scene.job = replace(scene.job, held=True, released_at=None)
 
 
 def _scheduled(scene: Scene) -> None:
@@ -266,6 +278,8 @@ def _plants(*rows: tuple[str, Code, str, Callable[[Scene], None]]) -> Sequence[P
 WAITING_KIT = _plants(
     ("in review", Code.IN_REVIEW, "state", _in_review),
     ("awaiting quota", Code.AWAITING_QUOTA, "state time age slots release", _awaiting_quota),
+    ("paused itself", Code.PAUSED, "state time age slots release", _paused_itself),
+    ("let go", Code.STARTING, "state time age slots release", _let_go),
     ("scheduled", Code.SCHEDULED, "state time age slots", _scheduled),
     ("dependency down", Code.DEPENDENCY_DOWN, "needs release", _dependency_down),
     ("timed", Code.RETRY_BACKOFF, "state time age slots release", _retry_backoff),

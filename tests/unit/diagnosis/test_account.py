@@ -23,7 +23,7 @@ from invoicing.diagnosis.model.causes import RULES
 from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.life import Entry, Life, Try, length_ms, span
 from invoicing.diagnosis.model.running import patience
-from invoicing.jobs.model import FINISHED, TRANSITIONS, Event, State
+from invoicing.jobs.model import FINISHED, TRANSITIONS, WAITING, Event, State
 
 from .situations import CUSTOMER, JOB, NOW, ago, facts, moving, running
 
@@ -78,6 +78,8 @@ def lives(draw: st.DrawFn) -> Life:
             break
         elif state is State.QUEUED and draw(st.booleans()):
             event, data = Event.ADMITTED, {}
+        elif state in WAITING and draw(st.booleans()):
+            event, data = draw(st.sampled_from([Event.PAUSED, Event.PAUSED, Event.RESUMED])), {"by": "support"}
         else:
             lane = draw(st.sampled_from([HERE, THERE]))
             event, data = Event.MOVED, {"to": lane}
@@ -220,6 +222,27 @@ def test_a_review_and_a_quota_are_booked_before_whatever_else_holds_the_lane() -
     assert (parts[0].evidence, parts[1].evidence) == (reviewed["review"], QUOTA["quota"])
     cancelled = replace(one, entries=(accepted, released), ended_at=ago(20))
     assert told(account(cancelled, [], NOW)) == [("in_review", 30), ("awaiting_quota", 50)]
+
+
+def test_a_pause_of_the_job_itself_is_booked_from_its_row_to_the_next_whatever_else_holds() -> None:
+    told = {"by": "support", "until": "2026-11-22T13:00:00.000Z"}
+    paused = Entry(ago(70), Event.PAUSED, State.QUEUED, 0, {**told, "message": None})
+    longer = Entry(ago(60), Event.PAUSED, State.QUEUED, 0, {**told, "message": "It is checked."})
+    at_risk, resumed = (
+        Entry(ago(at), event, State.QUEUED, 0) for at, event in ((50, Event.PROMISE_AT_RISK), (40, Event.RESUMED))
+    )
+    one = replace(life(), due_at=ago(40), needs="gate")
+    one = replace(one, entries=(*one.entries, paused, longer, at_risk, resumed))
+    around = [
+        held(Code.LANE_SATURATED, 100, 30),
+        held(Code.DEPENDENCY_DOWN, 80, None, dependency_scope("gate")),
+    ]
+    parts = account(one, around, NOW)
+    booked = [("lane_saturated", 20), ("dependency_down", 10), ("paused", 10), ("paused", 20), ("dependency_down", 40)]
+    assert [(part.cause.value, part.ms / 1000) for part in parts] == booked
+    assert parts[3].evidence == {"scope": "job", "reason": "It is checked.", **told}
+    cancelled = replace(one, entries=(one.entries[0], paused), ended_at=ago(20))
+    assert totals(account(cancelled, [], NOW))[Code.PAUSED] == 50_000
 
 
 def test_a_lost_worker_costs_from_its_last_sign_on() -> None:

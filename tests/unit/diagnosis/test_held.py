@@ -1,5 +1,6 @@
 """What is held says when that should be over, is expected to end after it, and is told of meanwhile."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,13 +13,14 @@ from invoicing.diagnosis.model.check import Code
 from invoicing.diagnosis.model.eta import earliest_start, expect
 from invoicing.diagnosis.words import fields_of, retell, say
 from invoicing.jobs.model import NEWS_WITHIN, Job, State
-from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, Period, Quota
+from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, Hold, InReview, JobPause, Period, Quota
 
-from .situations import CUSTOMER, JOB, NOBODY, NOW, ago, cause, facts, learned, paused, waiting
+from .situations import CUSTOMER, GATE, JOB, NOBODY, NOW, ago, cause, down, facts, learned, paused, waiting
 
 HOUR = timedelta(hours=1)
 REVIEWED = waiting(600, state=State.IN_REVIEW)
 HELD = waiting(600, held=True)
+FAILED = waiting(600, held=True, state=State.RETRYING, failures=1, attempt=1, due_at=NOW + HOUR)
 
 
 def in_review(due: timedelta, measure: str = "CNY") -> Hold:
@@ -34,6 +36,10 @@ def beyond(used: int = 3, ahead: int = 0) -> Hold:
     )  # fmt: skip
 
 
+def stopped(until: timedelta, message: str | None = None) -> Hold:
+    return JobPause(ago(60), NOW + until, "support", message)
+
+
 def around(hold: Hold, **more: Any) -> dict[str, Any]:
     return {"holds": {JOB: hold}, **NOBODY, **learned(5), **more}
 
@@ -46,6 +52,10 @@ def around(hold: Hold, **more: Any) -> dict[str, Any]:
         (HELD, beyond(), NOW + 12 * HOUR, ago(600) + HOUR),
         (HELD, beyond(ahead=7), NOW + 60 * HOUR, ago(600) + HOUR),
         (HELD, beyond(used=2), NOW, ago(600) + HOUR),
+        (HELD, stopped(3 * HOUR), NOW + 3 * HOUR, NOW + 3 * HOUR),
+        (HELD, stopped(-HOUR), NOW, ago(60) + HOUR / 4),
+        (FAILED, stopped(3 * HOUR), NOW + 3 * HOUR, NOW + 3 * HOUR),
+        (FAILED, stopped(HOUR / 2), NOW + HOUR, NOW + HOUR),
     ],
 )
 def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
@@ -67,6 +77,9 @@ def test_it_is_expected_to_end_soon_after_what_holds_it_and_news_come_meanwhile(
          "sein Betrag von 14.280,50 CNY über 10.000 CNY"),
         (HELD, beyond(ahead=1200), "en", "Your daily quota of 3 is used up, with 1,200 of your jobs waiting before"),
         (HELD, beyond(ahead=1200), "de", "Ihr Tageskontingent von 3 ist aufgebraucht; vor diesem Auftrag warten"),
+        (HELD, stopped(HOUR), "en", "paused this job until 2026-11-22 13:00:00 UTC. It keeps its place."),
+        (HELD, stopped(HOUR, "The address is checked."), "de", "angehalten (The address is checked.)."),
+        (HELD, stopped(-HOUR), "zh", "它正在恢复"),
     ],
 )  # fmt: skip
 def test_figures_are_written_as_their_reader_writes_them(job: Job, hold: Hold, language: str, said: str) -> None:
@@ -98,6 +111,19 @@ def test_what_is_held_in_a_lane_that_is_paused_for_longer_is_expected_after_that
     eta = expect(facts(HELD, around_it), cause(HELD, around_it))
     assert eta is not None
     assert until < eta.likely < until + timedelta(seconds=5)
+
+
+def test_what_is_paused_alone_says_so_by_role_and_its_next_attempt_may_come_later_still() -> None:
+    check = cause(HELD, around(stopped(HOUR, "We ask you first.")))
+    told = {"scope": "job", "by": "support", "reason": "We ask you first.", "until": NOW + HOUR}
+    assert (check.code, check.since, check.evidence) == (Code.PAUSED, ago(60), told)
+    down_too = around(stopped(2 * HOUR), breakers={GATE: down()})
+    assert cause(replace(FAILED, needs=GATE), down_too).code is Code.PAUSED
+    assert cause(FAILED, around(stopped(HOUR / 2))).code is Code.RETRY_BACKOFF
+
+
+def test_what_was_let_go_since_it_was_read_is_about_to_start() -> None:
+    assert cause(HELD, NOBODY).code is Code.STARTING
 
 
 def test_of_what_is_held_nothing_else_is_the_matter() -> None:

@@ -1,8 +1,8 @@
 """The wait ledger: every millisecond of a job's life is booked on one cause, and together they are its whole life.
 
 What holds a job by itself is read from its life; what holds a whole lane, or a customer's jobs, from the conditions
-that were kept when they changed. Where several hold, the one that stands first among the rules is booked. What nothing
-proves is booked as `unexplained`: never on the likeliest cause.
+that were kept when they changed. Where several hold, the one that stands first among the rules is booked; while the job
+itself is paused, that. What nothing proves is booked as `unexplained`: never on the likeliest cause.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,6 +23,8 @@ EVERYWHERE = "*"
 
 _GAPS, _PREDICTIONS = 5.0, 3.0
 """As in `running.patience`; what was learned of similar jobs since would make an account change with time."""
+
+_ENDS_A_PAUSE = frozenset({Event.PAUSED, Event.RESUMED})
 
 _RANK: Mapping[Code, int] = {code: place for place, code in enumerate(Code)}
 
@@ -148,7 +150,7 @@ def _waited(stage: Stage, life: Life, known: Sequence[Condition], now: datetime)
         for one in known
         if one.scope in scopes and life.kind not in one.spares
     ]
-    return _booked(stage, claims, handed_over=True)
+    return _booked(stage, claims, stopped=[*_pauses(life, now)], handed_over=True)
 
 
 def _scopes(stage: Stage, life: Life) -> list[str | None]:
@@ -163,7 +165,8 @@ def _with_kind(condition: Condition, kind: str) -> Mapping[str, Any]:
 def _own(stage: Stage, life: Life) -> Iterator[_Claim]:
     """Find what holds this job alone while it waits: it is due later."""
     entry = stage.entry
-    scheduled = entry.event is Event.ACCEPTED and entry.state in WAITING and "quota" not in entry.data
+    later = any(one.event is Event.RESUMED for one in life.entries)  # then it is due since it went on
+    scheduled = entry.event is Event.ACCEPTED and entry.state in WAITING and "quota" not in entry.data and not later
     if scheduled and life.due_at > life.submitted_at and not life.tries:
         yield _Claim(Code.SCHEDULED, stage.since, life.due_at, {"due_at": life.due_at})
     if entry.state is State.RETRYING and "due_in_s" in entry.data:
@@ -177,6 +180,16 @@ def _quotas(life: Life, now: datetime) -> Iterator[_Claim]:
         if entry.event in {Event.ACCEPTED, Event.RELEASED} and "quota" in entry.data:
             went = (one.at for one in life.entries[place + 1 :] if _went(one))
             yield _Claim(Code.AWAITING_QUOTA, entry.at, next(went, life.ended_at or now), entry.data["quota"])
+
+
+def _pauses(life: Life, now: datetime) -> Iterator[_Claim]:
+    """Find when our staff had paused it: from each row that says so until the next, or until it went on, or ended."""
+    for place, entry in enumerate(life.entries):
+        if entry.event is Event.PAUSED:
+            ends = (one.at for one in life.entries[place + 1 :] if one.event in _ENDS_A_PAUSE or one.state in FINISHED)
+            told = {"scope": "job", "by": entry.data.get("by"), "reason": entry.data.get("message")}
+            evidence = {**told, "until": entry.data.get("until")}
+            yield _Claim(Code.PAUSED, entry.at, next(ends, life.ended_at or now), evidence)
 
 
 def _went(entry: Entry) -> bool:
@@ -243,14 +256,19 @@ def _rested(stage: Stage, life: Life) -> _Claim:
     )
 
 
-def _booked(stage: Stage, claims: Iterable[_Claim], *, handed_over: bool = False) -> list[Part]:
-    """Give each moment of a stage to the claim whose cause stands first; hand what is left over, for so long, too."""
+def _booked(
+    stage: Stage, claims: Iterable[_Claim], *, stopped: Sequence[_Claim] = (), handed_over: bool = False
+) -> list[Part]:
+    """Give each moment of a stage to the claim whose cause stands first; hand what is left over, for so long, too.
+
+    While the job itself was stopped nothing else held it: it was out of the dispatcher's sight.
+    """
     by_rank: dict[int, list[_Claim]] = {}
     for claim in claims:
         by_rank.setdefault(_RANK[claim.cause], []).append(claim)
     unproven = by_rank.pop(_RANK[Code.UNEXPLAINED], [])
-    gaps: list[Gap] = [(stage.since, stage.until)]
     taken: list[Part] = []
+    gaps = _carved(stage, [(stage.since, stage.until)], stopped, taken)
     for rank in sorted(by_rank):
         gaps = _carved(stage, gaps, by_rank[rank], taken)
     if handed_over:

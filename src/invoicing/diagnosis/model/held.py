@@ -1,4 +1,4 @@
-"""Causes of a job that is held before it may run: a person looks at it first, or its customer's quota is used up.
+"""Causes of a job that is held before it may run: a person looks at it first, a quota is used up, or it is paused.
 
 The evidence is for customers too: it names what was measured and until when, and not who decides.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from invoicing.diagnosis.model.check import Check, Code, disproven, proven
 from invoicing.diagnosis.model.facts import Facts
 from invoicing.jobs.model import State
-from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, InReview, plain
+from invoicing.jobs.model.holds import SECONDS, AwaitingQuota, InReview, JobPause, plain
 
 
 def in_review(facts: Facts) -> Check:
@@ -35,11 +35,9 @@ def _measured(review: InReview) -> Mapping[str, Any]:
 
 def awaiting_quota(facts: Facts) -> Check:
     """Prove that as many jobs as its customer's quota has places for have one, and when this one should have its."""
-    if not facts.job.held:
-        return disproven(Code.AWAITING_QUOTA, facts)
     hold = facts.hold
-    if not isinstance(hold, AwaitingQuota):  # it goes this moment
-        return proven(Code.AWAITING_QUOTA, facts, facts.waiting_since, wording="free")
+    if not facts.job.held or not isinstance(hold, AwaitingQuota):
+        return disproven(Code.AWAITING_QUOTA, facts)
     quota, turn_at = hold.quota, hold.quota.turn_of(hold.ahead)
     evidence = {
         "limit": quota.most,
@@ -56,3 +54,22 @@ def awaiting_quota(facts: Facts) -> Check:
         return proven(Code.AWAITING_QUOTA, facts, hold.since, wording="free", evidence=evidence)
     wording = quota.period if turn_at == quota.resets_at else f"{quota.period}_later"
     return proven(Code.AWAITING_QUOTA, facts, hold.since, until=turn_at, wording=wording, evidence=evidence)
+
+
+def paused(facts: Facts) -> Check:
+    """Prove that our staff stopped this job alone, until when and why. Who did is told by role alone."""
+    hold = facts.hold
+    if not facts.job.held or not isinstance(hold, JobPause):
+        return disproven(Code.PAUSED, facts)
+    evidence = {"scope": "job", "by": hold.by, "reason": hold.message, "until": hold.until}
+    wording = "job" if hold.message is None else "job_told"
+    if hold.until <= facts.now:
+        wording = "job_over"
+    return proven(Code.PAUSED, facts, hold.since, until=hold.until, wording=wording, evidence=evidence)
+
+
+def let_go(facts: Facts) -> Check:
+    """Prove that what held it ended this moment, after it was read: it joins its queue."""
+    if not facts.job.held or facts.hold is not None:
+        return disproven(Code.STARTING, facts)
+    return proven(Code.STARTING, facts, facts.now, wording="let_go")

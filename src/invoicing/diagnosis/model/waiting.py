@@ -28,8 +28,8 @@ def dependency_down(facts: Facts) -> Check:
     One that was released goes to find out, or was on its way before.
     """
     breaker, job = facts.down, facts.job
-    held = facts.due or job.state is State.RETRYING
-    if not held or breaker is None or breaker.opened_at is None or job.released_at is not None:
+    kept = facts.due or (job.state is State.RETRYING and not job.held)
+    if not kept or breaker is None or breaker.opened_at is None or job.released_at is not None:
         return disproven(Code.DEPENDENCY_DOWN, facts)
     ended = facts.attempt.ended_at if facts.attempt else None
     evidence = {
@@ -47,7 +47,7 @@ def dependency_down(facts: Facts) -> Check:
 def retry_backoff(facts: Facts) -> Check:
     """Prove that an attempt failed, or lost its worker, and the next one is due later."""
     job = facts.job
-    if job.state is not State.RETRYING or facts.due:
+    if job.state is not State.RETRYING or job.due_at <= facts.now:
         return disproven(Code.RETRY_BACKOFF, facts)
     error = job.error or {}
     evidence = {

@@ -1,4 +1,4 @@
-"""Parts of statements that leave out what somebody decided: a customer that is paused waits by no fault."""
+"""Parts of statements that leave out what somebody decided: a customer or a job that is paused waits by no fault."""
 
 MOST_LOOKED_AT = 10_000
 """Of a lane, broken promises that are looked at to find those of customers that are not paused."""
@@ -16,5 +16,7 @@ def of_paused(row: str) -> str:
     return f"EXISTS (SELECT FROM customer_pauses p WHERE p.customer_id = {row}.customer_id AND {held})"
 
 
-NOT_DECIDED = f"(state = 'running' OR NOT {of_paused('jobs')})"
+_OF_A_PAUSED_JOB = "held AND EXISTS (SELECT FROM holds WHERE job_id = jobs.id AND reason IS NOT NULL)"
+
+NOT_DECIDED = f"(state = 'running' OR NOT ({of_paused('jobs')} OR {_OF_A_PAUSED_JOB}))"
 """Of a row of `jobs`: it runs, or waits and nobody wants it to."""

@@ -172,7 +172,7 @@ FROM (
 ) AS waiting GROUP BY e.customer_id HAVING sum(waiting.messages) > 0
 """)
 
-# A customer that is paused misses promises by that decision.
+# A customer, or a job, that is paused misses promises by that decision.
 _BROKEN = text(f"""
 SELECT lane.priority, lane.size, kind, needs, running, decided,
     count(*) FILTER (WHERE promise_status = 'missed') AS missed,

@@ -1,4 +1,4 @@
-"""What our staff have to decide: the reviews that are open, those due first first."""
+"""What our staff hold: the reviews that are open and the jobs that are paused, those over first first."""
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from invoicing.customers.api.gate import Gate
 from invoicing.customers.model import Role
 from invoicing.jobs import service as ledger
-from invoicing.jobs.holding import OpenReview
+from invoicing.jobs.holding import OpenHold
 from invoicing.jobs.model.holds import plain
 from invoicing.kit.cursor import place_of, token_of
 from invoicing.kit.http.answers import answer
@@ -25,20 +25,23 @@ _LIST = "holds"
 
 
 class HoldBody(BaseModel):
-    """A job that somebody has to decide about."""
+    """A job that somebody has to decide about, or that our staff paused."""
 
     job_id: UUID
     customer: str
     kind: str
     reference: str | None
-    cause: str = Field(description="`in_review`.")
-    owner: str = Field(description="Who decides.")
+    cause: str = Field(description="`in_review` or `paused`.")
+    owner: str | None = Field(description="Who decides; of a pause null, as `measure`, `above` and `value`.")
     since: datetime
-    due: datetime = Field(description="By when it should be decided.")
-    overdue: bool
-    measure: str = Field(description="A currency, or `seconds` of predicted work.")
-    above: str = Field(description="What is above this is reviewed.")
-    value: str
+    due: datetime = Field(description="By when it should be decided; of a pause, when it goes on by itself.")
+    overdue: bool = Field(description="Whether it should have been decided by now.")
+    measure: str | None = Field(description="A currency, or `seconds` of predicted work.")
+    above: str | None = Field(description="What is above this is reviewed.")
+    value: str | None
+    reason: str | None = Field(description="Why it is paused, for our staff; of a review null, as `message` and `by`.")
+    message: str | None = Field(description="What its customer reads of that.")
+    by: str | None = Field(description="Who paused it.")
     promise_due: datetime
 
 
@@ -51,7 +54,7 @@ class HoldPage(BaseModel):
 
 @dataclass(frozen=True)
 class Inbox:
-    """Shows what is to be decided."""
+    """Shows what is to be decided, and what is paused."""
 
     gate: Gate
     engine: AsyncEngine
@@ -62,7 +65,7 @@ class Inbox:
         size, token = page_size_of(request), request.query_params.get("page_token")
         after = _place(token) if token else None
         async with self.engine.connect() as session:
-            found = await ledger.open_reviews(session, after, size + 1)
+            found = await ledger.open_holds(session, after, size + 1)
         last = found[size - 1] if len(found) > size else None
         more = last and token_of(_LIST, {"due": last.due, "job": last.job_id})
         return answer({"items": [_view(one) for one in found[:size]], "next_page_token": more})
@@ -75,11 +78,11 @@ def _place(token: str) -> tuple[datetime, UUID]:
     return datetime.fromisoformat(place["due"]), UUID(place["job"])
 
 
-def _view(one: OpenReview) -> dict[str, Any]:
+def _view(one: OpenHold) -> dict[str, Any]:
     times = {name: getattr(one, name).astimezone(UTC) for name in ("since", "due", "promise_due")}
-    measured = {"above": plain(one.threshold), "value": plain(one.value)}
+    measured = {"above": one.threshold and plain(one.threshold), "value": one.value and plain(one.value)}
     shown = {name: value for name, value in asdict(one).items() if name != "threshold"}
-    return {**shown, **times, **measured, "cause": "in_review"}
+    return {**shown, **times, **measured, "cause": "paused" if one.owner is None else "in_review"}
 
 
 def add_holds(router: Router, inbox: Inbox) -> None:
@@ -89,8 +92,8 @@ def add_holds(router: Router, inbox: Inbox) -> None:
         "/v1/support/holds",
         inbox.list,
         name="listHolds",
-        summary="List the reviews that are open, those due first first (support, ops)",
-        text="`POST /v1/support/jobs/{job_id}:release` and `:reject` decide.",
+        summary="List the open reviews and the paused jobs, those over first first (support, ops)",
+        text="`POST /v1/support/jobs/{job_id}:release` and `:reject` decide; `:resume` lets what is paused go on.",
         tag=TAG,
         parameters=[PAGE_SIZE, PAGE_TOKEN],
         answers={200: Given("A page of them.", {"application/json": HoldPage})},

@@ -1,4 +1,4 @@
-"""What may hold a job before it runs: a person who looks at it first, or a quota of its customer that is used up."""
+"""What may hold a job before it runs: a person who looks at it first, a quota that is used up, or our staff's pause."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,6 +21,9 @@ EVERYBODY = UUID(int=0)
 
 REJECTED = "review_rejected"
 """The code of the error that a job dies of when a reviewer says no."""
+
+LONGEST_PAUSE = timedelta(days=31)
+"""For how long a single job may be paused; its customer waits for it."""
 
 
 def plain(number: Decimal) -> str:
@@ -209,4 +212,16 @@ class AwaitingQuota:
     """Whether no more than that were counted."""
 
 
-Hold = InReview | AwaitingQuota
+@dataclass(frozen=True)
+class JobPause:
+    """That our staff stopped a waiting job until a time, as its customer may know it."""
+
+    since: datetime
+    until: datetime
+    by: str
+    """The role of whoever did it."""
+    message: str | None
+    """What its customer reads of the reason; None: nothing."""
+
+
+Hold = InReview | AwaitingQuota | JobPause

@@ -37,6 +37,8 @@ class Event(StrEnum):
     RETRIED = "retried"
     RELEASED = "released"
     ADMITTED = "admitted"
+    PAUSED = "paused"
+    RESUMED = "resumed"
     PROMISE_AT_RISK = "promise_at_risk"
     PROMISE_ON_TRACK = "promise_on_track"
     PROMISE_MISSED = "promise_missed"

@@ -62,7 +62,7 @@ WITH changed AS (
     UPDATE jobs SET revision = revision + 1, state = 'queued', due_at = now(), finished_at = NULL, released_at = NULL,
         failures = CASE state WHEN 'dead' THEN 0 ELSE failures END, error = NULL, cancel_requested_at = NULL,
         order_at = least(order_at, now() + CAST(:delay AS interval))
-    WHERE id = :id AND (state = 'dead' OR (state = 'retrying' AND due_at > now()))
+    WHERE id = :id AND (state = 'dead' OR (state = 'retrying' AND due_at > now() AND NOT held))
     RETURNING id, revision, state, attempt
 ), {_TOLD}
 """)

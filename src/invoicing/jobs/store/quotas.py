@@ -20,10 +20,6 @@ COLUMNS = "id, customer_id, kind, most, period, zone, begun_at, used, waiting"
 
 _ALL = text(f"SELECT {COLUMNS}, now() AS now FROM quotas ORDER BY customer_id, kind")
 
-_WITH_ROOM = text("""
-SELECT id FROM quotas WHERE waiting > 0 AND (most IS NULL OR used < most OR ends_at <= now())
-""")
-
 _OF = text(f"""
 SELECT {COLUMNS}, now() AS now FROM quotas
 WHERE customer_id = :customer_id AND kind = ANY(CAST(:kinds AS text[])) ORDER BY kind = '{EVERY_KIND}' LIMIT 1
@@ -78,11 +74,6 @@ def quota_of(row: "RowMapping | asyncpg.Record") -> Quota:
 async def all_quotas(session: Session) -> list[Quota]:
     """List the quotas as they are now, those that have ended and still let go among them."""
     return [quota_of(row).at(row["now"]) for row in (await session.execute(_ALL)).mappings()]
-
-
-async def with_room(session: Session) -> list[UUID]:
-    """List the quotas for which somebody waits and that have a place, or begin anew."""
-    return list((await session.execute(_WITH_ROOM)).scalars())
 
 
 async def held_for(session: Session, customer_id: UUID, kind: str) -> Quota | None:

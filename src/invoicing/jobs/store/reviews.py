@@ -1,4 +1,4 @@
-"""Statements about reviews: the rules, the reviews that are open, and how one ends."""
+"""Statements about reviews: the rules, the reviews that are open beside the pauses, and how one ends."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from invoicing.kit.db import Session
 _c = reviews.c
 
 Place = tuple[datetime, UUID]
-"""Where in the order of reviews a page ended: when it is due, and its job."""
+"""Where in the order of holds a page ended: when it is due, and its job."""
 
 _FIRST: Place = (datetime(2000, 1, 1, tzinfo=UTC), UUID(int=0))
-"""Before every review."""
+"""Before every hold."""
 
 _DONE = f"followers AS ({TOLD_JOBS})"
 
@@ -67,24 +67,27 @@ SELECT id FROM changed LEFT JOIN followers ON true
 """)
 
 _OPEN = text("""
-SELECT h.job_id, h.since, h.due, h.owner, h.measure, h.threshold, h.value, h.due < now() AS overdue,
-    c.slug AS customer, j.kind, j.reference, j.promise_due
+SELECT h.job_id, h.since, h.due, h.owner, h.measure, h.threshold, h.value, h.reason, h.message, h.by,
+    h.owner IS NOT NULL AND h.due < now() AS overdue, c.slug AS customer, j.kind, j.reference, j.promise_due
 FROM holds h JOIN jobs j ON j.id = h.job_id JOIN customers c ON c.id = j.customer_id
 WHERE h.quota_id IS NULL AND (h.due, h.job_id) > (:due, :job_id) ORDER BY h.due, h.job_id LIMIT :most
 """)
 
 
 @dataclass(frozen=True)
-class OpenReview:
-    """A job that somebody has to decide about, for our staff."""
+class OpenHold:
+    """A job that somebody has to decide about (it has an owner), or that our staff paused; for our staff."""
 
     job_id: UUID
     since: datetime
     due: datetime
-    owner: str
-    measure: str
-    threshold: Decimal
-    value: Decimal
+    owner: str | None
+    measure: str | None
+    threshold: Decimal | None
+    value: Decimal | None
+    reason: str | None
+    message: str | None
+    by: str | None
     overdue: bool
     customer: str
     kind: str
@@ -117,11 +120,11 @@ def _signed(signed: Signed, more: Mapping[str, Any]) -> str:
     return to_json({"by": signed.role, "staff": staff, **more}).decode()
 
 
-async def open_reviews(session: Session, after: Place | None, most: int) -> list[OpenReview]:
-    """List the reviews that are open, those due first first, from behind a place on; None: all."""
+async def open_holds(session: Session, after: Place | None, most: int) -> list[OpenHold]:
+    """List the reviews that are open and the pauses, those over first first, from behind a place on; None: all."""
     due, job_id = after or _FIRST
     rows = await session.execute(_OPEN, {"due": due, "job_id": job_id, "most": most})
-    return [OpenReview(**row) for row in rows.mappings()]
+    return [OpenHold(**row) for row in rows.mappings()]
 
 
 async def all_rules(session: Session) -> RuleBook:

@@ -32,13 +32,16 @@ from invoicing.lanes.acting import (
     Done,
     Expedite,
     Move,
+    Pause,
     Promise,
     Reject,
     Release,
+    Resume,
     Retry,
     Seen,
     Wish,
     act,
+    refuse_pause,
     refuse_promise,
 )
 
@@ -107,7 +110,26 @@ class RejectForm(BaseModel):
     ]
 
 
-Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm, RejectForm)
+class JobPauseForm(BaseModel):
+    """Until when a job is stopped, and why: for our staff, and for its customer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    until: Annotated[Moment, Field(description="It goes on by itself then; at most 31 days from now.")]
+    message: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=500,
+            pattern=r"^[^\x00]*[^\s\x00][^\x00]*$",
+            description="What its customer reads beside the time; left out: nothing.",
+            examples=["You asked us to wait for the new address."],
+        ),
+    ] = None
+
+
+Asked = TypeVar("Asked", ActForm, MoveForm, PromiseForm, RejectForm, JobPauseForm)
 
 
 class StandingBody(BaseModel):
@@ -172,6 +194,14 @@ class Bench:
         """Answer `POST /v1/support/jobs/{job_id}:reject`."""
         return await self._act(request, RejectForm, lambda asked: Reject(asked.message))
 
+    async def pause(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:pause`."""
+        return await self._act(request, JobPauseForm, lambda asked: Pause(asked.until.astimezone(UTC), asked.message))
+
+    async def resume(self, request: Request) -> Response:
+        """Answer `POST /v1/support/jobs/{job_id}:resume`."""
+        return await self._act(request, ActForm, lambda _: Resume())
+
     async def _act(self, request: Request, model: type[Asked], wished: Callable[[Asked], Wish]) -> Response:
         """Act, or only look what acting would change."""
         principal = await self.gate.staff(request, Role.SUPPORT, Role.OPS)
@@ -183,8 +213,8 @@ class Bench:
         wish = wished(asked)
         async with self.engine.connect() as session:
             job = await ledger.found(session, job_id)
-            if isinstance(wish, Promise) and job is not None:
-                refuse_promise(wish.due, self.calendar(job), now())
+            if job is not None:
+                self._refuse_times(job, wish)
             done = await act(session, principal, job, wish, asked.reason, self.explain, key)
             told = await promising.history(session, [done.after.job])
             await (session.rollback() if preview else session.commit())
@@ -192,6 +222,16 @@ class Bench:
         history = history_in(told.get(job_id, ()), self.retell, spoken.code)
         standing = standing_in(done.after.standing, self.retell, spoken.code)
         return answer(_view(done, standing, history, preview=preview), 200, {**headers, **spoken.headers})
+
+    def _refuse_times(self, job: Job, wish: Wish) -> None:
+        """Raise `Problem` where a wish names a time that cannot be."""
+        match wish:
+            case Promise(due):
+                refuse_promise(due, self.calendar(job), now())
+            case Pause(until):
+                refuse_pause(until, now())
+            case _:
+                return
 
 
 def _view(done: Done, standing: Standing, told: Sequence[PromiseChange], *, preview: bool) -> dict[str, Any]:
@@ -243,6 +283,11 @@ _TEXTS = {
     "for a place first. One that is not in review is refused with 409.",
     "reject": "A job in review ends as dead, with the error `review_rejected` and the message; it is not tried again. "
     "One that is not in review is refused with 409.",
+    "pause": "A job that waits, or lies ready for a worker, does not start until then; it keeps its place in the fair "
+    "order. Its customer reads until when, the message, and that our staff did it; the reason is for our staff. One "
+    "that is paused is paused until the new time. One that runs, is in review, waits for its quota, or has ended is "
+    "refused with 409; a time that is over, or farther than 31 days, with 422.",
+    "resume": "A paused job goes on in its place. One that is not paused is refused with 409.",
     "cancel": "A waiting job ends at once; a running one stops at its next checkpoint, or is killed after its grace.",
 }
 
@@ -264,6 +309,8 @@ def add_support(router: Router, bench: Bench) -> None:
     add("promise", bench.promise, "Promise another time for a job (support, ops)", PromiseForm)
     add("release", bench.release, "Let a job go that is in review (support, ops)", ActForm)
     add("reject", bench.reject, "Reject a job that is in review (support, ops)", RejectForm)
+    add("pause", bench.pause, "Stop a waiting job until a time (support, ops)", JobPauseForm)
+    add("resume", bench.resume, "Let a paused job go on (support, ops)", ActForm)
     add("cancel", bench.cancel, "Cancel a job (support, ops)", ActForm)
 
 
