@@ -7,7 +7,7 @@ from rich.table import Table
 
 from invoicing.cli.client import Answer, Service
 from invoicing.cli.faults import USAGE, Fault
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import emit, say, show_table
 from invoicing.cli.wording import clock
 
 SHORT = 12
@@ -47,7 +47,7 @@ def show(rows: Sequence[Answer], about: str) -> None:
         tries = str(len(row["attempts"]))
         words = clock(row["created_at"]), row["type"], short, _standing(row), tries, last(row)
         table.add_row(row["id"], *map(escape, words))
-    OUT.print(table)
+    show_table(table, spare=("attempts", "written", "type"))
 
 
 def tell_sent(sent: Answer, noun: str, *, as_json: bool) -> None:

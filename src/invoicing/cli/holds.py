@@ -6,7 +6,7 @@ from rich.table import Table
 
 from invoicing.cli.client import Answer, reach
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import emit, say, show_table
 from invoicing.cli.wording import clock
 
 _MOST = 200
@@ -32,10 +32,10 @@ def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_jso
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("job", "customer", "kind", "reference", "owner", "why", "since", "due"):
-        table.add_column(column, overflow="fold" if column == "job" else "ellipsis")
+        table.add_column(column, no_wrap=column not in {"owner", "why"})
     for one in found["items"]:
         table.add_row(*map(escape, _words(one)), style="red" if one["overdue"] else None)
-    OUT.print(table)
+    show_table(table, spare=("kind", "customer", "since", "owner"))
     if found["next_page_token"]:
         say(f"These are the first {_MOST}.")
 

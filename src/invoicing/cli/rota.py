@@ -15,7 +15,7 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import REFUSED, USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import emit, say, show_table
 from invoicing.cli.wording import clock
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -250,7 +250,7 @@ def _tell(rota: Answer) -> None:
         holidays = f"{shift['holidays']} ({shift['country']})" if shift["country"] else "-"
         people = escape(", ".join(shift["people"]))
         table.add_row(str(shift["level"]), people, hours, days, shift["zone"], holidays)
-    OUT.print(table)
+    show_table(table, spare=("holidays",))
     for line in _rest(rota):
         say(escape(line))
 

@@ -50,6 +50,11 @@ def span(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+def counted(number: int, noun: str) -> str:
+    """Show how many there are of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def headline(job: Job) -> str:
     """Say in a sentence which job it is and where it stands."""
     name = f"Job {job['id']} ({job['kind']}" + (f", reference {job['reference']})" if job.get("reference") else ")")
@@ -93,7 +98,7 @@ def eta_text(eta: Mapping[str, Any] | None, usual: Mapping[str, Any] | None = No
     sure = f", {eta['confidence']:.0%} sure" if eta.get("confidence") is not None else ""
     return (
         f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
-        f"{clock(eta['likely'])} (from {eta['similar_jobs']} similar jobs{sure})."
+        f"{clock(eta['likely'])} (from {counted(eta['similar_jobs'], 'similar job')}{sure})."
     )
 
 
@@ -101,7 +106,8 @@ def position_text(position: Mapping[str, Any], lane: Mapping[str, Any]) -> str:
     """Say how many jobs start before it."""
     most = position.get("at_most")
     band = f" ({position['at_least']} to {most} with what may come)" if most is not None else " or more"
-    return f"{position['ahead']} jobs are ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
+    ahead = "1 job is" if position["ahead"] == 1 else f"{position['ahead']} jobs are"
+    return f"{ahead} ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
 
 
 def progress_text(job: Job) -> str:
@@ -135,12 +141,11 @@ def _times(job: Job) -> Iterator[str]:
 def _standing(job: Job) -> Iterator[str]:
     normal = job.get("normal") or {}
     if normal.get("p50_s") is not None:
-        yield (
-            f"Normal for its kind and size: half take up to {span(normal['p50_s'])}, nine in ten up to "
-            f"{span(normal['p90_s'])} ({normal['similar_jobs']} similar jobs); this one: {normal['verdict']}."
-        )
+        known = f"{counted(normal['similar_jobs'], 'similar job')}); this one: {normal['verdict']}"
+        half, most = span(normal["p50_s"]), span(normal["p90_s"])
+        yield f"Normal for its kind and size: half take up to {half}, nine in ten up to {most} ({known}."
     elif not _is_over(job):
-        yield f"What is normal for its kind and size is not known yet: {_counted(normal.get('similar_jobs') or 0)}."
+        yield f"What is normal for its kind and size is not known yet: {_ended(normal.get('similar_jobs') or 0)}."
     promise = job.get("promise")
     if promise:
         moved = f" (before: {clock(promise['moved_from'])})" if promise.get("moved_from") else ""
@@ -152,7 +157,7 @@ def _is_over(job: Job) -> bool:
     return job["state"] in {"succeeded", "dead", "cancelled"}
 
 
-def _counted(similar: int) -> str:
+def _ended(similar: int) -> str:
     few = {0: "no similar job has ended", 1: "one similar job has ended"}
     return few.get(similar, f"{similar} similar jobs have ended")
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from invoicing.cli.wording import at_the_end, sentences
+from invoicing.cli.wording import at_the_end, eta_text, position_text, sentences
 
 AT = "2026-11-22T12:00:00Z"
 
@@ -31,3 +31,15 @@ def test_who_follows_a_job_to_a_bad_end_reads_why_and_what_to_do() -> None:
     error = {"code": "review_rejected", "message": "Not ordered.", "remedy": "Submit a new job."}
     told = list(at_the_end(job(state="dead", error=error, result={"lines": 1})))
     assert told[1:] == ["Error: Not ordered. [review_rejected]", "Remedy: Submit a new job."]
+
+
+def test_one_is_not_told_as_many() -> None:
+    lane = {"priority": "normal", "size": "small"}
+    places = [
+        position_text({"ahead": ahead, "at_least": 0, "at_most": None}, lane).split(" ahead")[0] for ahead in (0, 1)
+    ]
+    assert places == ["0 jobs are", "1 job is"]
+    eta = {"earliest": AT, "likely": AT, "latest": AT, "confidence": None}
+    assert [eta_text({**eta, "similar_jobs": number}).split("(")[1] for number in (1, 2)] == [
+        "from 1 similar job).", "from 2 similar jobs).",
+    ]  # fmt: skip
