@@ -7,7 +7,7 @@ from rich.table import Table
 from invoicing.cli.client import Answer, reach
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say, show_table
-from invoicing.cli.wording import clock
+from invoicing.cli.wording import short_clock
 
 _MOST = 200
 
@@ -43,6 +43,6 @@ def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_jso
 def _words(one: Answer) -> tuple[str, ...]:
     unit = "s" if one["measure"] == "seconds" else one["measure"]
     why = f"{one['value']} {unit}, above {one['above']}"
-    due = f"{clock(one['due'])}, overdue" if one["overdue"] else clock(one["due"])
+    due = f"{short_clock(one['due'])}, overdue" if one["overdue"] else short_clock(one["due"])
     of = (one["job_id"], one["customer"], one["kind"], one["reference"] or "-", one["owner"])
-    return (*of, why, clock(one["since"]), due)
+    return (*of, why, short_clock(one["since"]), due)

@@ -12,7 +12,7 @@ from invoicing.cli.durations import a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say, show_table
-from invoicing.cli.wording import clock, counted, moment, span
+from invoicing.cli.wording import clock, counted, moment, short_clock, span
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's whole id.")]
 Text = Annotated[str | None, typer.Option(help="What our staff read of it; customers do not.")]
@@ -234,7 +234,7 @@ def _row(one: Answer) -> tuple[str, ...]:
         str(blast["customers"]),
         str(blast["promises_missed"]),
         span((ended - moment(one["since"])).total_seconds()),
-        clock(one["estimate"]["at"]) if one["estimate"] else "-",
+        short_clock(one["estimate"]["at"]) if one["estimate"] else "-",
     )
 
 
@@ -268,11 +268,8 @@ def _tell(one: Answer) -> None:
     for name, value in one["evidence"].items():
         say(escape(f"  {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"))
     for row in one["timeline"]:
-        say(
-            escape(
-                f"{clock(row['at'])}  {row['change'].replace('_', ' ')} by {row['by']}  {row['text'] or ''}".rstrip()
-            )
-        )
+        change = f"{row['change'].replace('_', ' ')} by {row['by']}"
+        say(escape(f"{short_clock(row['at'])}  {change}  {row['text'] or ''}".rstrip()))
     say(escape(f"\n{one['runbook']}"))
 
 

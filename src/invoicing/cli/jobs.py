@@ -16,7 +16,7 @@ from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import OUT, emit, say, show_table
 from invoicing.cli.why import account_told, causes_told, intervals_told, totals_table
-from invoicing.cli.wording import COLOURS, at_the_end, clock, headline, progress_text, sentences
+from invoicing.cli.wording import COLOURS, at_the_end, headline, progress_text, sentences, short_clock
 
 STATES = ("in_review", "queued", "running", "retrying", "succeeded", "dead", "cancelled")
 _PAGE = 200
@@ -107,7 +107,7 @@ def show(
     for event in events:
         plain = {name: value for name, value in event["data"].items() if isinstance(value, str | int | float)}
         data = ", ".join(f"{name} {value}" for name, value in plain.items())
-        say(escape(f"  {clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
+        say(escape(f"  {short_clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
 
 
 def why(
@@ -212,7 +212,7 @@ def _table(jobs: Sequence[Answer]) -> Table:
     for job in jobs:
         lane = f"{job['lane']['priority']}-{job['lane']['size']}"
         state = f"[{COLOURS.get(job['state'], 'default')}]{job['state'].replace('_', ' ')}[/]"
-        times = clock(job["submitted_at"]), clock(job["finished_at"])
+        times = short_clock(job["submitted_at"]), short_clock(job["finished_at"])
         words = job["id"][-12:], state, job["kind"], escape(job["reference"] or "-"), lane, *times, progress_text(job)
         table.add_row(*words)
     return table

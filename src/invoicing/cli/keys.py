@@ -115,7 +115,7 @@ def _meant(text: str, known: Sequence[KeyRecord]) -> KeyRecord:
 
 def _condition(one: KeyRecord) -> str:
     if one.revoked_at is not None:
-        return f"revoked {one.revoked_at.astimezone():%Y-%m-%d %H:%M}"
+        return f"revoked {one.revoked_at.astimezone():%Y-%m-%d %H:%M %Z}"
     if one.expires_at is None:
         return "works"
-    return f"{'expired' if one.expires_at <= now() else 'works until'} {one.expires_at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{'expired' if one.expires_at <= now() else 'works until'} {one.expires_at.astimezone():%Y-%m-%d %H:%M %Z}"

@@ -13,7 +13,7 @@ from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import OUT, emit, say, show_table
-from invoicing.cli.wording import clock, counted
+from invoicing.cli.wording import clock, counted, short_clock
 
 _ALL_LANES = 12
 
@@ -54,7 +54,7 @@ def list_windows(
     for column in ("lanes", "reason"):
         table.add_column(column)
     for one in found["items"]:
-        times = clock(one["from"]), clock(one["until"])
+        times = short_clock(one["from"]), short_clock(one["until"])
         stage = one["stage"].replace("_", " ")
         table.add_row(one["id"], stage, *times, str(one["shifted"]), _lanes(one), escape(one["reason"]))
     show_table(table, spare=("moved", "stage", "lanes", "until"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from invoicing.cli.wording import clock, span
+from invoicing.cli.wording import clock, short_clock, span
 
 _WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -47,7 +47,7 @@ def intervals_told(account: Mapping[str, Any]) -> Iterator[str]:
     if len(intervals) > _LATEST:
         yield f"  the last {_LATEST} of {len(intervals)}{' or more' if account['earlier'] else ''} stretches:"
     for part in intervals[-_LATEST:]:
-        yield f"  {clock(part['since'])} {_plain(part['cause'])} for {span(part['seconds'])}"
+        yield f"  {short_clock(part['since'])} {_plain(part['cause'])} for {span(part['seconds'])}"
 
 
 def bar(share: float) -> str:

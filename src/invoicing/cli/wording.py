@@ -33,7 +33,12 @@ def moment(text: str) -> datetime:
 
 
 def clock(text: str | None) -> str:
-    """Show a time of day in this machine's zone, with the day when it is another."""
+    """Show a time of day in this machine's zone, which it names, with the day when it is another."""
+    return "-" if text is None else f"{short_clock(text)} {moment(text).astimezone():%Z}"
+
+
+def short_clock(text: str | None) -> str:
+    """Show the same without its zone: for tables and timelines, of which every row would repeat it."""
     if text is None:
         return "-"
     at = moment(text).astimezone()
@@ -164,7 +169,7 @@ def _ended(similar: int) -> str:
 
 def _told(change: Mapping[str, Any]) -> str:
     """Say what was told of a promise."""
-    words = f"  {clock(change['at'])} {change['news'].replace('_', ' ')}, due {clock(change['due'])}"
+    words = f"  {short_clock(change['at'])} {change['news'].replace('_', ' ')}, due {clock(change['due'])}"
     if change.get("expected"):
         words += f", expected by {clock(change['expected']['latest'])}"
     return words + (f": {change['reason']['message']}" if change.get("reason") else ".")

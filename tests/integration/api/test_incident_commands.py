@@ -66,7 +66,7 @@ async def test_a_part_that_is_mended_shows_as_fewer_jobs_and_lanes_and_the_end_b
     incident = await only(service)
     text = await shown(service, capsys, incident)
     assert (text.startswith("S1 "), "touches 7 jobs of 1 customer\n" in text) == (True, True)
-    assert "lanes: ['bulk-small', 'normal-small']" in text
+    assert "lanes: bulk-small, normal-small" in text
     named = [job["id"] for job in (bulk, *jobs) if job["id"] in text]
     assert (len(named), "and more: --json" in text) == (5, True)
     for job in jobs:

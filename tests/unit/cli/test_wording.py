@@ -1,8 +1,11 @@
 """A job in sentences: nothing is said twice, nothing that contradicts the rest, and a bad end says why."""
 
+import time
 from typing import Any
 
-from invoicing.cli.wording import at_the_end, eta_text, position_text, sentences
+import pytest
+
+from invoicing.cli.wording import at_the_end, clock, eta_text, position_text, sentences, short_clock
 
 AT = "2026-11-22T12:00:00Z"
 
@@ -43,3 +46,14 @@ def test_one_is_not_told_as_many() -> None:
     assert [eta_text({**eta, "similar_jobs": number}).split("(")[1] for number in (1, 2)] == [
         "from 1 similar job).", "from 2 similar jobs).",
     ]  # fmt: skip
+
+
+def test_a_time_of_day_names_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        said = (clock(AT), short_clock(AT), clock(None))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert said == ("2026-11-22 20:00:00 CST", "2026-11-22 20:00:00", "-")
