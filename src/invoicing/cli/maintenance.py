@@ -131,7 +131,7 @@ def _lanes(window: Answer) -> str:
 
 def _tell(planned: Answer) -> None:
     window, would = planned["window"], " would be" if planned["dry_run"] else ""
-    times = f"from {clock(window['from'])} until {clock(window['until'])}"
+    times = f"from {short_clock(window['from'])} until {clock(window['until'])}"
     say(escape(f"Maintenance{would or ' is'} planned {times}, lanes: {_lanes(window)}."))
     say(f"It{' would touch' if would else ' touches'} {counted(len(planned['touches']), 'customer')}.")
     table = Table(box=None, pad_edge=False, header_style="bold")

@@ -25,7 +25,9 @@ def causes_told(told: Mapping[str, Any]) -> Iterator[str]:
 
 def account_told(account: Mapping[str, Any]) -> str:
     """Say how long the life is that was booked."""
-    return f"Where its {span(account['seconds'])} went, from {clock(account['since'])} to {clock(account['until'])}:"
+    return (
+        f"Where its {span(account['seconds'])} went, from {short_clock(account['since'])} to {clock(account['until'])}:"
+    )
 
 
 def totals_table(totals: Mapping[str, float]) -> Table:

@@ -102,7 +102,7 @@ def eta_text(eta: Mapping[str, Any] | None, usual: Mapping[str, Any] | None = No
         return "When it will end cannot be said yet: too few similar jobs have ended."
     sure = f", {eta['confidence']:.0%} sure" if eta.get("confidence") is not None else ""
     return (
-        f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
+        f"Expected to end between {short_clock(eta['earliest'])} and {short_clock(eta['latest'])}, most likely at "
         f"{clock(eta['likely'])} (from {counted(eta['similar_jobs'], 'similar job')}{sure})."
     )
 
@@ -140,7 +140,8 @@ def _times(job: Job) -> Iterator[str]:
     if job.get("finished_at"):
         took = (moment(job["finished_at"]) - moment(job["submitted_at"])).total_seconds()
         parts.append(f"ended {clock(job['finished_at'])}, {span(took)} after it was submitted")
-    yield ", ".join(parts).capitalize() + (f" (attempt {job['attempt']})." if job["attempt"] > 1 else ".")
+    said = ", ".join(parts)
+    yield said[0].upper() + said[1:] + (f" (attempt {job['attempt']})." if job["attempt"] > 1 else ".")
 
 
 def _standing(job: Job) -> Iterator[str]:

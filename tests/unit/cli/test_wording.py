@@ -57,3 +57,8 @@ def test_a_time_of_day_names_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.undo()
         time.tzset()
     assert said == ("2026-11-22 20:00:00 CST", "2026-11-22 20:00:00", "-")
+
+
+def test_a_sentence_leaves_the_names_in_it_as_they_are() -> None:
+    (said,) = [one for one in sentences(job()) if "ubmitted" in one]
+    assert said == f"Submitted {clock(AT)}."
