@@ -125,7 +125,7 @@ def _incident(incident: Mapping[str, Any] | None) -> Iterator[str]:
     if incident:
         until = f"; it should be over by {clock(incident['estimate'])}" if incident["estimate"] else ""
         title = incident["title"].rstrip(".")
-        yield f"An incident of ours touches it since {clock(incident['since'])}: {title}{until}."
+        yield f"An incident of ours that began at {clock(incident['since'])} touches it: {title}{until}."
 
 
 def _how_far(job: Job) -> str:
