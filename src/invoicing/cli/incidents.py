@@ -12,7 +12,7 @@ from invoicing.cli.durations import a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say, show_table
-from invoicing.cli.wording import clock, counted, moment, short_clock, span
+from invoicing.cli.wording import clock, counted, moment, plain, short_clock, span
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's whole id.")]
 Text = Annotated[str | None, typer.Option(help="What our staff read of it; customers do not.")]
@@ -266,7 +266,7 @@ def _tell(one: Answer) -> None:
         _tell_members(one["members"])
     _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
-        say(escape(f"  {name}: {', '.join(map(str, value)) if isinstance(value, list) else value}"))
+        say(escape(f"  {name}: {plain(value)}"))
     for row in one["timeline"]:
         change = f"{row['change'].replace('_', ' ')} by {row['by']}"
         say(escape(f"{short_clock(row['at'])}  {change}  {row['text'] or ''}".rstrip()))

@@ -1,5 +1,6 @@
 """A job put into sentences: where it stands, why, how long still, what was promised."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -60,6 +61,13 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def plain(value: Any) -> str:  # noqa: ANN401 - evidence is whatever JSON can say
+    """Show a piece of evidence: words as they are, several after each other, all else as JSON has it."""
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def headline(job: Job) -> str:
     """Say in a sentence which job it is and where it stands."""
     name = f"Job {job['id']} ({job['kind']}" + (f", reference {job['reference']})" if job.get("reference") else ")")
@@ -74,7 +82,9 @@ def sentences(job: Job) -> Iterator[str]:
     if cause:
         yield f"Why: {cause['message']} [{cause['code']}, seen at {clock(cause['observed_at'])}]"
         if cause.get("evidence"):
-            yield "Evidence: " + ", ".join(f"{name} = {value}" for name, value in cause["evidence"].items()) + "."
+            yield (
+                "Evidence: " + ", ".join(f"{name} = {plain(value)}" for name, value in cause["evidence"].items()) + "."
+            )
         if cause.get("next_update_by"):
             by = clock(cause["next_update_by"])
             yield f"You hear of it again by {by}: it has changed by then, or you are told why not."

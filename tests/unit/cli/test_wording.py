@@ -62,3 +62,10 @@ def test_a_time_of_day_names_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_sentence_leaves_the_names_in_it_as_they_are() -> None:
     (said,) = [one for one in sentences(job()) if "ubmitted" in one]
     assert said == f"Submitted {clock(AT)}."
+
+
+def test_evidence_is_shown_as_people_and_programs_write_it() -> None:
+    cause = {"code": "no_worker", "message": "None runs.", "observed_at": AT, "next_update_by": None}
+    evidence = {"lanes": ["a", "b"], "overdue": False, "error": {"code": "x"}, "reason": "The disks"}
+    (said,) = [one for one in sentences(job(cause={**cause, "evidence": evidence})) if "Evidence" in one]
+    assert said == 'Evidence: lanes = a, b, overdue = false, error = {"code": "x"}, reason = The disks.'
