@@ -131,7 +131,10 @@ def why(
     if as_json:
         emit({**{name: job.get(name) for name in _OF_WHY}, "causes": told["causes"], "account": told["account"]})
         return
-    for sentence in (*sentences({**job, "artifacts": (), "result": None}), *causes_told(told)):
+    for sentence in (
+        *sentences({**job, "artifacts": (), "result": None}),
+        *causes_told(told, shown=job["cause"] is not None),
+    ):
         say(escape(sentence))
     say(account_told(told["account"]))
     OUT.print(totals_table(told["account"]["totals"]))

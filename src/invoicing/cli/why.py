@@ -13,10 +13,15 @@ _LATEST = 12
 """Intervals that are shown one by one."""
 
 
-def causes_told(told: Mapping[str, Any]) -> Iterator[str]:
-    """Say what happens next and who can act, and what holds beside the first cause."""
+def causes_told(told: Mapping[str, Any], *, shown: bool = True) -> Iterator[str]:
+    """Say what happens next and who can act, and what holds beside the first cause.
+
+    The first itself is said unless the job shows it, which a finished one does not.
+    """
     first, *others = told["causes"] or [None]
     if first is not None:
+        if not shown:
+            yield f"Why: {first['message']} [{first['code']}]"
         yield f"Next: {first['next']}"
         yield f"Who can act: {first['who']}"
     for cause in others:

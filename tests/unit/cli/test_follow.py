@@ -10,8 +10,9 @@ from invoicing.cli import follow
 
 @pytest.mark.parametrize("name", ["march [draft]", "[/]"])
 def test_a_reference_is_shown_as_it_is(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Console(file=io.StringIO(), width=100, force_terminal=True, color_system=None)
+    written = io.StringIO()
+    terminal = Console(file=written, width=100, force_terminal=True, color_system=None)
     monkeypatch.setattr(follow, "OUT", terminal)
     with follow.Bars([(name, "1")]) as bars:
         bars.changed("1", {"state": "succeeded", "finished_at": "2026-11-22T12:00:00Z"})
-    assert f"{name} succeeded" in terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{name} succeeded" in written.getvalue()

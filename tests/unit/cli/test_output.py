@@ -17,12 +17,11 @@ def shown(monkeypatch: pytest.MonkeyPatch, width: int) -> tuple[list[str], str]:
     for column in ("id", "state", "kind", "what"):
         table.add_column(column, no_wrap=column != "what")
     table.add_row(ID, "[green]succeeded[/]", "invoice.issue", "some words that may stand below each other")
-    consoles = [Console(file=io.StringIO(), width=width) for _ in range(2)]
-    monkeypatch.setattr(output, "OUT", consoles[0])
-    monkeypatch.setattr(output, "ERRORS", consoles[1])
+    written, beside = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(output, "OUT", Console(file=written, width=width))
+    monkeypatch.setattr(output, "ERRORS", Console(file=beside, width=width))
     output.show_table(table, spare=("kind", "what"))
-    told = [console.file.getvalue() for console in consoles]  # type: ignore[attr-defined]
-    return [line.rstrip() for line in told[0].splitlines()], told[1]
+    return [line.rstrip() for line in written.getvalue().splitlines()], beside.getvalue()
 
 
 def test_a_table_that_fits_shows_all(monkeypatch: pytest.MonkeyPatch) -> None:
