@@ -39,6 +39,8 @@ _FORMS = {
 }
 """What patterns ask for, in words; of others the pattern itself is shown."""
 
+_A_MAIL = "This must be a mail address, such as billing@example.com."
+
 _REMEDIES = {
     "missing": "Add the field.",
     "extra_forbidden": "Remove the field, or correct its name.",
@@ -78,7 +80,9 @@ def _finding(details: ErrorDetails, base: str, first_index: int, tags: int) -> F
 
 def _form(details: ErrorDetails) -> str | None:
     pattern = details.get("ctx", {}).get("pattern")
-    return None if pattern is None else _FORMS.get(pattern, f"This must have the form {pattern}")
+    if pattern is None:
+        return None
+    return _A_MAIL if "@" in pattern else _FORMS.get(pattern, f"This must have the form {pattern}")
 
 
 def _sentence(message: str) -> str:

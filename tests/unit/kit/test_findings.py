@@ -13,6 +13,7 @@ from invoicing.kit.findings import findings_of
     [
         (r"^[^\x00]*[^\s\x00][^\x00]*$", " ", "The text is blank."),
         (r"^[A-Z]{3}$", "eur", "This must be three capital letters, such as EUR."),
+        (r"^[a-z]+@[a-z.]+$", "acme", "This must be a mail address, such as billing@example.com."),
         (r"^[0-9]+$", "x", "This must have the form ^[0-9]+$"),
     ],
 )
