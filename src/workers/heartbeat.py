@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,8 +23,38 @@ LEASE = timedelta(seconds=10)
 """So many beats long, however long it is set to be: a worker may miss four, as through a restart of PostgreSQL, before
 its jobs are given to another."""
 
+_OVERSLEPT = 2
+"""Who sleeps for so many beats instead of one was stopped, or had no processor."""
+
 Attempts = Mapping[tuple[UUID, int], bool]
 """Attempts that a worker still has, each with whether cancelling was asked for."""
+
+
+class LoopSigns:
+    """When an event loop was last seen to run, by a thread beside it that looks every so often (seconds)."""
+
+    def __init__(self, every_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Take it as seen just now."""
+        self._every_s = every_s
+        self._clock = clock
+        self._seen = clock()
+
+    def seen(self) -> None:
+        """Note that it runs."""
+        self._seen = self._clock()
+
+    @contextlib.contextmanager
+    def asleep(self) -> Iterator[None]:
+        """Sleep until the next look; who wakes far too late stood still with the whole process, not with its loop."""
+        began = self._clock()
+        yield
+        if self._clock() - began > _OVERSLEPT * self._every_s:
+            self.seen()
+
+    @property
+    def silent_for(self) -> timedelta:
+        """How much longer than it takes to look it has not been seen."""
+        return timedelta(seconds=max(0.0, self._clock() - self._seen - self._every_s))
 
 
 class Heartbeat:
@@ -56,7 +86,7 @@ class Heartbeat:
         self._every_s = lease.total_seconds() / BEATS
         self._lease = lease
         self._loop = asyncio.get_running_loop()
-        self._loop_beat = time.monotonic()
+        self._signs = LoopSigns(self._every_s)
         self.beats: Counter[str] = Counter()
         """How many beats were written so far, and how many were not."""
         self.renewed = 0
@@ -85,7 +115,7 @@ class Heartbeat:
         engine = make_engine(self._url, pool_size=1, overflow=0, name="invoicing-heartbeat")
         try:
             while not self._ended.is_set():
-                self._in_loop(self._beat_of_loop)
+                self._in_loop(self._signs.seen)
                 try:
                     async with asyncio.timeout(self._lease.total_seconds() / 2), engine.begin() as session:
                         await self._beat(session)
@@ -97,14 +127,14 @@ class Heartbeat:
                     log.exception("no heartbeat", extra={"action": "heartbeat.failed"})
                 else:
                     self.beats["done"] += 1
-                await asyncio.to_thread(self._ended.wait, self._every_s)
+                with self._signs.asleep():
+                    await asyncio.to_thread(self._ended.wait, self._every_s)
         finally:
             await engine.dispose()
 
     async def _beat(self, session: Session) -> None:
-        silent = timedelta(seconds=max(0.0, time.monotonic() - self._loop_beat - self._every_s))
         slots = self._agreed(await all_policies(session))
-        if not await lanes.beat(session, self._worker_id, silent, stopping=self._stopping, slots=slots):
+        if not await lanes.beat(session, self._worker_id, self._signs.silent_for, stopping=self._stopping, slots=slots):
             await self._register(session)
         asked = self._running()
         held = await ledger.renew(await driver(session), self._worker_id, asked, self._lease)
@@ -114,6 +144,3 @@ class Heartbeat:
     def _in_loop(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the worker is ending
             self._loop.call_soon_threadsafe(call)
-
-    def _beat_of_loop(self) -> None:
-        self._loop_beat = time.monotonic()

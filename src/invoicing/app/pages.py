@@ -12,11 +12,12 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'
 
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0 auto; max-width: 60rem; padding: 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; overflow-wrap: anywhere; }
+body { margin: 0 auto; max-width: 60rem; padding: 1rem; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.1rem; margin: 2rem 0 .3rem; }
 code, pre { font: .9rem/1.4 ui-monospace, monospace; }
 pre { overflow-x: auto; padding: .8rem; border: 1px solid #8886; border-radius: .4rem; }
 .method { font-weight: 700; color: #1b5e9a; } @media (prefers-color-scheme: dark) { .method { color: #7bb8ee; } }
+nav ul { padding-left: 1.2rem; }
 table { border-collapse: collapse; width: 100%; } td { border-top: 1px solid #8886; padding: .3rem .6rem .3rem 0;
 vertical-align: top; } nav li { margin: .15rem 0; } a { color: inherit; }
 """

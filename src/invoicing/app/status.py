@@ -204,7 +204,7 @@ def _parts(told: dict[str, Any], words: Any) -> Iterator[str]:  # noqa: ANN401 -
 def _lasting(one: dict[str, Any], words: Any) -> str:  # noqa: ANN401 - a mapping of words
     known = one["estimate"] is not None
     until = words["estimate"].format(at=_when(one["estimate"])) if known else words["open_end"]
-    return f"{words['since'].format(at=_when(one['since']))}; {until}"
+    return str(words["since"].format(at=_when(one["since"]), until=until))
 
 
 def _list(heading: str, items: Sequence[tuple[str, str]], none: str) -> Iterator[str]:

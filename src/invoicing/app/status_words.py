@@ -19,7 +19,7 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "unknown": "not known at the moment",
             "incidents": "Disruptions now",
             "none": "None.",
-            "since": "Since {at}",
+            "since": "Since {at}; {until}",
             "estimate": "should be over by {at}",
             "open_end": "nobody can say yet when it is over",
             "maintenance": "Planned maintenance",
@@ -42,7 +42,7 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "unknown": "zurzeit nicht bekannt",
             "incidents": "Störungen jetzt",
             "none": "Keine.",
-            "since": "Seit {at}",
+            "since": "Seit {at}; {until}",
             "estimate": "voraussichtlich behoben bis {at}",
             "open_end": "wann sie behoben ist, kann noch niemand sagen",
             "maintenance": "Geplante Wartung",
@@ -61,17 +61,17 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "large": "大型任务",
             "normal": "正常",
             "slow": "比平时慢",
-            "held_up": "受阻: 部分或全部没有开始处理",
+            "held_up": "受阻：部分或全部没有开始处理",  # noqa: RUF001 - the same
             "unknown": "目前不清楚",
             "incidents": "当前故障",
             "none": "无。",
-            "since": "自 {at} 起",
+            "since": "自 {at} 起；{until}",  # noqa: RUF001 - Chinese marks
             "estimate": "预计 {at} 前恢复",
             "open_end": "尚不清楚何时恢复",
             "maintenance": "计划维护",
             "from_until": "{begins} 至 {ends}",
             "history": "最近 30 天的故障",
-            "lasted": "{at}, 持续 {minutes} 分钟",
+            "lasted": "{at}，持续 {minutes} 分钟",  # noqa: RUF001 - the same
             "observed": "截至 {at}",
         },
     }

@@ -11,7 +11,7 @@ from invoicing.cli.durations import a_duration, a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say
-from invoicing.cli.wording import clock
+from invoicing.cli.wording import clock, short_clock
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="The job's whole id.")]
 Reason = Annotated[str, typer.Option(help="Why: it goes on the audit; customers do not see it.")]
@@ -237,6 +237,8 @@ def _standing(standing: Answer) -> str:
     if position:
         words.append(f"{position['ahead']} ahead")
     if eta:
-        words.append(f"done about {clock(eta['likely'])} ({clock(eta['earliest'])} to {clock(eta['latest'])})")
+        words.append(
+            f"done about {clock(eta['likely'])} ({short_clock(eta['earliest'])} to {short_clock(eta['latest'])})"
+        )
     words.append(f"promised by {clock(standing['promise_due'])}")
     return ", ".join(words)

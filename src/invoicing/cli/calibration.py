@@ -49,8 +49,8 @@ def calibration(
     else:
         OUT.print(scores_table(found) if found["items"] else "No foreseen job ended in that time.")
         say(
-            f"From {found['since']} to {found['until']}; {found['confidence']:.0%} should be held. {found['going_on']} "
-            f"foreseen jobs go on, {found['overdue']} of them longer than they were told."
+            f"From {found['since']} to {found['until']}; {found['confidence']:.0%} should be held. "
+            f"{_going_on(found['going_on'])}, {found['overdue']} of them longer than they were told."
         )
 
 
@@ -72,6 +72,10 @@ def scores_table(found: Answer) -> Table:
             _percent(one["share_called_slow"]),
         )
     return table
+
+
+def _going_on(jobs: int) -> str:
+    return "1 foreseen job goes on" if jobs == 1 else f"{jobs} foreseen jobs go on"
 
 
 def _percent(share: float | None) -> str:

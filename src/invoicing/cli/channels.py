@@ -13,7 +13,7 @@ from invoicing.cli.client import reach
 from invoicing.cli.deliveries import SHORT, last, meant, show, status, tell_sent
 from invoicing.cli.faults import REFUSED, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import ERRORS, OUT, emit, say
+from invoicing.cli.output import ERRORS, emit, say, show_table
 
 Channel = Annotated[
     str, typer.Argument(metavar="CHANNEL", help="Its name, its id, or the end of its id, as `channels list` shows it.")
@@ -60,7 +60,7 @@ def list_channels(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None
     for one in found["items"]:
         words = one["name"], one["kind"], one["target"], one["least_severity"], status(one)
         table.add_row(one["id"][-SHORT:], *map(escape, words))
-    OUT.print(table)
+    show_table(table, spare=("kind", "from"))
 
 
 def add(

@@ -98,7 +98,7 @@ async def _workers(session: Session) -> Finding:
     if not serving:
         return Finding("workers", BROKEN, "none serves the lanes: nothing is carried out", "Start `invoicing worker`.")
     slots = sum(one.slots for one in serving)
-    seen = f"{len(serving)} serve the lanes, {slots} slots"
+    seen = f"{'1 serves' if len(serving) == 1 else f'{len(serving)} serve'} the lanes, {slots} slots"
     blocked = [one for one in serving if one.beat_at - one.loop_beat_at > timedelta(seconds=10)]
     if blocked:
         pids = ", ".join(str(one.pid) for one in blocked)

@@ -11,7 +11,7 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import emit, say, show_table
 from invoicing.cli.wording import clock
 
 Slug = Annotated[str, typer.Argument(metavar="SLUG", help="The customer's name in requests: acme.")]
@@ -40,11 +40,11 @@ def list_customers(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = Non
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("customer", "name", "weight", "may run", "may wait", "paused"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column == "customer")
     for one in found["items"]:
         caps = (str(one[name] or "-") for name in ("max_running", "max_waiting"))
         table.add_row(escape(one["slug"]), escape(one["name"]), f"{one['weight']:g}", *caps, escape(_paused(one)))
-    OUT.print(table)
+    show_table(table, spare=("weight", "may wait", "name"))
 
 
 def show(slug: Slug, *, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_json: AsJson = False) -> None:

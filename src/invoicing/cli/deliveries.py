@@ -7,8 +7,8 @@ from rich.table import Table
 
 from invoicing.cli.client import Answer, Service
 from invoicing.cli.faults import USAGE, Fault
-from invoicing.cli.output import OUT, emit, say
-from invoicing.cli.wording import clock
+from invoicing.cli.output import emit, say, show_table
+from invoicing.cli.wording import clock, short_clock
 
 SHORT = 12
 """How much of an id's end the tables show: its beginning is the time, and much the same for all of one day."""
@@ -45,9 +45,9 @@ def show(rows: Sequence[Answer], about: str) -> None:
         subject = row[f"{about}_id"]
         short = subject[-SHORT:] if subject else "-"
         tries = str(len(row["attempts"]))
-        words = clock(row["created_at"]), row["type"], short, _standing(row), tries, last(row)
+        words = short_clock(row["created_at"]), row["type"], short, _standing(row), tries, last(row)
         table.add_row(row["id"], *map(escape, words))
-    OUT.print(table)
+    show_table(table, spare=("attempts", "written", "type"))
 
 
 def tell_sent(sent: Answer, noun: str, *, as_json: bool) -> None:
@@ -68,4 +68,4 @@ def last(row: Answer) -> str:
 
 def _standing(row: Answer) -> str:
     again = row["next_attempt_at"]
-    return f"waiting, again {clock(again)}" if again else str(row["state"])
+    return f"waiting, again {short_clock(again)}" if again else str(row["state"])

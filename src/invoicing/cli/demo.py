@@ -24,7 +24,7 @@ from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import ERRORS, OUT, emit, say
 from invoicing.cli.ports import answers
 from invoicing.cli.run_file import RunFile
-from invoicing.cli.wording import clock, moment, sentences, span
+from invoicing.cli.wording import moment, sentences, short_clock, span
 from invoicing.kit.clock import now
 from invoicing.kit.ids import new_id
 
@@ -171,7 +171,7 @@ def _conclude(seen: Sequence[Seen], ended: Sequence[Answer], *, overtook: bool) 
     ):
         table.add_column(column, justify="right" if column in {"lines", "seconds", "payable"} else "left")
     for one in seen:
-        times = clock(one.submitted_at), clock(one.started_at), clock(one.finished_at)
+        times = short_clock(one.submitted_at), short_clock(one.started_at), short_clock(one.finished_at)
         took = "-" if one.seconds is None else f"{one.seconds:.1f}"
         files = f"{len(one.downloads)}, {sum(one.downloads.values()) / 1e6:.1f} MB"
         result = one.state, one.number or "-", f"{one.payable} EUR" if one.payable else "-", files

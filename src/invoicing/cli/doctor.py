@@ -50,8 +50,8 @@ def _show(found: Sequence[Finding]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("check", no_wrap=True)
     table.add_column("", no_wrap=True)
-    table.add_column("seen")
-    table.add_column("what to do")
+    table.add_column("seen", overflow="fold")
+    table.add_column("what to do", overflow="fold")
     for one in found:
         table.add_row(one.check, _SIGNS[one.condition], escape(one.seen), escape(one.remedy))
     OUT.print(table)

@@ -87,7 +87,9 @@ class Bars:
             console=OUT,
             expand=True,
         )
-        self._tasks = {job_id: self._bars.add_task(title, total=None, state="", far="") for title, job_id in jobs}
+        self._tasks = {
+            job_id: self._bars.add_task(escape(title), total=None, state="", far="") for title, job_id in jobs
+        }
         self._titles = {job_id: title for title, job_id in jobs}
         self._says: dict[str, str] = {}
         self._live = Live(get_renderable=self._draw, console=OUT, refresh_per_second=8)

@@ -6,8 +6,8 @@ from rich.table import Table
 
 from invoicing.cli.client import Answer, reach
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
-from invoicing.cli.wording import clock
+from invoicing.cli.output import emit, say, show_table
+from invoicing.cli.wording import short_clock
 
 _MOST = 200
 
@@ -32,18 +32,18 @@ def holds(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_jso
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("job", "customer", "kind", "reference", "owner", "why", "since", "due"):
-        table.add_column(column, overflow="fold" if column == "job" else "ellipsis")
+        table.add_column(column, no_wrap=column not in {"owner", "why"})
     for one in found["items"]:
         table.add_row(*map(escape, _words(one)), style="red" if one["overdue"] else None)
-    OUT.print(table)
+    show_table(table, spare=("kind", "customer", "since", "owner"))
     if found["next_page_token"]:
         say(f"These are the first {_MOST}.")
 
 
 def _words(one: Answer) -> tuple[str, ...]:
-    due = f"{clock(one['due'])}, overdue" if one["overdue"] else clock(one["due"])
+    due = f"{short_clock(one['due'])}, overdue" if one["overdue"] else short_clock(one["due"])
     of = (one["job_id"], one["customer"], one["kind"], one["reference"] or "-", one["owner"] or one["by"])
-    return (*of, _why(one), clock(one["since"]), due)
+    return (*of, _why(one), short_clock(one["since"]), due)
 
 
 def _why(one: Answer) -> str:

@@ -11,8 +11,8 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_time, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
-from invoicing.cli.wording import clock, moment, span
+from invoicing.cli.output import emit, say, show_table
+from invoicing.cli.wording import clock, counted, moment, plain, short_clock, span
 
 IncidentId = Annotated[str, typer.Argument(metavar="ID", help="The incident's whole id.")]
 Text = Annotated[str | None, typer.Option(help="What our staff read of it; customers do not.")]
@@ -20,6 +20,9 @@ Needed = Annotated[str, typer.Option("--text", help="What our staff read of it; 
 
 _MOST_JOBS = 5
 """Jobs that are named where people read."""
+
+_OPEN = {"state": "open,acknowledged", "severity": None, "cause": None}
+"""What is asked for unless something else is."""
 
 _COLOURS = {"S1": "bold red", "S2": "red", "S3": "yellow", "S4": "cyan"}
 
@@ -70,14 +73,14 @@ def list_incidents(
         emit(found)
         return
     if not found["items"]:
-        say("There is no such incident.")
+        say("No incident is open." if wanted == _OPEN else "There are no such incidents.")
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("", "incident", "state", "what", "jobs", "customers", "missed", "for", "expected"):
         table.add_column(column, no_wrap=column != "what")
     for one in found["items"]:
         table.add_row(*_row(one))
-    OUT.print(table)
+    show_table(table, spare=("expected", "customers", "missed", "for"))
 
 
 def show(
@@ -231,7 +234,7 @@ def _row(one: Answer) -> tuple[str, ...]:
         str(blast["customers"]),
         str(blast["promises_missed"]),
         span((ended - moment(one["since"])).total_seconds()),
-        clock(one["estimate"]["at"]) if one["estimate"] else "-",
+        short_clock(one["estimate"]["at"]) if one["estimate"] else "-",
     )
 
 
@@ -254,7 +257,7 @@ def _tell(one: Answer) -> None:
         say(escape(f"in the hands of {one['assignee']}"))
     if one["resolves_at"]:
         say(f"its cause is not seen since {clock(one['quiet_since'])}; over by itself at {clock(one['resolves_at'])}")
-    say(f"touches {more}{blast['jobs']} jobs of {blast['customers']} customers")
+    say(f"touches {more}{counted(blast['jobs'], 'job')} of {counted(blast['customers'], 'customer')}")
     say(f"promises: {blast['promises_missed']} missed, {blast['promises_at_risk']} at risk")
     if blast["money"]:
         least = "at least " if blast["money_at_least"] else ""
@@ -263,13 +266,10 @@ def _tell(one: Answer) -> None:
         _tell_members(one["members"])
     _tell_called(one["escalation"])
     for name, value in one["evidence"].items():
-        say(escape(f"  {name}: {value}"))
+        say(escape(f"  {name}: {plain(value)}"))
     for row in one["timeline"]:
-        say(
-            escape(
-                f"{clock(row['at'])}  {row['change'].replace('_', ' ')} by {row['by']}  {row['text'] or ''}".rstrip()
-            )
-        )
+        change = f"{row['change'].replace('_', ' ')} by {row['by']}"
+        say(escape(f"{short_clock(row['at'])}  {change}  {row['text'] or ''}".rstrip()))
     say(escape(f"\n{one['runbook']}"))
 
 

@@ -10,16 +10,18 @@ from rich.table import Table
 
 from invoicing.cli import acts, estimate, submit
 from invoicing.cli.client import Answer, Service, reach
-from invoicing.cli.durations import duration
+from invoicing.cli.durations import a_time, duration
 from invoicing.cli.faults import REFUSED, USAGE, Fault
 from invoicing.cli.follow import follow_all
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import OUT, emit, say, show_table
 from invoicing.cli.why import account_told, causes_told, intervals_told, totals_table
-from invoicing.cli.wording import COLOURS, at_the_end, clock, headline, progress_text, sentences
+from invoicing.cli.wording import COLOURS, at_the_end, headline, progress_text, sentences, short_clock
 
 STATES = ("in_review", "queued", "running", "retrying", "succeeded", "dead", "cancelled")
 _PAGE = 200
+_EVERY = 1_000_000
+"""More events than a job has."""
 _OF_WHY = ("id", "state", "lane", "progress", "cause", "position", "eta", "normal", "promise", "incident", "error")
 Language = Annotated[
     str | None, typer.Option(metavar="CODE", help="The language of its causes, such as de or zh; else English.")
@@ -70,11 +72,13 @@ def list_jobs(
         "since": _since(since),
     }
     with reach(home, url, key) as service:
-        found = _pages(service, filters, limit)
+        found = _pages(service, "/v1/jobs", filters, limit)
     if as_json:
         emit({"items": found})
+    elif found:
+        show_table(_table(found), spare=("ended", "lane", "kind"))
     else:
-        OUT.print(_table(found) if found else "No such jobs.")
+        say("There are no such jobs.")
 
 
 def show(
@@ -94,7 +98,7 @@ def show(
         if language is not None:
             service.speak(language)
         job = _job(service, job_id)
-        events = service.get(f"/v1/jobs/{job['id']}/events", page_size=_PAGE)["items"]
+        events = _pages(service, f"/v1/jobs/{job['id']}/events", {}, _EVERY)
     if as_json:
         emit({**job, "events": events})
         return
@@ -103,7 +107,7 @@ def show(
     for event in events:
         plain = {name: value for name, value in event["data"].items() if isinstance(value, str | int | float)}
         data = ", ".join(f"{name} {value}" for name, value in plain.items())
-        say(escape(f"  {clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
+        say(escape(f"  {short_clock(event['at'])} {event['event'].replace('_', ' ')} {data}".rstrip()))
 
 
 def why(
@@ -127,7 +131,10 @@ def why(
     if as_json:
         emit({**{name: job.get(name) for name in _OF_WHY}, "causes": told["causes"], "account": told["account"]})
         return
-    for sentence in (*sentences({**job, "artifacts": (), "result": None}), *causes_told(told)):
+    for sentence in (
+        *sentences({**job, "artifacts": (), "result": None}),
+        *causes_told(told, shown=job["cause"] is not None),
+    ):
         say(escape(sentence))
     say(account_told(told["account"]))
     OUT.print(totals_table(told["account"]["totals"]))
@@ -182,11 +189,11 @@ def _job(service: Service, job_id: str) -> Answer:
     return service.get(f"/v1/jobs/{found[0]['id']}")
 
 
-def _pages(service: Service, filters: dict[str, Any], limit: int) -> list[Answer]:
+def _pages(service: Service, path: str, filters: dict[str, Any], limit: int) -> list[Answer]:
     found: list[Answer] = []
     token: str | None = None
     while len(found) < limit:
-        page = service.get("/v1/jobs", **filters, page_size=min(_PAGE, limit - len(found)), page_token=token)
+        page = service.get(path, **filters, page_size=min(_PAGE, limit - len(found)), page_token=token)
         found += page["items"]
         token = page["next_page_token"]
         if token is None:
@@ -198,9 +205,7 @@ def _since(text: str | None) -> str | None:
     if text is None:
         return None
     spoken = duration(text)
-    if spoken is None:
-        return text
-    return (datetime.now(UTC) - spoken).isoformat()
+    return (a_time("--since", text) if spoken is None else datetime.now(UTC) - spoken).isoformat()
 
 
 def _table(jobs: Sequence[Answer]) -> Table:
@@ -210,7 +215,7 @@ def _table(jobs: Sequence[Answer]) -> Table:
     for job in jobs:
         lane = f"{job['lane']['priority']}-{job['lane']['size']}"
         state = f"[{COLOURS.get(job['state'], 'default')}]{job['state'].replace('_', ' ')}[/]"
-        times = clock(job["submitted_at"]), clock(job["finished_at"])
+        times = short_clock(job["submitted_at"]), short_clock(job["finished_at"])
         words = job["id"][-12:], state, job["kind"], escape(job["reference"] or "-"), lane, *times, progress_text(job)
         table.add_row(*words)
     return table

@@ -14,7 +14,7 @@ from invoicing.cli.database import database_of, in_transaction
 from invoicing.cli.durations import a_duration
 from invoicing.cli.faults import Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home
-from invoicing.cli.output import ERRORS, OUT, emit, say
+from invoicing.cli.output import ERRORS, emit, say, show_table
 from invoicing.cli.wording import span
 from invoicing.customers import service as customers
 from invoicing.customers.model import KeyRecord, Role
@@ -74,7 +74,7 @@ def list_keys(*, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
         created = f"{one.created_at.astimezone():%Y-%m-%d}"
         words = str(one.id), one.hint, one.role, one.customer or "-", escape(one.label), created, _condition(one)
         table.add_row(*words)
-    OUT.print(table)
+    show_table(table, spare=("created", "id"))
 
 
 def revoke(
@@ -115,7 +115,7 @@ def _meant(text: str, known: Sequence[KeyRecord]) -> KeyRecord:
 
 def _condition(one: KeyRecord) -> str:
     if one.revoked_at is not None:
-        return f"revoked {one.revoked_at.astimezone():%Y-%m-%d %H:%M}"
+        return f"revoked {one.revoked_at.astimezone():%Y-%m-%d %H:%M %Z}"
     if one.expires_at is None:
         return "works"
-    return f"{'expired' if one.expires_at <= now() else 'works until'} {one.expires_at.astimezone():%Y-%m-%d %H:%M}"
+    return f"{'expired' if one.expires_at <= now() else 'works until'} {one.expires_at.astimezone():%Y-%m-%d %H:%M %Z}"

@@ -11,7 +11,7 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import OUT, emit, say, show_table
 from invoicing.cli.wording import clock, moment, span
 
 Lane = Annotated[str, typer.Argument(metavar="LANE", help="As `invoicing lanes list` names it: normal-large.")]
@@ -59,7 +59,7 @@ def list_lanes(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, a
         numbers = [str(lane[name]) for name in ("running", "slots", "workers")]
         waits = [str(lane["waiting"]), work, oldest]
         table.add_row(lane["name"], *waits, *numbers, rate, done, escape(_paused(lane)))
-    OUT.print(table)
+    show_table(table, spare=("per s", "work", "slots", "workers"))
 
 
 def pause(
@@ -110,12 +110,12 @@ def workers(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, as_j
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("worker", "host", "pid", "build", "condition", "slots", "running"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column, no_wrap=column != "running")
     for one in found["items"]:
         runs = " ".join(job[-12:] for job in one["running"]) or "-"
         words = one["id"][-12:], one["host"], str(one["pid"]), one["build"], _condition(one), str(one["slots"]), runs
         table.add_row(*words)
-    OUT.print(table)
+    show_table(table, spare=("build", "pid", "host"))
 
 
 def _condition(worker: Answer) -> str:

@@ -10,7 +10,7 @@ from rich.table import Table
 from invoicing.cli.client import reach
 from invoicing.cli.deliveries import SHORT, meant, show, status, tell_sent
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
+from invoicing.cli.output import emit, say, show_table
 from invoicing.outbox.letters import Language
 from invoicing.outbox.model import WebhookEvent
 
@@ -53,7 +53,7 @@ def list_mails(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None, a
     for one in found["items"]:
         words = one["address"], one["language"], " ".join(one["events"]), status(one)
         table.add_row(one["id"][-SHORT:], *map(escape, words))
-    OUT.print(table)
+    show_table(table, spare=("language",))
 
 
 def add(

@@ -12,8 +12,8 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
-from invoicing.cli.wording import clock
+from invoicing.cli.output import OUT, emit, say, show_table
+from invoicing.cli.wording import clock, counted, short_clock
 
 _ALL_LANES = 12
 
@@ -54,10 +54,10 @@ def list_windows(
     for column in ("lanes", "reason"):
         table.add_column(column)
     for one in found["items"]:
-        times = clock(one["from"]), clock(one["until"])
+        times = short_clock(one["from"]), short_clock(one["until"])
         stage = one["stage"].replace("_", " ")
         table.add_row(one["id"], stage, *times, str(one["shifted"]), _lanes(one), escape(one["reason"]))
-    OUT.print(table)
+    show_table(table, spare=("moved", "stage", "lanes", "until"))
 
 
 def add(
@@ -131,9 +131,9 @@ def _lanes(window: Answer) -> str:
 
 def _tell(planned: Answer) -> None:
     window, would = planned["window"], " would be" if planned["dry_run"] else ""
-    times = f"from {clock(window['from'])} until {clock(window['until'])}"
+    times = f"from {short_clock(window['from'])} until {clock(window['until'])}"
     say(escape(f"Maintenance{would or ' is'} planned {times}, lanes: {_lanes(window)}."))
-    say(f"It{' would touch' if would else ' touches'} {len(planned['touches'])} customers.")
+    say(f"It{' would touch' if would else ' touches'} {counted(len(planned['touches']), 'customer')}.")
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("customer", no_wrap=True)
     for column in ("waiting", "running", "promises"):

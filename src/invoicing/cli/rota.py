@@ -15,8 +15,8 @@ from invoicing.cli.client import Answer, reach
 from invoicing.cli.durations import a_duration, a_time
 from invoicing.cli.faults import REFUSED, USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import OUT, emit, say
-from invoicing.cli.wording import clock
+from invoicing.cli.output import emit, say, show_table
+from invoicing.cli.wording import clock, short_clock
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _CALENDAR = "text/calendar"
@@ -96,7 +96,7 @@ def lint(
         emit(found)
     else:
         for gap in found["items"][:_MOST_SAID]:
-            say(f"nobody from {clock(gap['from'])} until {clock(gap['until'])} ({gap['hours']:g} h)")
+            say(f"nobody from {short_clock(gap['from'])} until {clock(gap['until'])} ({gap['hours']:g} h)")
         if len(found["items"]) > _MOST_SAID:
             say(f"and {len(found['items']) - _MOST_SAID} more (--json lists them)")
         percent = int(found["covered"] * 10_000) / 100
@@ -250,7 +250,7 @@ def _tell(rota: Answer) -> None:
         holidays = f"{shift['holidays']} ({shift['country']})" if shift["country"] else "-"
         people = escape(", ".join(shift["people"]))
         table.add_row(str(shift["level"]), people, hours, days, shift["zone"], holidays)
-    OUT.print(table)
+    show_table(table, spare=("holidays",))
     for line in _rest(rota):
         say(escape(line))
 
@@ -266,7 +266,7 @@ def _rest(rota: Answer) -> Iterator[str]:
 
 def _override(one: Answer) -> str:
     instead = f" for {one['replaces']}" if one["replaces"] else f" beside, level {one['level']}"
-    return f"{one['person']}{instead}, {clock(one['from'])} until {clock(one['until'])}"
+    return f"{one['person']}{instead}, {short_clock(one['from'])} until {clock(one['until'])}"
 
 
 def _called(person: Answer) -> str:

@@ -103,20 +103,18 @@ def _many(service: Service, source: Source) -> Iterator[Answer]:
     """Send the lines in batches, each line with a key made of its content and how often it came before."""
     with _progress(source) as bar:
         task = bar.add_task(escape(source.name), total=source.lines)
-        lines = _keyed(line for line in source.file if line.strip())
-        first = 0
+        lines = _keyed((number, line) for number, line in enumerate(source.file, 1) if line.strip())
         while batch := list(islice(lines, _TOGETHER)):
-            content = b"".join(batch)
+            content = b"".join(line for _, line in batch)
             for answer in service.submit_many(content, hashlib.sha256(content).hexdigest()):
                 bar.advance(task)
-                yield {**answer, "line": first + answer["line"]}
-            first += len(batch)
+                yield {**answer, "line": batch[answer["line"] - 1][0]}
 
 
-def _keyed(lines: Iterator[bytes]) -> Iterator[bytes]:
-    """Give each line an idempotency key of its own, so that a file that grew is safe to send again."""
+def _keyed(lines: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Give each line an idempotency key of its own, so that a file that grew is safe to send again; keep its number."""
     seen: Counter[str] = Counter()
-    for line in lines:
+    for number, line in lines:
         digest = hashlib.sha256(line.strip()).hexdigest()
         seen[digest] += 1
         try:
@@ -124,10 +122,10 @@ def _keyed(lines: Iterator[bytes]) -> Iterator[bytes]:
         except ValueError:
             request = None
         if not isinstance(request, dict):  # the service says what is wrong with it
-            yield line.strip() + b"\n"
+            yield number, line.strip() + b"\n"
             continue
         request.setdefault("idempotency_key", f"{digest}-{seen[digest]}")
-        yield json.dumps(request, ensure_ascii=False).encode() + b"\n"
+        yield number, json.dumps(request, ensure_ascii=False).encode() + b"\n"
 
 
 def _tell(name: str, answer: Answer, *, quiet: bool) -> int:

@@ -10,7 +10,7 @@ from rich.table import Table
 from invoicing.cli.client import Answer, reach
 from invoicing.cli.deliveries import SHORT, meant, show, status, tell_sent
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
-from invoicing.cli.output import ERRORS, OUT, emit, say
+from invoicing.cli.output import ERRORS, emit, say, show_table
 from invoicing.cli.wording import clock
 from invoicing.outbox.model import WebhookEvent
 
@@ -55,7 +55,7 @@ def list_webhooks(*, home: Home = DEFAULT_HOME, url: Url = None, key: Key = None
         events = " ".join(one["events"]) if one["events"] else "all"
         words = one["url"], events, _status(one), one["description"] or "-"
         table.add_row(one["id"][-SHORT:], *map(escape, words))
-    OUT.print(table)
+    show_table(table, spare=("description", "events"))
 
 
 def add(

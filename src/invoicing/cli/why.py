@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from invoicing.cli.wording import clock, span
+from invoicing.cli.wording import clock, short_clock, span
 
 _WIDTH = 40
 _EIGHTHS = " ▏▎▍▌▋▊▉"
@@ -13,10 +13,15 @@ _LATEST = 12
 """Intervals that are shown one by one."""
 
 
-def causes_told(told: Mapping[str, Any]) -> Iterator[str]:
-    """Say what happens next and who can act, and what holds beside the first cause."""
+def causes_told(told: Mapping[str, Any], *, shown: bool = True) -> Iterator[str]:
+    """Say what happens next and who can act, and what holds beside the first cause.
+
+    The first itself is said unless the job shows it, which a finished one does not.
+    """
     first, *others = told["causes"] or [None]
     if first is not None:
+        if not shown:
+            yield f"Why: {first['message']} [{first['code']}]"
         yield f"Next: {first['next']}"
         yield f"Who can act: {first['who']}"
     for cause in others:
@@ -25,7 +30,9 @@ def causes_told(told: Mapping[str, Any]) -> Iterator[str]:
 
 def account_told(account: Mapping[str, Any]) -> str:
     """Say how long the life is that was booked."""
-    return f"Where its {span(account['seconds'])} went, from {clock(account['since'])} to {clock(account['until'])}:"
+    return (
+        f"Where its {span(account['seconds'])} went, from {short_clock(account['since'])} to {clock(account['until'])}:"
+    )
 
 
 def totals_table(totals: Mapping[str, float]) -> Table:
@@ -47,7 +54,7 @@ def intervals_told(account: Mapping[str, Any]) -> Iterator[str]:
     if len(intervals) > _LATEST:
         yield f"  the last {_LATEST} of {len(intervals)}{' or more' if account['earlier'] else ''} stretches:"
     for part in intervals[-_LATEST:]:
-        yield f"  {clock(part['since'])} {_plain(part['cause'])} for {span(part['seconds'])}"
+        yield f"  {short_clock(part['since'])} {_plain(part['cause'])} for {span(part['seconds'])}"
 
 
 def bar(share: float) -> str:

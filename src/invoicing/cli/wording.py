@@ -1,5 +1,6 @@
 """A job put into sentences: where it stands, why, how long still, what was promised."""
 
+import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,7 +34,12 @@ def moment(text: str) -> datetime:
 
 
 def clock(text: str | None) -> str:
-    """Show a time of day in this machine's zone, with the day when it is another."""
+    """Show a time of day in this machine's zone, which it names, with the day when it is another."""
+    return "-" if text is None else f"{short_clock(text)} {moment(text).astimezone():%Z}"
+
+
+def short_clock(text: str | None) -> str:
+    """Show the same without its zone: for tables and timelines, of which every row would repeat it."""
     if text is None:
         return "-"
     at = moment(text).astimezone()
@@ -50,6 +56,18 @@ def span(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
 
 
+def counted(number: int, noun: str) -> str:
+    """Show how many there are of something."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def plain(value: Any) -> str:  # noqa: ANN401 - evidence is whatever JSON can say
+    """Show a piece of evidence: words as they are, several after each other, all else as JSON has it."""
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
 def headline(job: Job) -> str:
     """Say in a sentence which job it is and where it stands."""
     name = f"Job {job['id']} ({job['kind']}" + (f", reference {job['reference']})" if job.get("reference") else ")")
@@ -64,7 +82,9 @@ def sentences(job: Job) -> Iterator[str]:
     if cause:
         yield f"Why: {cause['message']} [{cause['code']}, seen at {clock(cause['observed_at'])}]"
         if cause.get("evidence"):
-            yield "Evidence: " + ", ".join(f"{name} = {value}" for name, value in cause["evidence"].items()) + "."
+            yield (
+                "Evidence: " + ", ".join(f"{name} = {plain(value)}" for name, value in cause["evidence"].items()) + "."
+            )
         if cause.get("next_update_by"):
             by = clock(cause["next_update_by"])
             yield f"You hear of it again by {by}: it has changed by then, or you are told why not."
@@ -92,8 +112,8 @@ def eta_text(eta: Mapping[str, Any] | None, usual: Mapping[str, Any] | None = No
         return "When it will end cannot be said yet: too few similar jobs have ended."
     sure = f", {eta['confidence']:.0%} sure" if eta.get("confidence") is not None else ""
     return (
-        f"Expected to end between {clock(eta['earliest'])} and {clock(eta['latest'])}, most likely at "
-        f"{clock(eta['likely'])} (from {eta['similar_jobs']} similar jobs{sure})."
+        f"Expected to end between {short_clock(eta['earliest'])} and {short_clock(eta['latest'])}, most likely at "
+        f"{clock(eta['likely'])} (from {counted(eta['similar_jobs'], 'similar job')}{sure})."
     )
 
 
@@ -101,7 +121,8 @@ def position_text(position: Mapping[str, Any], lane: Mapping[str, Any]) -> str:
     """Say how many jobs start before it."""
     most = position.get("at_most")
     band = f" ({position['at_least']} to {most} with what may come)" if most is not None else " or more"
-    return f"{position['ahead']} jobs are ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
+    ahead = "1 job is" if position["ahead"] == 1 else f"{position['ahead']} jobs are"
+    return f"{ahead} ahead of it{band} in the lane {lane['priority']}-{lane['size']}."
 
 
 def progress_text(job: Job) -> str:
@@ -114,7 +135,7 @@ def _incident(incident: Mapping[str, Any] | None) -> Iterator[str]:
     if incident:
         until = f"; it should be over by {clock(incident['estimate'])}" if incident["estimate"] else ""
         title = incident["title"].rstrip(".")
-        yield f"An incident of ours touches it since {clock(incident['since'])}: {title}{until}."
+        yield f"An incident of ours that began at {clock(incident['since'])} touches it: {title}{until}."
 
 
 def _how_far(job: Job) -> str:
@@ -129,18 +150,18 @@ def _times(job: Job) -> Iterator[str]:
     if job.get("finished_at"):
         took = (moment(job["finished_at"]) - moment(job["submitted_at"])).total_seconds()
         parts.append(f"ended {clock(job['finished_at'])}, {span(took)} after it was submitted")
-    yield ", ".join(parts).capitalize() + (f" (attempt {job['attempt']})." if job["attempt"] > 1 else ".")
+    said = ", ".join(parts)
+    yield said[0].upper() + said[1:] + (f" (attempt {job['attempt']})." if job["attempt"] > 1 else ".")
 
 
 def _standing(job: Job) -> Iterator[str]:
     normal = job.get("normal") or {}
     if normal.get("p50_s") is not None:
-        yield (
-            f"Normal for its kind and size: half take up to {span(normal['p50_s'])}, nine in ten up to "
-            f"{span(normal['p90_s'])} ({normal['similar_jobs']} similar jobs); this one: {normal['verdict']}."
-        )
+        known = f"{counted(normal['similar_jobs'], 'similar job')}); this one: {normal['verdict']}"
+        half, most = span(normal["p50_s"]), span(normal["p90_s"])
+        yield f"Normal for its kind and size: half take up to {half}, nine in ten up to {most} ({known}."
     elif not _is_over(job):
-        yield f"What is normal for its kind and size is not known yet: {_counted(normal.get('similar_jobs') or 0)}."
+        yield f"What is normal for its kind and size is not known yet: {_ended(normal.get('similar_jobs') or 0)}."
     promise = job.get("promise")
     if promise:
         moved = f" (before: {clock(promise['moved_from'])})" if promise.get("moved_from") else ""
@@ -152,14 +173,14 @@ def _is_over(job: Job) -> bool:
     return job["state"] in {"succeeded", "dead", "cancelled"}
 
 
-def _counted(similar: int) -> str:
+def _ended(similar: int) -> str:
     few = {0: "no similar job has ended", 1: "one similar job has ended"}
     return few.get(similar, f"{similar} similar jobs have ended")
 
 
 def _told(change: Mapping[str, Any]) -> str:
     """Say what was told of a promise."""
-    words = f"  {clock(change['at'])} {change['news'].replace('_', ' ')}, due {clock(change['due'])}"
+    words = f"  {short_clock(change['at'])} {change['news'].replace('_', ' ')}, due {clock(change['due'])}"
     if change.get("expected"):
         words += f", expected by {clock(change['expected']['latest'])}"
     return words + (f": {change['reason']['message']}" if change.get("reason") else ".")

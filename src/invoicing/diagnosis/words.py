@@ -35,7 +35,10 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True)
 class Form:
-    """How a language writes times and figures; a span is written with the two largest units that it has."""
+    """How a language writes times and figures; a span is written with the two largest units that it has.
+
+    `units` are its words for what kinds count their progress in; a kind's other units are shown as the kind says.
+    """
 
     time: str
     decimal_mark: str
@@ -44,6 +47,7 @@ class Form:
     hours: str
     minutes: str
     seconds: str
+    units: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,8 @@ def _plain(name: str, value: Any, form: Form) -> Any:  # noqa: ANN401 - evidence
     """Write a value as the language does; a name that ends in `_s` is a span in seconds."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).strftime(form.time)
+    if name == "unit":
+        return form.units.get(value, value)
     if isinstance(value, str) and name in _AMOUNTS:
         return _marked(f"{Decimal(value):,f}", form)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -49,8 +49,7 @@ def alert_of(incident: Incident, change: Change | None = None, called: Sequence[
 
 
 def _touched(blast: Blast) -> list[str]:
-    more = " or more" if blast.at_least else ""
-    found = [f"It touches {blast.jobs}{more} jobs of {blast.customers}{more} customers."]
+    found = [f"It touches {_counted(blast.jobs, 'job', blast)} of {_counted(blast.customers, 'customer', blast)}."]
     if blast.promises_missed or blast.promises_at_risk:
         found.append(f"Promises missed: {blast.promises_missed}, at risk: {blast.promises_at_risk}.")
     if blast.money:
@@ -60,6 +59,11 @@ def _touched(blast: Blast) -> list[str]:
     return found
 
 
+def _counted(number: int, noun: str, blast: Blast) -> str:
+    many = " or more" if blast.at_least else ""
+    return f"{number}{many} {noun}{'' if number == 1 and not many else 's'}"
+
+
 def _money(blast: Blast) -> list[str]:
     return [f"{blast.money[currency]:f} {currency}" for currency in sorted(blast.money)]
 
@@ -67,7 +71,7 @@ def _money(blast: Blast) -> list[str]:
 def _said(change: Change | None) -> list[str]:
     if change is None or not change.text:
         return []
-    return [f"{change.by}: {change.text}"]
+    return [f"{change.by}: {change.text.rstrip('.')}."]
 
 
 def _first_step(incident: Incident) -> list[str]:

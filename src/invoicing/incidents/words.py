@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from invoicing.diagnosis.words import FALLBACK, Audience
-from invoicing.incidents.model.causes import Cause
+from invoicing.incidents.model.causes import EVERYWHERE, Cause
 from invoicing.incidents.model.incident import Incident
 
 LANGUAGES = Path(__file__).parent / "languages"
@@ -15,7 +15,10 @@ LANGUAGES = Path(__file__).parent / "languages"
 _RUNBOOKS = Path(__file__).parent / "runbooks.md"
 _SECTION = re.compile(r"^## `(\w+)`[^\n]*\n(.*?)(?=^## |\Z)", re.DOTALL | re.MULTILINE)
 
-Names = Mapping[Cause, Mapping[Audience, str]]
+_EVERYWHERE = "everywhere"
+"""Stands beside the audiences for what our staff read where everything is touched."""
+
+Names = Mapping[Cause, Mapping[str, str]]
 
 
 @cache
@@ -27,7 +30,10 @@ def languages() -> Mapping[str, Names]:
 def title(incident: Incident, language: str = FALLBACK, audience: Audience = Audience.CUSTOMER) -> str:
     """Name an incident to a customer or to our staff, in a language there is, else in English."""
     names = languages().get(language) or languages()[FALLBACK]
-    return names[incident.cause][audience].format(scope=incident.scope)
+    words = names[incident.cause]
+    if audience is Audience.STAFF and incident.scope == EVERYWHERE and _EVERYWHERE in words:
+        return words[_EVERYWHERE]
+    return words[audience].format(scope=incident.scope)
 
 
 def title_of(cause: Cause, language: str = FALLBACK) -> str:
@@ -44,4 +50,4 @@ def runbooks() -> Mapping[str, str]:
 
 def _read(file: Path) -> Names:
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    return {Cause(code): {audience: texts[audience] for audience in Audience} for code, texts in content.items()}
+    return {Cause(code): texts for code, texts in content.items()}

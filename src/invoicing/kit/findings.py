@@ -27,6 +27,20 @@ _MESSAGES = {
     "datetime_parsing": "This must be a time in RFC 3339, such as 2026-11-22T09:00:00Z.",
     "timezone_aware": "The time needs its offset from UTC, such as Z.",
 }
+_FORMS = {
+    r"^[^\x00]*[^\s\x00][^\x00]*$": "The text is blank.",
+    r"^[^\x00-\x1f\x7f]+$": "The text holds a line break or another control character.",
+    r"^[A-Z]{2}$": "This must be two capital letters, such as DE.",
+    r"^[A-Z]{3}$": "This must be three capital letters, such as EUR.",
+    r"^[a-z0-9][a-z0-9-]{0,62}$": "This must be small letters, digits and hyphens, such as acme-2.",
+    r"^[A-Za-z0-9]{32}$": "This must be 32 letters and digits.",
+    r"^https?://[!-~]+$": "This must be a URL that begins with https://, without blanks.",
+    r"^([01]\d|2[0-3]):[0-5]\d$": "This must be a time of day, such as 09:00.",
+}
+"""What patterns ask for, in words; of others the pattern itself is shown."""
+
+_A_MAIL = "This must be a mail address, such as billing@example.com."
+
 _REMEDIES = {
     "missing": "Add the field.",
     "extra_forbidden": "Remove the field, or correct its name.",
@@ -59,9 +73,16 @@ def _finding(details: ErrorDetails, base: str, first_index: int, tags: int) -> F
     return Finding(
         code=kind,
         field=base + pointer(place),
-        message=_MESSAGES.get(kind, _sentence(details["msg"])),
+        message=_MESSAGES.get(kind) or _form(details) or _sentence(details["msg"]),
         remedy=_REMEDIES.get(kind, "Correct the value."),
     )
+
+
+def _form(details: ErrorDetails) -> str | None:
+    pattern = details.get("ctx", {}).get("pattern")
+    if pattern is None:
+        return None
+    return _A_MAIL if "@" in pattern else _FORMS.get(pattern, f"This must have the form {pattern}")
 
 
 def _sentence(message: str) -> str:

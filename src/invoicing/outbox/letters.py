@@ -59,6 +59,7 @@ _ENGLISH: Words = MappingProxyType(
         "maintenance.meanwhile": "Jobs that wait then keep their places and go on by themselves afterwards.",
         "other": "News of {job}",
         "job": "Your job {name}",
+        "decimal_mark": ".",
         "number": "Number: {number}, payable {payable} {currency}",
         "why": "Why: {message}",
         "remedy": "What to do: {remedy}",
@@ -103,6 +104,7 @@ _GERMAN: Words = MappingProxyType(
         "maintenance.meanwhile": "Aufträge, die dann warten, behalten ihren Platz und gehen danach von selbst weiter.",
         "other": "Neues zu {job}",
         "job": "Ihr Auftrag {name}",
+        "decimal_mark": ",",
         "number": "Nummer: {number}, zu zahlen {payable} {currency}",
         "why": "Grund: {message}",
         "remedy": "Abhilfe: {remedy}",
@@ -210,7 +212,9 @@ def _of_job(data: Mapping[str, Any], words: Words) -> list[str]:
     lines = []
     result, error = data.get("result") or {}, data.get("error") or {}
     if result.keys() >= _NUMBERED:
-        lines.append(words["number"].format(**{name: _line(result[name]) for name in _NUMBERED}))
+        numbered = {name: _line(result[name]) for name in _NUMBERED}
+        numbered["payable"] = numbered["payable"].replace(".", words["decimal_mark"])
+        lines.append(words["number"].format(**numbered))
     if error.get("message"):
         lines.append(words["why"].format(message=_line(error["message"])))
     if error.get("remedy"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,31 @@ async def test_a_job_is_shown_in_the_language_asked_for(service: Any, capsys: py
     assert "Für diese Art von Warteschlange läuft zurzeit keine Verarbeitung." in capsys.readouterr().out
     assert await run(service, service.acme, "jobs", "show", job["id"], "--language", "Deutsch, bitte") == 2
     assert "names no language" in capsys.readouterr().err
+
+
+async def test_lines_are_called_by_their_number_in_the_file(
+    service: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "jobs.ndjson"
+    good = json.dumps({"kind": "drill", "payload": {}})
+    file.write_text(f"{good}\n\nno JSON\n\n{good}\n")
+    assert await run(service, service.acme, "jobs", "submit", str(file)) == 1
+    told = capsys.readouterr()
+    assert [line.split(":")[0].split(", ")[1] for line in told.out.splitlines()] == ["line 1", "line 5"]
+    assert f"{file}, line 3: The body is not valid JSON" in told.err
+
+
+async def test_no_incident_is_no_mistake_of_whoever_asks(service: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(service, service.ops, "incidents") == 0
+    assert capsys.readouterr().out == "No incident is open.\n"
+    assert await run(service, service.ops, "incidents", "list", "--severity", "S1") == 0
+    assert capsys.readouterr().out == "There are no such incidents.\n"
+
+
+async def test_a_time_that_is_none_is_refused_in_words_of_the_command_line(
+    service: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await run(service, service.acme, "jobs", "list", "--since", "yesterday") == 2
+    told = capsys.readouterr().err
+    assert "--since 'yesterday' is no time." in told
+    assert "%2B" not in told

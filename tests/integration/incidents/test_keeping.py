@@ -278,7 +278,7 @@ async def test_what_cannot_be_looked_for_or_kept_stops_nothing_else(
 ) -> None:
     await book.submit()
     await lookout.holds("no_worker")
-    await lookout.holds("undelivered")
+    await lookout.worker("host-1", loop_silent=20)
 
     async def broken(session: Session) -> object:
         return await session.execute(text("SELECT 1 / 0"))
@@ -292,7 +292,7 @@ async def test_what_cannot_be_looked_for_or_kept_stops_nothing_else(
     lookout.tell = refuses
     for _ in range(2):
         await lookout.look(thorough=False)
-    assert await lookout.live() == [("undelivered", LANE)]
+    assert await lookout.live() == [("loop_blocked", "host:host-1")]
     actions = [getattr(record, "action", None) for record in caplog.records if record.levelname == "ERROR"]
     assert actions == ["incidents.source_failed", "incidents.finding_failed"] * 2
 

@@ -43,3 +43,8 @@ def test_what_holds_beside_the_first_cause_is_told_too() -> None:
         "Next: N paused.", "Who can act: W paused.", "Also: M no_worker. [no_worker]",
     ]  # fmt: skip
     assert list(causes_told({"causes": []})) == []
+
+
+def test_a_finished_job_shows_no_cause_so_that_the_first_is_told_here() -> None:
+    cause = {"code": "undelivered_result", "message": "Not taken.", "next": "It is sent again.", "who": "You."}
+    assert next(causes_told({"causes": [cause]}, shown=False)) == "Why: Not taken. [undelivered_result]"

@@ -190,12 +190,12 @@ def test_what_cannot_be_known_is_called_unknown() -> None:
         (waiting(60), busy() | queued(500, at_least=True), "At least 500 jobs are ahead of yours."),
         (waiting(60), capped(2, running=2),
          "2 of your jobs may run at the same time, and as many do. Yours starts when one of them ends."),
-        (parked(), busy(), ("Your job gave way to other work at 2026-11-22 11:59:30 UTC: 12 of 40 bill months are done "
+        (parked(), busy(), ("Your job gave way to other work at 2026-11-22 11:59:30 UTC: 12 of 40 bill months done, "
          "and kept; it goes on by itself.")),
         (waiting(60), paused(), ("Our operations team has paused this queue until 2026-11-22 12:10:00 UTC "
          "(The database moves.). Your job keeps its place.")),
         (retrying(8), {}, "Attempt 1 of 3 failed (This drill fails.). It is tried again at 2026-11-22 12:00:08 UTC."),
-        (moving(5, 5), learned(9, took=10), ("Your job is being worked on: 5 of 10 bill months are done, "
+        (moving(5, 5), learned(9, took=10), ("Your job is being worked on: 5 of 10 bill months done, "
          "which is normal after 5 s.")),
     ],
 )  # fmt: skip

@@ -126,6 +126,15 @@ def test_what_was_let_go_since_it_was_read_is_about_to_start() -> None:
     assert cause(HELD, NOBODY).code is Code.STARTING
 
 
+def test_a_review_may_be_decided_at_once() -> None:
+    for more, soonest in (({}, NOW), (paused(3_600), NOW + HOUR)):
+        around_it = around(in_review(3 * HOUR), **more)
+        eta = expect(facts(REVIEWED, around_it), cause(REVIEWED, around_it))
+        assert eta is not None
+        assert soonest < eta.earliest < soonest + timedelta(seconds=5)
+        assert NOW + 3 * HOUR < eta.likely <= eta.latest
+
+
 def test_of_what_is_held_nothing_else_is_the_matter() -> None:
     known = facts(HELD, around(beyond()))
     assert cause(HELD, around(beyond())).code is Code.AWAITING_QUOTA

@@ -116,8 +116,10 @@ def test_each_language_is_written_in_its_own_script_and_marks() -> None:
          "Der nächste beginnt am 22.11.2026, 12:00:08 UTC.")),
         (waiting(60), paused(), "zh", ("我们的运维团队已暂停此队列，直至 2026-11-22 12:10:00 UTC"  # noqa: RUF001 - Chinese marks
          "（The database moves.）。您的任务保留原有位置。")),  # noqa: RUF001 - the same
-        (moving(3700, 2), {}, "en", ("Your job is being worked on: 2 of 10 bill months are done after 1 h 1 min. "
+        (moving(3700, 2), {}, "en", ("Your job is being worked on: 2 of 10 bill months done after 1 h 1 min. "
          "We have seen too few jobs like it to say how long is normal.")),
+        (replace(moving(3700, 2), progress_unit="lines"), {}, "de", ("Ihr Auftrag wird bearbeitet: 2 von 10 Positionen "
+         "nach 1 h 1 min erledigt. Wir haben noch zu wenige ähnliche gesehen, um zu sagen, was normal ist.")),
         (running(40), learned(5, took=0.75), "de", ("Ihr Auftrag wird seit 40 s bearbeitet; "
          "99 von 100 ähnlichen enden innerhalb von 6,2 s.")),
     ],

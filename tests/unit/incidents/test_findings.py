@@ -130,6 +130,15 @@ def test_a_lane_is_not_undelivered_because_of_what_nobody_offers(
     assert (lane in found, spared in found) == (left, True)
 
 
+def test_what_nobody_claims_in_a_lane_whose_workers_fell_silent_is_one_incident_and_not_two() -> None:
+    silent, lane, other = (
+        Held(LANE, Cause.NO_WORKER, NOON),
+        Held(LANE, Cause.UNDELIVERED, NOON, {"released_at": NOON}),
+        Held(OTHER, Cause.UNDELIVERED, NOON, {"released_at": NOON}),
+    )
+    assert findings.claimable([silent, lane, other], [OnRunway(LANE, "drill", 1, 1)]) == [silent, other]
+
+
 SOMEBODY_ELSE = frozenset({uuid4()})
 HERE = frozenset({LANE.name})
 

@@ -72,3 +72,10 @@ def test_an_incident_is_told_in_words(language: str, unknown: str, estimate: str
     )
     assert title in text
     assert outcome in text
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "payable 1351.05 EUR"), ("de", "zu zahlen 1351,05 EUR")])
+def test_an_amount_is_written_as_its_reader_does(language: str, said: str) -> None:
+    result = {"number": "2026.7", "payable": "1351.05", "currency": "EUR"}
+    _, text = written(WebhookEvent.SUCCEEDED, language, {"kind": "invoice.issue", "result": result})
+    assert f"2026.7, {said}" in text

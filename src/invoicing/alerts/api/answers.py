@@ -30,7 +30,10 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",  # the address is what acknowledges
     "Cache-Control": "no-store",
 }
-_STYLE = ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:40rem;margin:3rem auto}"
+_STYLE = (
+    ":root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}h1{font-size:1.4rem}"
+    "body{max-width:40rem;margin:0 auto;padding:1rem;overflow-wrap:anywhere}button{font:inherit;padding:.8rem 1.2rem}"
+)
 
 
 @dataclass(frozen=True)

@@ -94,13 +94,21 @@ def foresee(facts: Facts, cause: Check) -> Foreseen | None:
         case Code.IN_REVIEW if cause.until is None:  # nobody knows when it is decided
             return None
         case code if code in _UNTIL_A_TIME:
-            start = ((earliest_start(facts, cause) or facts.now) - facts.now).total_seconds()
             own = _from_history(facts)
-            span = _Span(start, start, start) + own if own else None
+            span = _held(facts, cause) + own if own else None
             return Foreseen(span, None, certain=False) if span else None
         case _:
             return None
     return Foreseen(span, stage, certain) if span and span.high <= _FARTHEST_S else None
+
+
+def _held(facts: Facts, cause: Check) -> _Span:
+    """Foresee for how long a job is held whose cause ends at a known time; a review may be decided at once."""
+    start = ((earliest_start(facts, cause) or facts.now) - facts.now).total_seconds()
+    if cause.code is not Code.IN_REVIEW:
+        return _Span(start, start, start)
+    paused = (facts.pause.until - facts.now).total_seconds() if facts.pause else 0.0
+    return _Span(max(0.0, paused), start, start)
 
 
 def _put_right(point_s: float, margins: Margins) -> _Span:

@@ -80,11 +80,18 @@ def of_lanes(
 
 
 def claimable(held: Iterable[Held], runways: Iterable[OnRunway]) -> list[Held]:
-    """Leave out lanes that are called undelivered though all that lies there is of kinds that nobody offers."""
+    """Leave out lanes that are called undelivered though nobody is there who could claim what lies there.
+
+    That lasts a moment longer than it is seen: what nobody claims while its workers fall silent is theirs alone.
+    """
     held, lying = list(held), _grouped(runways, lambda one: one.lane)
     offers = {one.lane: one.spares for one in held if one.cause == Cause.NO_CAPABLE_WORKER}
 
+    deserted = {one.lane for one in held if one.cause == Cause.NO_WORKER}
+
     def can_be(one: Held) -> bool:
+        if one.cause == Cause.UNDELIVERED and one.lane in deserted:
+            return False
         if one.cause != Cause.UNDELIVERED or "released_at" not in one.evidence or one.lane not in lying:
             return True
         return one.lane not in offers or any(other.kind in offers[one.lane] for other in lying[one.lane])
