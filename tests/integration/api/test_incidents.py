@@ -183,7 +183,8 @@ async def test_a_filter_that_there_is_not_is_refused(service: Any, asked: dict[s
 
 
 async def test_a_list_goes_on_with_its_filters(service: Any, incident: Any) -> None:
-    await hold(service, "undelivered")
+    await service.acme.job({"kind": "drill", "payload": {"seconds": 1}, "priority": "urgent"})
+    await hold(service, "undelivered", "urgent-small")
     first = (await service.ops.get("/v1/incidents", params={"page_size": "1", "severity": "S2"})).json()
     token = first["next_page_token"]
     rest = (await service.ops.get("/v1/incidents", params={"page_token": token})).json()
