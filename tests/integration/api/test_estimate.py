@@ -37,7 +37,7 @@ async def estimate(client: Any, seconds: float = 1, **more: Any) -> dict[str, An
 
 
 async def placed(service: Any, job_id: str) -> dict[str, Any]:
-    """Read a waiting job when its place is known, as one that is ready this moment: places are computed now and then."""
+    """Read a waiting job once its place is known, as one that is ready this moment."""
     while True:
         async with transaction(service.engine) as session:
             await session.execute(text("UPDATE jobs SET due_at = now() WHERE id = :id"), {"id": UUID(job_id)})
