@@ -33,7 +33,7 @@ MOST = 1_000
 MOST_QUEUES = 500
 """Queues that are looked at, so that at least two jobs of each are."""
 
-KEPT_S = 0.25
+KEPT_S = 0.5
 """How long an answer is good for (seconds); longer where it took long to find, by `_REST`."""
 
 _REST = 8
