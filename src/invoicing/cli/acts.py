@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 
 from invoicing.cli.client import Answer, reach
-from invoicing.cli.durations import a_duration, a_time, duration
+from invoicing.cli.durations import a_time, an_end, duration
 from invoicing.cli.faults import USAGE, Fault
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say
@@ -174,9 +174,7 @@ def pause(
 
     Example: `invoicing jobs pause 01a2013d-0f08-7b48-a650-270387a8071a --for 2h --reason "Erika asked us to wait"`
     """
-    if (until is None) == (span is None):
-        raise Fault("A pause needs its end.", "Give either --until TIME or --for DURATION.", USAGE)
-    end = datetime.now(UTC) + a_duration("--for", span) if span is not None else a_time("--until", until or "")
+    end = an_end(until, span)
     wish = {"reason": reason, "until": end.isoformat(), **({} if message is None else {"message": message})}
     with reach(home, url, key, "support") as service:
         done = service.post(_path(job_id, "pause"), wish, dry_run=_flag(dry_run=dry_run))

@@ -1,6 +1,5 @@
 """`customers`: who there is, and holding one of them."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -8,8 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from invoicing.cli.client import Answer, reach
-from invoicing.cli.durations import a_duration, a_time
-from invoicing.cli.faults import USAGE, Fault
+from invoicing.cli.durations import an_end
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import emit, say, show_table
 from invoicing.cli.wording import clock
@@ -73,9 +71,7 @@ def pause(
 
     Example: `invoicing customers pause acme --for 30m --reason "your program sends every request again and again"`
     """
-    if (until is None) == (duration is None):
-        raise Fault("A pause needs its end.", "Give either --until TIME or --for DURATION.", USAGE)
-    end = datetime.now(UTC) + a_duration("--for", duration) if duration is not None else a_time("--until", until or "")
+    end = an_end(until, duration)
     body = {"until": end.isoformat(), "reason": reason}
     with reach(home, url, key, "ops") as service:
         found = service.post(f"/v1/admin/customers/{slug}:pause", body, dry_run=_flag(dry_run=dry_run))

@@ -23,6 +23,15 @@ def a_duration(option: str, text: str) -> timedelta:
     return found
 
 
+def an_end(until: str | None, span: str | None) -> datetime:
+    """Read when a pause ends, from `--until` or `--for`; it must be one of them."""
+    if until is not None and span is None:
+        return a_time("--until", until)
+    if span is not None and until is None:
+        return datetime.now(UTC) + a_duration("--for", span)
+    raise Fault("A pause needs its end.", "Give either --until TIME or --for DURATION.", USAGE)
+
+
 def a_time(option: str, text: str) -> datetime:
     """Read a time that must be one; without an offset it is this machine's."""
     try:

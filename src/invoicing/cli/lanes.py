@@ -8,8 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from invoicing.cli.client import Answer, reach
-from invoicing.cli.durations import a_duration, a_time
-from invoicing.cli.faults import USAGE, Fault
+from invoicing.cli.durations import an_end
 from invoicing.cli.options import DEFAULT_HOME, AsJson, Home, Key, Url
 from invoicing.cli.output import OUT, emit, say, show_table
 from invoicing.cli.wording import clock, moment, span
@@ -77,9 +76,7 @@ def pause(
 
     Example: `invoicing lanes pause normal-large --for 30m --reason "printer is being replaced"`
     """
-    if (until is None) == (duration is None):
-        raise Fault("A pause needs its end.", "Give either --until TIME or --for DURATION.", USAGE)
-    end = datetime.now(UTC) + a_duration("--for", duration) if duration is not None else a_time("--until", until or "")
+    end = an_end(until, duration)
     with reach(home, url, key, "ops") as service:
         found = service.post(f"/v1/lanes/{lane}:pause", {"until": end.isoformat(), "reason": reason})
     _tell(found, as_json=as_json)

@@ -15,7 +15,7 @@ from invoicing.customers.model import Role
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
-from invoicing.kit.http.forms import form
+from invoicing.kit.http.forms import Sentence, form
 from invoicing.kit.http.headers import idempotency_key
 from invoicing.kit.http.queries import query_flag
 from invoicing.kit.moments import Moment
@@ -27,7 +27,6 @@ from invoicing.maintenance.service import MOST_PROMISES, Planned, Touched, Wish
 
 TAG = "maintenance"
 
-Sentence = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 LaneName = Annotated[str, Field(json_schema_extra={"enum": list(BY_NAME)})]
 
 

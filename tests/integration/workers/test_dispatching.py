@@ -148,7 +148,7 @@ async def test_what_nobody_told_of_is_released_all_the_same(crew: Crew, book: Bo
         """,
         id=new_id(), customer=book.customer_id,
     )  # fmt: skip
-    await lies_ready(crew, 1)
+    assert len(await lies_ready(crew, 1)) == 1
 
 
 async def test_tickets_lost_from_redis_come_back_in_the_order_of_their_release(crew: Crew, book: Book) -> None:

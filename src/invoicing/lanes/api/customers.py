@@ -15,13 +15,11 @@ from invoicing.customers.model import Principal, Role
 from invoicing.kit.db import Session
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
-from invoicing.kit.http.forms import form
+from invoicing.kit.http.forms import Sentence, form
 from invoicing.kit.http.queries import query_flag
 from invoicing.kit.moments import Moment
 from invoicing.lanes import pausing
 from invoicing.lanes.pausing import CustomerStanding
-
-_Told = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 class CustomerPauseForm(BaseModel):
@@ -30,7 +28,7 @@ class CustomerPauseForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     until: Annotated[Moment, Field(description="The customer's jobs go on by themselves then.")]
-    reason: Annotated[_Told, Field(description="Why: the customer reads it.", examples=["You asked us to."])]
+    reason: Annotated[Sentence, Field(description="Why: the customer reads it.", examples=["You asked us to."])]
 
 
 class CustomerResumeForm(BaseModel):
@@ -38,7 +36,7 @@ class CustomerResumeForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[_Told, Field(description="Why; goes on the audit.", examples=["Their program is repaired."])]
+    reason: Annotated[Sentence, Field(description="Why; goes on the audit.", examples=["Their program is repaired."])]
 
 
 class CustomerStandingBody(BaseModel):

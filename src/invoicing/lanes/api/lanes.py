@@ -17,7 +17,7 @@ from invoicing.kit.clock import now
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
-from invoicing.kit.http.forms import form
+from invoicing.kit.http.forms import Sentence, form
 from invoicing.kit.moments import Moment
 from invoicing.lanes import service
 from invoicing.lanes.model import BY_NAME, Pause, Worker
@@ -35,7 +35,7 @@ class PauseForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     until: Annotated[Moment, Field(description="The lane goes on by itself then.")]
-    reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
+    reason: Sentence
 
 
 class PauseBody(BaseModel):

@@ -18,7 +18,7 @@ from invoicing.jobs.model import Size
 from invoicing.kit.db import transaction
 from invoicing.kit.http.answers import answer
 from invoicing.kit.http.contract import Given, Parameter, Router
-from invoicing.kit.http.forms import form
+from invoicing.kit.http.forms import Sentence, form
 from invoicing.kit.http.queries import query_text
 from invoicing.kit.problems import Problem
 from invoicing.lanes.model import SIZES, Worker, quotas
@@ -29,7 +29,6 @@ from invoicing.lanes.service import all_workers, wake_dispatcher
 TAG = "scheduling"
 
 Host = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[!-~]+$", examples=["worker-7"])]
-Reason = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\s\x00][^\x00]*$")]
 
 
 class SchedulingForm(BaseModel):
@@ -41,7 +40,7 @@ class SchedulingForm(BaseModel):
         dict[str, Any],
         Field(min_length=1, examples=[{"spare": 2, "cutoffs": {"small_s": 0.5}, "turn_s": None}]),
     ]
-    reason: Reason
+    reason: Sentence
     host: Annotated[Host | None, Field(description="The host whose workers are meant; left out: the fleet.")] = None
 
 
